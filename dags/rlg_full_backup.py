@@ -1,0 +1,25 @@
+"""Full backups of every source: Sundays 02:00 in the configured time zone."""
+
+from airflow.sdk import CronTriggerTimetable, dag
+from rlg_backup.tasks.backup import backup_group
+from rlg_backup.tasks.configuration import cron, settings
+from rlg_backup.tasks.outcome import outcome_of_backups
+
+SETTINGS = settings()
+CRON = cron(SETTINGS.schedule.full)
+
+
+@dag(
+    schedule=CronTriggerTimetable(CRON, timezone=SETTINGS.timezone) if CRON else None,
+    max_active_runs=1,
+    allowed_run_types=["scheduled", "manual"],
+    tags=["rlg-backup"],
+    doc_md=__doc__,
+)
+def rlg_full_backup():
+    shared = SETTINGS.staging.mode == "shared"
+    done = [backup_group(name, source, "full", shared_staging=shared) for name, source in SETTINGS.sources.items()]
+    outcome_of_backups.override(task_id="outcome")(list(SETTINGS.sources), done)
+
+
+rlg_full_backup()

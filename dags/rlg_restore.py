@@ -1,0 +1,49 @@
+"""Restore a backup into a new database or folder, by hand; what is restored is proven equal to the snapshot.
+
+Replacing live data is refused: name a place that does not exist yet.
+"""
+
+from airflow.sdk import Param, dag
+from rlg_backup.tasks.configuration import settings
+from rlg_backup.tasks.guard import STEP
+from rlg_backup.tasks.outcome import outcome_of_checks
+from rlg_backup.tasks.restore import choose, load_and_prove, run_suites, verify_chosen
+
+SETTINGS = settings()
+PLACE = {**STEP, "queue": SETTINGS.restore_queue}
+
+
+@dag(
+    schedule=None,
+    max_active_runs=4,
+    tags=["rlg-backup"],
+    doc_md=__doc__,
+    params={
+        "source": Param(
+            next(iter(SETTINGS.sources)), type="string", enum=list(SETTINGS.sources), title="What to restore"
+        ),
+        "restore_point": Param(
+            "latest",
+            type="string",
+            title="Restore point",
+            description="An id or its beginning (rlg-backup list shows them), a time (the newest backup not after it), or latest.",
+            examples=["latest"],
+        ),
+        "to": Param(
+            "/restore/restored.db",
+            type="string",
+            minLength=2,
+            title="Where to",
+            description="An absolute path that does not exist yet: a database file, or a folder for a file tree.",
+        ),
+    },
+)
+def rlg_restore():
+    chosen = choose.override(**PLACE)()
+    checked = verify_chosen.override(task_id="verify", **PLACE)(chosen)
+    done = load_and_prove.override(task_id="restore", **PLACE)(checked)
+    tested = run_suites.override(task_id="test", **PLACE)(done)
+    outcome_of_checks.override(task_id="outcome")(tested, "restore")
+
+
+rlg_restore()

@@ -1,0 +1,180 @@
+"""The proof that the policies did their work: a search of the stored rows for personal data.
+
+Two questions are asked of each text, blob, JSON or variant column, and of file names:
+
+- Does it hold an original value of a column under a policy, as the cell or within its text? Each such row is a
+  **hit**, unless the column is allowed to (the setting ``personal_text_allowed``): then it is a warning.
+- Does it look like personal data that no policy covers? In a column without a policy where at least
+  ``share`` (2 %) of the non-NULL values hold an e-mail address, a phone number, an IP address or a
+  payment card, the kind is **undeclared**, unless the column is allowed to; below that it is a warning,
+  for an address now and then is what free text has. Card numbers count only in columns where half of
+  what is shaped like one passes Luhn's check: of plain numbers one in ten does.
+
+A run goes on without hits and undeclared kinds only. Results hold names and counts, never a value.
+Not searched: numbers, compressed or encrypted blobs, text in UTF-16 or base64, pictures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .forms import TOKEN, form_of
+from .originals import Originals
+from .shapes import CANDIDATE, CARD, CARD_SHAPED, HARMLESS, kinds_in
+from .text import text_of
+from .tokens import OVERHEAD, VERSION
+
+ORIGINAL, NO_TOKEN = "original", "not-a-token"
+_PIECE = 4 << 20  # bytes of text looked at together: what bounds the memory
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one batch showed of one column: ``looked`` non-NULL values; rows by (kind, origin), where
+    origin is the ``table.column`` an original value belongs to and empty for the other kinds."""
+
+    column: str
+    looked: int
+    rows: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """``rows`` of ``looked`` values of ``column`` (``table.column``) hold data of that kind."""
+
+    column: str
+    kind: str
+    rows: int
+    looked: int
+    origin: str = ""
+
+    def __str__(self) -> str:
+        what = f"original values of {self.origin}" if self.kind == ORIGINAL else self.kind
+        return f"{self.column}: {what} in {self.rows} of {self.looked}"
+
+
+def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Collection[str]) -> list[Seen]:
+    """Looks at a batch of stored rows. ``declared``: the table's columns under a policy other than keep.
+
+    In those a token column must hold nothing but tokens, and the others no original values; the shapes
+    are not asked for. Fields with a role (geography) are looked at like columns. One result for
+    each column that holds text, whether or not anything was found in it.
+    """
+    seen = []
+    for column, values in zip(batch.schema, batch.columns, strict=True):
+        label = f"{table}.{column.name}"
+        if form_of(column) == TOKEN:
+            seen.append(_tokens_seen(label, values))
+        elif (text := text_of(values)) is not None:
+            seen.append(_text_seen(label, text, originals, shapes=column.name not in declared))
+    return seen
+
+
+def scan_names(label: str, paths: Sequence[bytes], originals: Originals) -> Seen:
+    """The same for the relative paths of a tree's entries; ``label`` names them in the finding."""
+    texts = pl.Series("value", [path.decode("utf-8", "replace") for path in paths], dtype=pl.String)
+    return _text_seen(label, texts, originals, shapes=True)
+
+
+def scan_name(path: bytes, originals: Originals) -> frozenset[str]:
+    """The kinds of personal data in one path (``original``, ``email``, ``phone``, ``ip``, ``card``)."""
+    seen = scan_names("path", [path], originals)
+    return frozenset(kind for kind, _ in seen.rows if kind != CARD_SHAPED)
+
+
+@dataclass
+class Finding:
+    """What all batches showed together, judged by the rule at the top of this module.
+
+    ``share`` is the part of a column's values from which a kind is undeclared; ``allowed`` are the
+    ``table.column`` whose personal text the configuration accepts.
+    """
+
+    share: float = 0.02
+    allowed: frozenset[str] = frozenset()
+    _looked: Counter[str] = field(default_factory=Counter)
+    _rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def add(self, seen: Seen) -> None:
+        self._looked[seen.column] += seen.looked
+        for (kind, origin), rows in seen.rows.items():
+            self._rows[seen.column, kind, origin] += rows
+
+    @property
+    def hits(self) -> list[Hit]:
+        """Original values, or untokenized ones, where none may be: the run must stop."""
+        return [hit for hit in self._all() if self._certain(hit) and not self._accepted(hit)]
+
+    @property
+    def undeclared(self) -> list[Hit]:
+        """Kinds of personal data in columns that no policy covers: the run must stop."""
+        return [hit for hit in self._all() if self._many(hit) and not self._accepted(hit)]
+
+    @property
+    def warnings(self) -> list[Hit]:
+        """What is accepted, or too rare to be a column of that kind."""
+        return [h for h in self._all() if self._accepted(h) or not (self._certain(h) or self._many(h))]
+
+    @property
+    def looked(self) -> int:
+        """How many values were looked at, in all columns."""
+        return self._looked.total()
+
+    def _all(self) -> Iterator[Hit]:
+        for (column, kind, origin), rows in sorted(self._rows.items()):
+            by_chance = kind == CARD and 2 * rows < self._rows[column, CARD_SHAPED, ""]
+            if kind != CARD_SHAPED and not by_chance:
+                yield Hit(column, kind, rows, self._looked[column], origin)
+
+    def _accepted(self, hit: Hit) -> bool:
+        return hit.column in self.allowed and hit.kind != NO_TOKEN
+
+    @staticmethod
+    def _certain(hit: Hit) -> bool:
+        return hit.kind in (ORIGINAL, NO_TOKEN)
+
+    def _many(self, hit: Hit) -> bool:
+        return not self._certain(hit) and hit.rows >= self.share * hit.looked
+
+
+def _tokens_seen(label: str, values: pa.Array) -> Seen:
+    present = values.drop_null()
+    versions = pc.starts_with(present, bytes([VERSION]))
+    tokens = pc.and_(versions, pc.greater(pc.binary_length(present), OVERHEAD))
+    wrong = len(present) - (pc.sum(tokens).as_py() or 0)
+    return Seen(label, len(present), {(NO_TOKEN, ""): wrong} if wrong else {})
+
+
+def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: bool) -> Seen:
+    counts = text.value_counts(name="rows")  # each distinct value is looked at once
+    rows: Counter[tuple[str, str]] = Counter()
+    for piece in _pieces(counts):
+        weights = piece["rows"]
+        found = originals.find(piece["value"])
+        for origin, cells in found.group_by("origin").agg("cell").iter_rows():
+            rows[ORIGINAL, origin] += int(weights.gather(cells).sum())
+        if shapes:
+            rows.update(_shapes(piece))
+    return Seen(label, len(text), dict(rows))
+
+
+def _shapes(piece: pl.DataFrame) -> Counter[tuple[str, str]]:
+    plain = piece.with_columns(pl.col("value").str.replace_all(HARMLESS, "~"))
+    candidates = plain.filter(pl.col("value").str.contains(CANDIDATE))
+    rows: Counter[tuple[str, str]] = Counter()
+    for text, weight in candidates.select("value", "rows").iter_rows():
+        for kind in kinds_in(text):
+            rows[kind, ""] += weight
+    return rows
+
+
+def _pieces(counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows in order, in pieces of about ``_PIECE`` bytes of text; a larger value is one of its own."""
+    ends = counts.select(piece=pl.col("value").str.len_bytes().cast(pl.UInt64).cum_sum() // _PIECE)
+    return iter(counts.hstack(ends).partition_by("piece", maintain_order=True, include_key=False))

@@ -1,0 +1,128 @@
+"""The policies of one table, applied to its rows as they stream by, and undone at a restore."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..core.errors import FormatUnsupported, KeyUnavailable, MemberDamaged, PolicyMismatch
+from .actions import Action, Keep, Subject
+from .forms import ROLE, TOKEN, form_of, from_plaintexts, in_form
+from .tokens import PREFIX_SIZE, VERSION, TokenDamaged, TokenKey
+
+
+class Policies:
+    """What happens to the columns of ``table`` (columns without an action are kept).
+
+    ``key`` is the 32-byte tokenization key, None when no action needs it; ``nullable`` says which columns
+    allow NULL (those not in it do). Raises KeyMalformed for a key of another size.
+    """
+
+    def __init__(
+        self, table: str, actions: Mapping[str, Action], key: bytes | None, nullable: Mapping[str, bool]
+    ) -> None:
+        self.table = table
+        self._actions = {name: action for name, action in actions.items() if not isinstance(action, Keep)}
+        self._key = TokenKey(key) if key is not None else None
+        self._nullable = dict(nullable)
+
+    @property
+    def declared(self) -> list[str]:
+        """Columns under a policy other than keep, sorted: those whose original values are personal."""
+        return sorted(self._actions)
+
+    @property
+    def irreversible(self) -> list[str]:
+        """Columns whose values no key brings back, sorted."""
+        return sorted(name for name, action in self._actions.items() if not action.reversible)
+
+    @property
+    def tokenized(self) -> list[str]:
+        """Columns the tokenization key brings back, sorted."""
+        return sorted(name for name, action in self._actions.items() if action.reversible)
+
+    def check(self, columns: Collection[str]) -> None:
+        """Before anything is read: every policy has its column (else PolicyMismatch) and its key
+        (else KeyUnavailable)."""
+        for name, action in sorted(self._actions.items()):
+            if name not in columns:
+                raise self._no_column(name)
+            if action.keyed:
+                Subject(self._label(name), pa.field(name, pa.null()), True, self._key).required_key()
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows as they are stored: as many, in the same order, other columns untouched.
+
+        Raises PolicyMismatch when a policy has no column, or one of a type or size it cannot handle;
+        KeyUnavailable when there is no key for it.
+        """
+        fields, arrays, met = [], [], set()
+        for field, values in zip(batch.schema, batch.columns, strict=True):
+            action = None if ROLE in (field.metadata or {}) else self._actions.get(field.name)
+            if action is not None:
+                met.add(field.name)
+                nullable = self._nullable.get(field.name, True)
+                field, values = action.apply(Subject(self._label(field.name), field, nullable, self._key), values)
+            fields.append(field)
+            arrays.append(values)
+        for name in sorted(set(self._actions) - met):
+            raise self._no_column(name)
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, batch.schema.metadata))
+
+    def reverse(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with tokens as the values they stand for; what is not a token stays.
+
+        Which columns hold tokens is told by their form, not by the actions, so that a backup made under
+        an older configuration comes back. A column takes the narrowest form of its values (text that is
+        not UTF-8, and mixed classes: variant; nothing but NULL: null).
+
+        Raises KeyUnavailable for tokens of another key or without one, MemberDamaged for a token that
+        does not authenticate, FormatUnsupported for one of a later version.
+        """
+        fields, arrays = [], []
+        for field, values in zip(batch.schema, batch.columns, strict=True):
+            if form_of(field) == TOKEN:
+                field, values = self._reversed(field, values)
+            fields.append(field)
+            arrays.append(values)
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, batch.schema.metadata))
+
+    def _reversed(self, field: pa.Field, values: pa.Array) -> tuple[pa.Field, pa.Array]:
+        label = self._label(field.name)
+        encoded = values.dictionary_encode()
+        distinct = encoded.dictionary
+        if len(distinct) == 0:
+            form, _ = from_plaintexts([])
+            return in_form(field, form), pa.nulls(len(values))
+        key = self._key_for(label, distinct)
+        try:
+            form, plain = from_plaintexts(key.plaintexts(distinct.to_pylist()))
+        except (TokenDamaged, ValueError):
+            raise MemberDamaged("reverse", label, "a token does not authenticate") from None
+        return in_form(field, form), plain.take(encoded.indices)
+
+    def _key_for(self, label: str, tokens: pa.Array) -> TokenKey:
+        prefixes = {bytes(prefix) for prefix in pc.binary_slice(tokens, 0, PREFIX_SIZE).unique().to_pylist()}
+        if any(prefix[:1] > bytes([VERSION]) for prefix in prefixes):
+            raise FormatUnsupported("reverse", label, "its tokens were written by a later version of the format")
+        if any(len(prefix) < PREFIX_SIZE or prefix[0] != VERSION for prefix in prefixes):
+            raise MemberDamaged("reverse", label, "a value is not a token")
+        names = ", ".join(sorted(prefix[1:].hex() for prefix in prefixes))
+        if self._key is None:
+            cause = f"its tokens need the tokenization key {names}... and there is none"
+            raise KeyUnavailable("reverse", label, cause, "set 'tokenization.key'")
+        if prefixes != {self._key.prefix}:
+            cause = f"its tokens are of the tokenization key {names}..., not of {self._key.prefix[1:].hex()}..."
+            hint = "set 'tokenization.key' to the key the backup was made with"
+            raise KeyUnavailable("reverse", label, cause, hint)
+        return self._key
+
+    def _label(self, name: str) -> str:
+        return f"{self.table}.{name}"
+
+    def _no_column(self, name: str) -> PolicyMismatch:
+        return PolicyMismatch(
+            "anonymize", self._label(name), "the table has no such column", "correct or remove the policy"
+        )

@@ -1,0 +1,66 @@
+"""Which policy a column gets: patterns ``table.column`` of the configuration, globs in either half."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+
+from ..core.errors import InvalidSetting
+from .actions import Action, action_named
+
+_WILD = frozenset("*?[")
+
+
+def resolve(policies: Mapping[str, str], table: str, columns: Collection[str]) -> dict[str, Action]:
+    """The action of each column of ``table`` that a pattern matches; the others are not in the result.
+
+    The more specific pattern wins: one that is at least as specific in both halves, and more in one (no
+    wildcard, then more literal characters). Where none wins and the actions differ, raises
+    InvalidSetting: guessing could store a personal column in clear.
+    """
+    actions = {}
+    for column in columns:
+        matching = [pattern for pattern in policies if _matches(pattern, table, column)]
+        best = [p for p in matching if not any(_beats(other, p) for other in matching)]
+        if len({policies[pattern] for pattern in best}) > 1:
+            names = " and ".join(f"'{pattern}' ({policies[pattern]})" for pattern in sorted(best))
+            raise InvalidSetting(
+                "choose the policy of",
+                f"{table}.{column}",
+                f"{names} match it and neither is more specific",
+                f"add '{table}.{column}' by name",
+            )
+        if best:
+            actions[column] = action_named(policies[best[0]])
+    return actions
+
+
+def unused(policies: Mapping[str, str], tables: Mapping[str, Collection[str]]) -> list[str]:
+    """The patterns that match no column of the whole source (``tables``: name to its columns), sorted."""
+    return sorted(
+        pattern
+        for pattern in policies
+        if not any(_matches(pattern, table, column) for table, columns in tables.items() for column in columns)
+    )
+
+
+def _halves(pattern: str) -> tuple[str, str]:
+    table, dot, column = pattern.rpartition(".")
+    if not dot or not table or not column:
+        raise InvalidSetting("read the policy of", pattern, "it is not of the form 'table.column'")
+    return table, column
+
+
+def _matches(pattern: str, table: str, column: str) -> bool:
+    of_table, of_column = _halves(pattern)
+    return fnmatchcase(table, of_table) and fnmatchcase(column, of_column)
+
+
+def _beats(pattern: str, other: str) -> bool:
+    ours = [_weight(half) for half in _halves(pattern)]
+    theirs = [_weight(half) for half in _halves(other)]
+    return ours != theirs and all(mine >= its for mine, its in zip(ours, theirs, strict=True))
+
+
+def _weight(half: str) -> tuple[bool, int]:
+    return not _WILD & set(half), sum(character not in _WILD for character in half)

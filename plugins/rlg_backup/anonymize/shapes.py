@@ -1,0 +1,85 @@
+"""Personal data told by its shape alone: e-mail addresses, phone numbers, IP addresses, payment cards.
+
+Every pattern is bounded, so that no text makes it slow. The shapes are chosen not to take dates, times,
+identifiers and decimals for phone numbers: a number needs a +, separators, or a leading 0 and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+EMAIL, PHONE, IP, CARD = "email", "phone", "ip", "card"
+CARD_SHAPED = "card-shaped"  # the digits of a card, whether or not they pass Luhn's check
+
+# For engines of linear time, without look-around: what every text with one of the shapes matches, and times and
+# UUIDs, which are better taken out before (they are full of digits and the text of every log).
+CANDIDATE = "|".join(
+    (
+        r"@",
+        r"\+[1-9][\d ().\-]{7}|\b00[1-9]\d{0,2}[ .\-]|\b0[1-9]\d{0,3}\)?[ \-]{1,2}\d{3}|\b0[1-9]\d{8}",
+        r"\b\d{3}\)?[ .\-]\d{3}[ .\-]\d{4}",
+        r"\d\.\d{1,3}\.\d{1,3}\.\d|::|(?:[0-9A-Fa-f]{1,4}:){7}",
+        r"\b\d{13}|\b\d{4}[ -]\d{4,6}[ -]\d",
+    )
+)
+HARMLESS = (
+    r"\b[12]\d{3}-[01]\d-[0-3]\d(?:[T ][0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?\b"
+    r"|\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
+)
+
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}")
+_BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?:[ ]?x\d{1,5})?(?!\w|[.-]\d)"
+_PHONES = tuple(
+    re.compile(_BEFORE + shape + _AFTER)
+    for shape in (
+        r"\+[1-9](?:[ ().\-]{0,2}\d){7,14}",  # E.164, with or without separators
+        r"00[1-9]\d{0,2}[ .\-](?:[ ().\-]{0,2}\d){6,12}",
+        r"(?<!\d[ \-])\(?0[1-9]\d{0,3}\)?[ \-]{1,2}\d{3,4}[ \-]?\d{3,4}",
+        r"(?<!\d[ \-])(?:1[ .\-])?\(?[2-9]\d{2}\)?[ .\-][2-9]\d{2}[ .\-]\d{4}",
+    )
+)
+_PHONE_ALONE = re.compile(r"\s*0[1-9]\d{8,9}\s*")
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)")
+_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
+_CARD = re.compile(
+    r"(?<![\w.+-])(?:\d{4}([ -])(?:\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{6}\1\d{5})|\d{13,19})(?!\w|[.-]\d)"
+)
+# Issuers' ranges with their lengths: Visa, Mastercard, American Express, Discover, JCB, UnionPay.
+_ISSUED = re.compile(
+    r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
+    r"|6(?:011|5\d\d|4[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}"
+)
+
+
+def kinds_in(text: str) -> frozenset[str]:
+    """The kinds of personal data that a text seems to hold."""
+    kinds = set()
+    if "@" in text and _EMAIL.search(text):
+        kinds.add(EMAIL)
+    for found in _CARD.finditer(text):
+        digits = re.sub(r"[ -]", "", found[0])
+        if _ISSUED.fullmatch(digits):
+            kinds.update({CARD_SHAPED, CARD} if _luhn(digits) else {CARD_SHAPED})
+    if _PHONE_ALONE.fullmatch(text) or any(phone.search(text) for phone in _PHONES):
+        kinds.add(PHONE)
+    if any(_address(found[0]) for shape in (_IPV4, _IPV6) for found in shape.finditer(text)):
+        kinds.add(IP)
+    return frozenset(kinds)
+
+
+def _luhn(digits: str) -> bool:
+    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
+    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
+
+
+def _address(text: str) -> bool:
+    """Whether it is an address that can be somebody's; ``a::b`` of program text, 0.x and loopback are not."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and not any(digit in text for digit in "0123456789"):
+        return False
+    nobodys = address.is_loopback or address.is_unspecified or address.is_multicast
+    return not nobodys and not (address.version == 4 and address.packed[0] == 0)

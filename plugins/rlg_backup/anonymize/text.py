@@ -1,0 +1,31 @@
+"""The text a stored column holds, whatever its form: what a search for personal data reads."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .forms import VARIANT_TYPE
+
+_TEXT, _BLOB = 3, 4  # classes of a variant
+
+
+def text_of(values: pa.Array) -> pl.Series | None:
+    """The non-NULL text and blobs of a column, as text; None for a column that can hold neither.
+
+    A blob that is not UTF-8 is read as far as it is: what is between the invalid bytes stays readable.
+    Numbers are not text.
+    """
+    if values.type == VARIANT_TYPE:
+        classes, _, _, values = values.flatten()
+        values = values.filter(pc.is_in(classes, pa.array([_TEXT, _BLOB], pa.int8())))
+    if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)):
+        return None
+    present = values.drop_null()
+    if pa.types.is_binary(present.type):
+        try:
+            present = present.cast(pa.string())
+        except pa.ArrowInvalid:
+            present = pa.array([value.decode("utf-8", "replace") for value in present.to_pylist()], pa.string())
+    return pl.Series("value", pl.from_arrow(present), dtype=pl.String)

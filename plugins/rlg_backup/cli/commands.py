@@ -1,0 +1,238 @@
+"""backup, list, show, verify, restore, drill, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config.load import load
+from ..core.errors import BackupNotFound
+from ..core.model import Kind, Verdict
+from ..engine.wiring import Wiring
+from .output import Output, progress_bar
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+source_option = click.option("--source", help="The source; may be left out when there is one, or an id names it.")
+target_option = click.option("--target", help="Read this target only.  [default: the first that answers]")
+
+
+def wire(config: Path, progress: Callable[[str, int, int], None] | None = None) -> Wiring:
+    """The wiring of a configuration file."""
+    settings = load(config)
+    base = config.expanduser().resolve().parent
+    return Wiring(settings, base=base, progress=progress) if progress else Wiring(settings, base=base)
+
+
+def _source_of(wiring: Wiring, source: str | None, which: str) -> str:
+    """The source a restore point belongs to: as named, the only one, or the one that lists the id."""
+    from ..engine.restore_points import list_points
+
+    names = list(wiring.settings.sources)
+    if source:
+        wiring.source_settings(source)
+        return source
+    if len(names) == 1:
+        return names[0]
+    if which == "latest" or which[4:5] == "-":
+        raise click.UsageError(f"name a source: --source {'|'.join(names)}")
+    found = [name for name in names if any(p.backup_id.startswith(which) for p in list_points(wiring, name).points)]
+    if len(found) != 1:
+        cause = "no target lists it" if not found else f"the sources {', '.join(found)} have backups that begin so"
+        raise BackupNotFound("find", which, cause, "see 'rlg-backup list'")
+    return found[0]
+
+
+@click.command()
+@click.option("--source", "sources", multiple=True, help="A source; may be given several times.  [default: all]")
+@click.option("--kind", type=click.Choice(["full"]), default="full", show_default=True)
+@json_option
+@click.pass_obj
+def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> int:
+    """Back up sources: snapshot, anonymize, encrypt, checksum, upload, validate, commit.
+
+    Example: rlg-backup backup --source rlg_data --kind full
+    """
+    from ..engine.backup import backup as run
+
+    out, results = Output(as_json), []
+    with progress_bar(not as_json) as progress:
+        wiring = wire(config, progress)
+        for source in sources or wiring.settings.sources:
+            results.append(run(wiring, source, Kind(kind)))
+    for result in results:
+        copies = ", ".join(f"{target} (#{sequence})" for target, sequence in result.committed.items())
+        verdict = Verdict.PASS if result.complete else Verdict.FAIL
+        out.verdict(verdict, f"{result.source}  {result.backup_id}  committed on {copies}")
+        for target, reason in result.missing.items():
+            out.say(f"  no copy on {target}: {reason}", "red")
+        for warning in result.warnings:
+            out.say(f"  warning: {warning}", "yellow")
+    out.data([result.to_json() for result in results])
+    return 0 if all(result.complete for result in results) else 1
+
+
+@click.command("list")
+@source_option
+@json_option
+@click.pass_obj
+def list_command(config: Path, source: str | None, as_json: bool) -> int:
+    """List the restore points of every target, oldest first."""
+    from ..engine.restore_points import list_points
+
+    out, wiring = Output(as_json), wire(config)
+    rows, data, code = [], [], 0
+    for name in [source] if source else wiring.settings.sources:
+        listing = list_points(wiring, name)
+        for target, error in listing.unreadable.items():
+            click.echo(f"warning: target '{target}' is left out: {error}", err=True)
+            code = error.exit_code
+        for point in listing.points:
+            copies = ", ".join(copy.target for copy in point.copies)
+            rows.append([point.backup_id, name, point.kind, f"{point.taken:%Y-%m-%d %H:%M:%S}Z", copies])
+            data.append(point.to_json())
+    if rows:
+        out.table(["ID", "SOURCE", "KIND", "TIME", "TARGETS"], rows)
+    else:
+        out.say("no restore points yet")
+    out.data(data)
+    return code
+
+
+@click.command()
+@click.argument("which", metavar="ID")
+@source_option
+@target_option
+@json_option
+@click.pass_obj
+def show(config: Path, which: str, source: str | None, target: str | None, as_json: bool) -> int:
+    """Show one restore point: what it holds, who can open it, who signed it."""
+    from ..engine.restore_points import choose
+
+    out, wiring = Output(as_json), wire(config)
+    chosen = choose(wiring, _source_of(wiring, source, which), which, target=target)
+    manifest = chosen.manifest
+    held = manifest.contents
+    masked = f" (for ever masked: {', '.join(manifest.masked_columns)})" if manifest.masked_columns else ""
+    rows = [
+        ["id", manifest.backup_id],
+        ["source", manifest.source],
+        ["kind", manifest.kind.value],
+        ["snapshot", f"{manifest.snapshot.taken_at:%Y-%m-%d %H:%M:%S}Z of {manifest.snapshot.system}"],
+        [
+            "holds",
+            f"{held.tables} tables, {held.rows:,} rows, {held.entries:,} files and folders, {held.bytes:,} bytes",
+        ],
+        ["left out", f"{held.excluded} by name; {held.warnings} warnings"],
+        ["fidelity", f"{manifest.fidelity.value}{masked}"],
+        ["archive", f"{manifest.archives[0].size:,} bytes, SHA-256 {manifest.archives[0].sha256}"],
+        ["recipients", ", ".join(manifest.recipients)],
+        ["signed by", chosen.signer],
+        ["manifest", f"SHA-256 {chosen.manifest_sha256}"],
+        ["read from", f"{chosen.target}, sequence {chosen.point.sequence}"],
+    ]
+    out.table(["", ""], rows)
+    out.data({"target": chosen.target, "sequence": chosen.point.sequence, "manifest": manifest.to_dict()})
+    return 0
+
+
+@click.command()
+@click.argument("which", metavar="ID", default="latest")
+@source_option
+@target_option
+@click.option("--full/--quick", default=False, help="Full decrypts and reads every member; it needs an identity.")
+@json_option
+@click.pass_obj
+def verify(config: Path, which: str, source: str | None, target: str | None, full: bool, as_json: bool) -> int:
+    """Prove a backup without restoring it (ID, its beginning, a time, or latest).
+
+    Quick checks signatures, the chain, sizes and digests. Full also decrypts and reads every row.
+    """
+    from ..engine.verify import verify as run
+
+    out = Output(as_json)
+    with progress_bar(not as_json) as progress:
+        wiring = wire(config, progress)
+        found = run(wiring, _source_of(wiring, source, which), which, target=target, full=full)
+    out.verdict(found.verdict, f"{found.source}  {found.backup_id}  on {found.target}")
+    out.checks(found.checks)
+    out.data(found.to_json())
+    return found.verdict.exit_code
+
+
+@click.command()
+@click.argument("which", metavar="ID", default="latest")
+@click.option("--to", required=True, help="A new database file (sqlite:///FILE or a path), or a new folder.")
+@source_option
+@target_option
+@click.option("--identity", "identities", multiple=True, help="file:PATH, env:NAME or exec:COMMAND, for this restore.")
+@json_option
+@click.pass_obj
+def restore(
+    config: Path,
+    which: str,
+    to: str,
+    source: str | None,
+    target: str | None,
+    identities: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Restore a whole backup (ID, its beginning, a time, or latest) to a new place, and prove it equal.
+
+    Example: rlg-backup restore latest --source rlg_data --to /restore/rlg_data.db
+    """
+    from ..engine.restore import restore as run
+
+    out = Output(as_json)
+    with progress_bar(not as_json) as progress:
+        wiring = wire(config, progress)
+        done = run(wiring, _source_of(wiring, source, which), which, to, target=target, identities=identities)
+    what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"
+    out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, equal to the snapshot")
+    for warning in done.warnings:
+        out.say(f"  note: {warning}", "yellow")
+    out.data(done.to_json())
+    return 0
+
+
+@click.command()
+@click.option("--source", "sources", multiple=True, help="A source; may be given several times.  [default: all]")
+@json_option
+@click.pass_obj
+def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
+    """Restore the newest backups into scratch, run the expectation suites, write the report."""
+    from ..engine.drill import drill as run
+
+    out = Output(as_json)
+    with progress_bar(not as_json) as progress:
+        wiring = wire(config, progress)
+        report, files = run(wiring, sources or tuple(wiring.settings.sources))
+    out.verdict(report.verdict, "restore drill")
+    for block in report.sources:
+        out.say(f"{block.source}  {block.backup_id}")
+        out.checks(block.checks)
+    out.say(f"report: {files.html}")
+    out.data({"verdict": report.verdict.value, "html": str(files.html), "json": str(files.json)})
+    return int(report.verdict.exit_code)
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def doctor(config: Path, as_json: bool) -> int:
+    """Check the configuration, keys, sources, targets, staging, and Airflow's pools and queues."""
+    from ..engine.doctor import examine
+
+    out, wiring = Output(as_json), wire(config)
+    checks = examine(wiring)
+    verdict = Verdict.of(check.verdict for check in checks)
+    out.verdict(verdict, f"{len(checks)} checks")
+    out.checks(checks)
+    data: list[dict[str, Any]] = [check.__dict__ | {"verdict": check.verdict.value} for check in checks]
+    out.data({"verdict": verdict.value, "checks": data})
+    return verdict.exit_code
+
+
+COMMANDS = (backup, list_command, show, verify, restore, drill, doctor)

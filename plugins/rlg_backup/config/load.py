@@ -1,0 +1,129 @@
+"""The one YAML file, with ``${VARIABLES}`` from the environment and ``.env``, as typed settings."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ..core.errors import ConfigurationError, InvalidSetting, UnknownSetting, VariableMissing
+from .explain import nearest_key
+from .settings import Settings
+
+MAX_BYTES = 1 << 20
+_VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML without aliases (they can blow up to any size) and without repeated keys."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]  # PyYAML has no types here
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as above
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; relative paths in them count from the folder of the file.
+
+    ``${NAME}`` and ``${NAME:-default}`` are replaced in texts, ``$$`` stands for a dollar sign. The
+    environment goes before ``.env``, which is looked for beside the file, then in the working folder.
+
+    Raises ConfigurationError's subclasses, each naming the key.
+    """
+    file = path.expanduser().resolve()
+    raw = _parse(file)
+    if not isinstance(raw, dict):
+        raise InvalidSetting("load", str(path), "the file does not hold a mapping of settings")
+    variables = {**_dotenv(file.parent), **(os.environ if environment is None else environment)}
+    filled = _fill(raw, variables, str(path), "")
+    try:
+        return Settings.model_validate(filled, context={"base": file.parent})
+    except ValidationError as error:
+        raise _explain(error, filled, str(path)) from None
+
+
+@lru_cache(maxsize=4)
+def load_cached(path: Path, modified_ns: int) -> Settings:
+    """``load`` once for each version of the file: DAG files are parsed again and again."""
+    return load(path)
+
+
+def _parse(file: Path) -> Any:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise InvalidSetting("load", str(file), f"the file is larger than {MAX_BYTES} bytes")
+        return yaml.load(file.read_text("utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+    except FileNotFoundError:
+        hint = "write one with 'rlg-backup init', or name one with --config FILE"
+        raise ConfigurationError("load", str(file), "there is no such file", hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError("load", str(file), reason) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        problem = getattr(error, "problem", None) or "it is nested too deeply or not YAML"
+        raise InvalidSetting("load", str(file), f"{problem}{place}") from None
+
+
+def _dotenv(folder: Path) -> dict[str, str]:
+    from dotenv import dotenv_values
+
+    for candidate in (folder / ".env", Path.cwd() / ".env"):
+        if candidate.is_file():
+            found = dotenv_values(candidate, interpolate=False)
+            return {name: value for name, value in found.items() if value is not None}
+    return {}
+
+
+def _fill(value: Any, variables: Mapping[str, str], file: str, where: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _fill(item, variables, file, f"{where}.{key}" if where else str(key)) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_fill(item, variables, file, f"{where}.{place}") for place, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        found = variables.get(match[1], match[2])
+        if found is None:
+            hint = f"set {match[1]} in the environment or in .env, or give a default: ${{{match[1]}:-...}}"
+            raise VariableMissing("load", where, f"the variable {match[1]} of '{file}' is not set", hint)
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _explain(error: ValidationError, raw: Mapping[str, Any], file: str) -> ConfigurationError:
+    """The first problem in the words of the file; pydantic's own text may echo values, so it is not used."""
+    problems = error.errors(include_url=False, include_input=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    where = [str(part) for part in problem["loc"] if part not in ("sqlite", "files", "local", "s3") or part in raw]
+    dotted = ".".join(where)
+    if problem["type"] == "extra_forbidden":
+        near = nearest_key([str(part) for part in problem["loc"]])
+        hint = f"did you mean '{near}'?" if near else "docs/configuration.md lists every setting"
+        return UnknownSetting("load", dotted, f"'{file}' has no such setting", hint)
+    return InvalidSetting("load", dotted or file, f"in '{file}': {problem['msg']}")

@@ -1,0 +1,237 @@
+"""Every setting there is, typed. A key that is not here is refused (docs/configuration.md explains each)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ..core.model import SOURCE_NAME
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors: a setting misspelt is a setting lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _name(value: str) -> str:
+    if not SOURCE_NAME.fullmatch(value):
+        raise ValueError("a name is a lower-case letter, then lower-case letters, digits and _, at most 63")
+    return value
+
+
+def _absolute(value: object, info: ValidationInfo) -> object:
+    base = (info.context or {}).get("base")
+    if isinstance(value, str) and value and base is not None:
+        return Path(base) / Path(value).expanduser()
+    return value
+
+
+def _given(value: object) -> object:
+    """``["${VARIABLE:-}"]`` with the variable unset is an empty list."""
+    return [item for item in value if item != ""] if isinstance(value, list) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_given)]
+Name = Annotated[str, AfterValidator(_name)]
+Place = Annotated[Path, BeforeValidator(_absolute)]
+Reference = str  # file:PATH, env:NAME, exec:COMMAND, secret:BACKEND/NAME
+
+
+class Encryption(Strict):
+    """Who can open archives. ``identities`` are set on restore workers only."""
+
+    recipients: Texts = ()
+    identities: Texts = ()
+
+
+class Signing(Strict):
+    """``key`` signs (backup workers); ``trusted`` are the public halves everybody checks with."""
+
+    key: Reference | None = None
+    trusted: Texts = ()
+
+
+class Tokenization(Strict):
+    key: Reference | None = None
+
+
+class Staging(Strict):
+    """Where a run works. ``shared``: every step is a task, on workers that see the same folder;
+    ``local``: the steps of one source run in one task, on whichever worker takes it."""
+
+    folder: Place
+    key: Reference
+    mode: Literal["shared", "local"] = "shared"
+
+
+class LocalTarget(Strict):
+    type: Literal["local"]
+    path: Place
+
+
+class S3Target(Strict):
+    """``emulator`` allows plain HTTP, for servers on this machine."""
+
+    type: Literal["s3"]
+    bucket: str
+    prefix: str = ""
+    region: str | None = None
+    endpoint_url: str | None = None
+    emulator: bool = False
+
+    @model_validator(mode="after")
+    def _encrypted_on_the_way(self) -> S3Target:
+        if self.endpoint_url and not self.endpoint_url.startswith("https://") and not self.emulator:
+            raise ValueError("endpoint_url must be https:// unless the target is declared 'emulator: true'")
+        return self
+
+
+Target = Annotated[LocalTarget | S3Target, Field(discriminator="type")]
+
+
+class GeographyLevel(Strict):
+    table: str
+    key: str
+    parent: str | None = None
+
+
+class TableGeography(Strict):
+    """Where a row belongs: a column for a level, or a foreign key to a table that knows."""
+
+    region: str | None = None
+    country: str | None = None
+    city: str | None = None
+    town: str | None = None
+    through: str | None = None
+    of: str | None = None
+    key: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> TableGeography:
+        if bool(self.through) != bool(self.of):
+            raise ValueError("'through' (a column) and 'of' (a table) go together")
+        if not (self.through or self.region or self.country or self.city or self.town):
+            raise ValueError("name a column for region, country, city or town, or 'through' and 'of'")
+        return self
+
+
+class GeographySettings(Strict):
+    levels: dict[Literal["region", "country", "city", "town"], GeographyLevel] = {}
+    tables: dict[str, TableGeography] = {}
+
+
+class _Source(Strict):
+    targets: tuple[str, ...]
+    queue: str = "backup"
+    pool: str = "rlg_backup"
+    exclude: tuple[str, ...] = ()
+    names_in_clear: bool = False
+
+
+class SqliteSettings(_Source):
+    """A SQLite database. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``."""
+
+    type: Literal["sqlite"]
+    path: Place | None = None
+    datasets: dict[Name, tuple[str, ...]] = {}
+    geography: GeographySettings | None = None
+    totals: dict[str, tuple[str, ...]] = {}
+    policies: dict[str, Literal["keep", "tokenize", "hash", "redact"]] = {}
+    personal_text_allowed: tuple[str, ...] = ()
+
+
+class FilesSettings(_Source):
+    """A file tree. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``."""
+
+    type: Literal["files"]
+    path: Place | None = None
+
+
+SourceSettings = Annotated[SqliteSettings | FilesSettings, Field(discriminator="type")]
+
+
+class Schedule(Strict):
+    """Cron expressions in the time zone of the settings; ``none`` for by hand only."""
+
+    full: str = "0 2 * * 0"
+    drill: str = "0 4 1 * *"
+
+
+class Alerts(Strict):
+    """Who hears of a run that failed. Connections: ``rlg_alert_smtp``, ``rlg_alert_slack``, ``rlg_alert_webhook``."""
+
+    email_from: str = "rlg-backup@localhost"
+    email_to: Texts = ()
+
+
+class Drill(Strict):
+    """``suites``: source > folder of expectation suites below ``expectations``."""
+
+    scratch: Place
+    reports: Place
+    expectations: Place | None = None
+    references: Place | None = None
+    suites: dict[str, str] = {}
+    identities: Texts = ()
+
+
+class SecretsBackend(Strict):
+    """An Airflow secrets backend only restore workers reach: ``secret:NAME/KEY`` reads its variable KEY."""
+
+    backend: str
+    kwargs: dict[str, str | int | bool | None] = {}
+
+
+class Settings(Strict):
+    """The whole configuration."""
+
+    version: Literal[1]
+    timezone: str = "UTC"
+    staging: Staging
+    state: Place
+    encryption: Encryption
+    signing: Signing
+    tokenization: Tokenization = Tokenization()
+    targets: dict[Name, Target]
+    sources: dict[Name, SourceSettings]
+    schedule: Schedule = Schedule()
+    alerts: Alerts = Alerts()
+    drill: Drill | None = None
+    secrets: dict[Name, SecretsBackend] = {}
+    restore_queue: str = "restore"
+    lease_minutes: int = Field(default=60, ge=1, le=24 * 60)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("there is no such time zone") from None
+        return value
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Settings:
+        if not self.sources:
+            raise ValueError("there is no source")
+        for name, source in self.sources.items():
+            if not source.targets:
+                raise ValueError(f"the source '{name}' has no target")
+            if unknown := [target for target in source.targets if target not in self.targets]:
+                raise ValueError(f"the source '{name}' names the target '{unknown[0]}', which 'targets' does not have")
+        if self.drill and (extra := sorted(set(self.drill.suites) - set(self.sources))):
+            raise ValueError(f"'drill.suites' names the source '{extra[0]}', which 'sources' does not have")
+        return self

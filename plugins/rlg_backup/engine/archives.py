@@ -1,0 +1,127 @@
+"""Opens the archive of a chosen restore point, from its target or from a copy fetched before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..core.errors import MemberDamaged, ObjectDamaged, StorageFull
+from ..core.private import create_private
+from ..format.age import Identity, SeekableAgeReader
+from ..format.archive import ArchiveReader
+from ..format.profile import TableProfile
+from ..format.rows import read_part
+from ..format.tree_index import IndexRow, read_index
+from .restore_points import Chosen
+from .wiring import Wiring
+from .workspace import full_disk
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PIECE = 1 << 20
+MAX_PART_BYTES = 512 << 20  # a part is written at 64 MiB; a larger one is not ours
+ARCHIVE = "default.zip.age"
+
+
+def digest_of(stream: BinaryIO) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hex) of what a stream still gives."""
+    digest, size = sha256(), 0
+    while piece := stream.read(PIECE):
+        digest.update(piece)
+        size += len(piece)
+    return size, digest.hexdigest()
+
+
+def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
+    """Download the archive to a private file; every byte is checked against the signed manifest as it arrives.
+
+    Nothing stays under ``destination`` when a check fails (ObjectDamaged) or the disk is full (StorageFull).
+    """
+    entry = chosen.manifest.archives[0]
+    key = f"{chosen.folder}/{ARCHIVE}"
+    digest, size = sha256(), 0
+    try:
+        with (
+            full_disk(ARCHIVE),
+            wiring.storage(chosen.target).open(key) as stream,
+            create_private(destination) as file,
+        ):
+            while piece := stream.read(PIECE):
+                size += len(piece)
+                if size > entry.size:
+                    break
+                digest.update(piece)
+                file.write(piece)
+                wiring.progress(f"download from {chosen.target}", size, entry.size)
+        if (size, digest.hexdigest()) != (entry.size, entry.sha256):
+            raise ObjectDamaged("fetch", key, f"target '{chosen.target}' holds other bytes than the manifest names")
+    except (ObjectDamaged, StorageFull):
+        destination.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def open_local(path: Path, chosen: Chosen, identities: Sequence[Identity]) -> Iterator[ArchiveReader]:
+    """The archive in a file that ``fetch`` made."""
+    with path.open("rb") as file:
+
+        def read_range(offset: int, length: int) -> bytes:
+            return os.pread(file.fileno(), length, offset)
+
+        yield _reader(read_range, chosen, identities)
+
+
+def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) -> ArchiveReader:
+    """The archive on its target, by ranged reads: only what is asked for is downloaded.
+
+    What is read is checked by signature > directory > member, so a forged archive is noticed although its
+    whole digest is never taken.
+    """
+    storage = wiring.storage(chosen.target)
+    key = f"{chosen.folder}/{ARCHIVE}"
+    found = storage.stat(key).size
+    if found != chosen.manifest.archives[0].size:
+        raise ObjectDamaged(
+            "open", key, f"target '{chosen.target}' holds {found} bytes, the manifest names another size"
+        )
+    return _reader(lambda offset, length: storage.read_range(key, offset, length), chosen, identities)
+
+
+def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> ArchiveReader:
+    entry = chosen.manifest.archives[0]
+    plaintext = SeekableAgeReader(read_range, entry.size, identities)
+    return ArchiveReader(plaintext.read_at, entry)
+
+
+def rows_of(archive: ArchiveReader, table: TableProfile) -> Iterator[pa.RecordBatch]:
+    """The stored rows of a table; the bytes of each part are checked whole before a row of it is used."""
+    for name in table.members:
+        yield from read_part(BytesIO(whole_member(archive, name)))
+
+
+def index_of(archive: ArchiveReader) -> Iterator[IndexRow]:
+    """The entries of a tree, in order of path."""
+    return read_index(BytesIO(whole_member(archive, "files/index.parquet")))
+
+
+def whole_member(archive: ArchiveReader, name: str) -> bytes:
+    """A member's bytes, checked against the directory. Only for members that are bounded by the writer."""
+    size = archive.members[name].size if name in archive.members else 0
+    if size > MAX_PART_BYTES:
+        raise MemberDamaged("read", name, f"it has {size} bytes, more than any part that is written")
+    with archive.open(name) as stream:
+        return stream.read()
+
+
+@contextmanager
+def content_of(archive: ArchiveReader, row: IndexRow) -> Iterator[BinaryIO]:
+    """A file's content as a stream whose last byte is returned only when the whole is right."""
+    assert row.member is not None
+    with archive.open(row.member) as stream:
+        yield stream

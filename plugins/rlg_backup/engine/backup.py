@@ -1,0 +1,117 @@
+"""backup: every verb of the graph in one process, for the command line, cron, and ``staging.mode: local``."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..core.errors import BackupError
+from ..core.model import Kind
+from . import steps
+from .wiring import Wiring
+from .workspace import Reference, Workspace
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """What became of one run. ``committed`` maps a target to the sequence number there, ``missing`` to a reason."""
+
+    source: str
+    backup_id: str
+    kind: str
+    committed: dict[str, int]
+    missing: dict[str, str]
+    warnings: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned copy exists."""
+        return bool(self.committed) and not self.missing
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "backup_id": self.backup_id,
+            "kind": self.kind,
+            "committed": self.committed,
+            "missing": self.missing,
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+        }
+
+
+def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None) -> BackupResult:
+    """Back up one source. Raises what the failing step raises; staging is wiped and leases are given back always."""
+    timer = _Timer()
+    reference = timer.run("stage", lambda: steps.stage(wiring, source, kind, run=run or f"cli-{secrets.token_hex(6)}"))
+    try:
+        reference = timer.run("snapshot", lambda: steps.snapshot(wiring, reference))
+        reference = timer.run("anonymize", lambda: steps.anonymize(wiring, reference))
+        reference = timer.run("encrypt", lambda: steps.encrypt(wiring, reference))
+        reference = timer.run("checksum", lambda: steps.checksum(wiring, reference))
+        reference, failed = _copy(wiring, reference, timer)
+        reference = timer.run("commit", lambda: steps.commit(wiring, reference))
+        return result(wiring, reference, seconds=timer.seconds, failed=failed)
+    finally:
+        timer.run("wipe", lambda: steps.wipe(wiring, reference))
+
+
+def _copy(wiring: Wiring, reference: Reference, timer: _Timer) -> tuple[Reference, dict[str, str]]:
+    """Upload to and validate on each target; one that fails does not stop the others."""
+    failed: dict[str, str] = {}
+    for target in wiring.source_settings(reference.source).targets:
+        if target in reference.down:
+            continue
+        try:
+            uploaded = timer.run(f"upload {target}", lambda: steps.upload(wiring, reference, target))  # noqa: B023  # called at once
+            reference = timer.run(f"validate {target}", lambda: steps.validate(wiring, uploaded, target))  # noqa: B023  # called at once
+        except BackupError as error:
+            log.error("%s", error)
+            failed[target] = str(error)
+    return reference, failed
+
+
+def result(
+    wiring: Wiring,
+    reference: Reference,
+    *,
+    seconds: dict[str, float] | None = None,
+    failed: dict[str, str] | None = None,
+) -> BackupResult:
+    """What the records of a run that got as far as its commit say of it."""
+    workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
+    done = workspace.record("commit")
+    finding = workspace.record("anonymize")
+    profile = workspace.record("snapshot")["profile"]
+    return BackupResult(
+        source=reference.source,
+        backup_id=reference.backup_id,
+        kind=reference.kind,
+        committed=done["committed"],
+        missing={**done["missing"], **(failed or {})},
+        warnings=(*profile["warnings"], *finding["warnings"]),
+        seconds=seconds or {},
+    )
+
+
+class _Timer:
+    """Wall seconds of each step, and a log line for it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def run(self, name: str, step: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        try:
+            return step()
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)
+            log.info("%s took %.3f s", name, self.seconds[name])

@@ -1,0 +1,157 @@
+"""doctor: looks at everything a run will need, before the night it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..config.settings import FilesSettings
+from ..core.errors import BackupError
+from ..core.model import Check, Verdict
+from .wiring import Wiring
+
+Look = Callable[[], str]
+
+
+def examine(wiring: Wiring) -> list[Check]:
+    """Every check, in the order a run would meet them. Writes nothing but a probe file in staging."""
+    checks = [
+        _check("keys", "recipients", lambda: f"{len(wiring.recipients)} recipients of one type"),
+        _check("keys", "signing key", lambda: _signing(wiring)),
+        _check("keys", "staging key", lambda: f"{wiring.staging_key.key_id}"),
+        _check("keys", "tokenization key", lambda: _tokenization(wiring)),
+        _check("keys", "identities", lambda: _identities(wiring)),
+        _check("staging", "folder", lambda: _staging(wiring.settings.staging.folder)),
+    ]
+    checks += [_check("sources", name, lambda name=name: _source(wiring, name)) for name in wiring.settings.sources]
+    checks += [_check("targets", name, lambda name=name: _target(wiring, name)) for name in wiring.settings.targets]
+    checks += _airflow(wiring)
+    return checks
+
+
+def _check(group: str, name: str, look: Look) -> Check:
+    start = time.perf_counter()
+    try:
+        verdict, measured = Verdict.PASS, look()
+    except BackupError as error:
+        verdict, measured = Verdict.FAIL, str(error)
+    except _Unseen as unseen:
+        verdict, measured = Verdict.COULD_NOT_VERIFY, str(unseen)
+    except _Wrong as wrong:
+        verdict, measured = Verdict.FAIL, str(wrong)
+    return Check(group, name, verdict, measured, seconds=time.perf_counter() - start)
+
+
+class _Wrong(Exception):
+    """Found wrong, with a text for the user."""
+
+
+class _Unseen(Exception):
+    """Could not be looked at, with the reason."""
+
+
+def _signing(wiring: Wiring) -> str:
+    trusted = {signer.key_id for signer in wiring.trusted}
+    if wiring.settings.signing.key is None:
+        return f"none here (this worker only reads); {len(trusted)} signers are trusted"
+    if wiring.signing_key.key_id not in trusted:
+        raise _Wrong("the signing key is not among signing.trusted: nobody would believe its backups")
+    return f"{wiring.signing_key.key_id}, trusted"
+
+
+def _tokenization(wiring: Wiring) -> str:
+    needs = [n for n, s in wiring.settings.sources.items() if not isinstance(s, FilesSettings) and s.policies]
+    if wiring.tokenization_key is not None:
+        return "there"
+    if needs:
+        raise _Wrong(f"none is configured, and the policies of {', '.join(needs)} need one")
+    return "none, and no policy needs one"
+
+
+def _identities(wiring: Wiring) -> str:
+    if not wiring.settings.encryption.identities:
+        return "none here, as it should be on a backup worker"
+    own = {identity.recipient.id for identity in wiring.identities()}
+    if not own & {recipient.id for recipient in wiring.recipients}:
+        raise _Wrong("no identity here opens what is encrypted to encryption.recipients")
+    return f"{len(own)} here: this worker can read archives, so run restores on it and no backups"
+
+
+def _staging(folder: Path) -> str:
+    probe = folder / f".doctor-{os.getpid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+        if folder.stat().st_mode & 0o077:
+            raise _Wrong(f"'{folder}' is open to other users; chmod 700 it")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise _Wrong(f"'{folder}' cannot be written to: {error.strerror}") from None
+    return f"{free / 1e9:.1f} GB free, private"
+
+
+def _source(wiring: Wiring, name: str) -> str:
+    if isinstance(wiring.source_settings(name), FilesSettings):
+        with wiring.file_source(name).snapshot() as tree:
+            return f"{sum(1 for _ in tree.entries())} entries, {len(tree.excluded)} excluded"
+    with wiring.table_source(name).snapshot() as tables:
+        notes = "".join(f"; {warning}" for warning in tables.warnings)
+        return f"{len(tables.tables)} tables, {len(tables.excluded)} excluded{notes}"
+
+
+def _target(wiring: Wiring, name: str) -> str:
+    found = sum(1 for _ in wiring.storage(name).list("catalog/"))
+    return f"reachable, {found} objects in the catalog"
+
+
+def _airflow(wiring: Wiring) -> Iterator[Check]:
+    """Pools and queues that the DAGs name, asked of Airflow's own command line where it is installed."""
+    names = sorted({source.pool for source in wiring.settings.sources.values()})
+    yield _check("airflow", "pools", lambda: _pools(names))
+    queues = sorted({source.queue for source in wiring.settings.sources.values()} | {wiring.settings.restore_queue})
+    yield _check("airflow", "queues", lambda: _queues(queues))
+
+
+def _ask(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        raise _Unseen("Airflow is not installed here")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603  # fixed words
+    except (subprocess.SubprocessError, OSError):
+        raise _Unseen(f"'{' '.join(command)}' failed here") from None
+    return done.stdout
+
+
+def _pools(names: list[str]) -> str:
+    listed = _ask("airflow", "pools", "list", "--output", "json")
+    try:
+        there = {pool["pool"] for pool in json.loads(listed[listed.index("[") :])}
+    except (ValueError, KeyError, TypeError):
+        raise _Unseen("'airflow pools list' did not answer in JSON") from None
+    if missing := [name for name in names if name not in there]:
+        raise _Wrong(
+            f"missing: {', '.join(missing)}; tasks would wait in silence. airflow pools set {missing[0]} 4 backups"
+        )
+    return f"{', '.join(names)}: there"
+
+
+def _queues(names: list[str]) -> str:
+    executor = _ask("airflow", "config", "get-value", "core", "executor").strip().splitlines()[-1]
+    if "Celery" not in executor:
+        return f"{executor} runs every queue itself; {', '.join(names)} need no worker of their own"
+    app = "airflow.providers.celery.executors.celery_executor.app"
+    listed = _ask("celery", "-A", app, "inspect", "active_queues", "--json")
+    try:
+        workers = json.loads(listed[listed.index("{") :])
+        there = {queue["name"] for queues in workers.values() for queue in queues}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _Unseen("no Celery worker answered") from None
+    if missing := [name for name in names if name not in there]:
+        raise _Wrong(f"no worker listens to: {', '.join(missing)}; tasks would wait in silence")
+    return f"{', '.join(names)}: each has a worker"

@@ -1,0 +1,54 @@
+"""Keeps a run's leases alive while a step works, and says when one was lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..catalog import Lease
+from ..core.errors import BackupError, LeaseLost
+from .wiring import Wiring
+from .workspace import Reference
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
+    """Renew every lease of the run now and at each third of its life, until the block ends.
+
+    A lease that was taken over raises LeaseLost at the start, or is logged and left alone after: the
+    commit, which is fenced, is what refuses.
+    """
+    leases = {target: wiring.lease(target, state) for target, state in reference.leases.items()}
+    _renew(leases)
+    done = threading.Event()
+    pause = wiring.settings.lease_minutes * 60 / 3
+
+    def beat() -> None:
+        while not done.wait(pause):
+            try:
+                _renew(leases)
+            except LeaseLost as error:
+                log.error("%s", error)
+                return
+
+    thread = threading.Thread(target=beat, name="lease-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _renew(leases: dict[str, Lease]) -> None:
+    for target, lease in leases.items():
+        try:
+            lease.renew()
+        except LeaseLost:
+            raise
+        except BackupError as error:  # the target may answer again before the lease runs out
+            log.warning("the lease on target '%s' was not renewed: %s", target, error)

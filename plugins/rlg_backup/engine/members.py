@@ -1,0 +1,72 @@
+"""Members of an archive while they lie in staging: packed once, described by a record, read back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO, cast
+
+from ..format.packing import MemberSink, Packed, pack
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StagedMember:
+    """``name`` in the archive, ``file`` in the workspace, and what the ZIP directory will say of it."""
+
+    name: str
+    file: str
+    size: int
+    compressed_size: int
+    crc32: int
+    sha256: str
+    deflated: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class StagedMembers:
+    """Collects the members of one archive in the workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._opened = 0
+        self.members: list[StagedMember] = []
+
+    def add(self, name: str, content: BinaryIO | bytes) -> StagedMember:
+        """Pack a stream, read once; deflated where that saves space."""
+        stream = io.BytesIO(content) if isinstance(content, bytes) else content
+        file = self._next_file()
+        with self._workspace.create_file(file) as sink:
+            packed = pack(stream, sink)
+        return self._note(name, file, packed)
+
+    @contextmanager
+    def stored(self, name: str) -> Iterator[BinaryIO]:
+        """A sink for content that is compressed already (Parquet); the member counts when the block ends."""
+        file = self._next_file()
+        with self._workspace.create_file(file) as raw:
+            sink = MemberSink(raw, deflate=False)
+            yield cast(BinaryIO, sink)
+            sink.close()
+        assert sink.packed is not None  # close() sets it
+        self._note(name, file, sink.packed)
+
+    def take_back(self, member: StagedMember) -> None:
+        """Forget a member whose content did not hold."""
+        self.members.remove(member)
+        self._workspace.remove_file(member.file)
+
+    def _next_file(self) -> str:
+        self._opened += 1
+        return f"member-{self._opened:06d}"
+
+    def _note(self, name: str, file: str, packed: Packed) -> StagedMember:
+        member = StagedMember(
+            name, file, packed.size, packed.compressed_size, packed.crc32, packed.sha256.hex(), packed.deflated
+        )
+        self.members.append(member)
+        return member

@@ -1,0 +1,106 @@
+"""Compares what is there with what the profile says, table by table, by digest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from ..anonymize.policies import Action, Policies
+from ..core.model import Check, Verdict
+from ..format.archive import ArchiveReader
+from ..format.digest import EntryDigest, RowDigest
+from ..format.profile import Profile, TableProfile
+from ..sources.port import FileSnapshot, Table, TableSnapshot
+from .archives import digest_of, rows_of
+from .trees import index_row
+from .wiring import Wiring
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -> list[Check]:
+    """The restored database against the profile: every table there, none besides, rows, definitions and digests."""
+    found = {(table.schema, table.name): table for table in snapshot.tables}
+    checks = []
+    for expected in profile.tables:
+        table = found.pop((expected.schema_name, expected.name), None)
+        checks.append(_table(wiring, snapshot, table, expected, bytes.fromhex(profile.digest_key)))
+    excluded = {item.name for item in profile.excluded}
+    for extra in found.values():
+        if extra.name not in excluded:
+            checks.append(Check("parity", f"table {extra.name}", Verdict.FAIL, "it is there", "not in the backup"))
+    return checks
+
+
+def _table(wiring: Wiring, snapshot: TableSnapshot, table: Table | None, expected: TableProfile, key: bytes) -> Check:
+    start = time.perf_counter()
+    name, wanted = f"table {expected.name}", f"{expected.rows} rows, the digest and the definition of the snapshot"
+    if table is None:
+        return Check("parity", name, Verdict.FAIL, "the table is missing", wanted)
+    digest = RowDigest(key)
+    for batch in snapshot.read(table, geography=False):
+        digest.update(batch)
+        wiring.progress(f"parity {expected.name}", digest.rows, expected.rows)
+    faults = []
+    if digest.rows != expected.rows:
+        faults.append(f"{digest.rows} rows")
+    if digest.hexdigest() != expected.digest.restored:
+        faults.append("another digest")
+    if table.fingerprint != expected.fingerprint:
+        faults.append("another definition")
+    measured = ", ".join(faults) or f"{digest.rows} rows, the same digest, the same definition"
+    return Check(
+        "parity", name, Verdict.FAIL if faults else Verdict.PASS, measured, wanted, time.perf_counter() - start
+    )
+
+
+def stored_tables(wiring: Wiring, archive: ArchiveReader, profile: Profile) -> list[Check]:
+    """Every row in the archive against the profile, without a restore and without the tokenization key."""
+    checks = []
+    for table in profile.tables:
+        start = time.perf_counter()
+        digest = RowDigest(bytes.fromhex(profile.digest_key))
+        for batch in rows_of(archive, table):
+            digest.update(batch)
+            wiring.progress(f"read {table.name}", digest.rows, table.rows)
+        right = (digest.rows, digest.hexdigest()) == (table.rows, table.digest.stored)
+        measured = f"{digest.rows} rows, {'the same' if right else 'another'} digest"
+        verdict = Verdict.PASS if right else Verdict.FAIL
+        seconds = time.perf_counter() - start
+        checks.append(
+            Check("members", f"table {table.name}", verdict, measured, f"{table.rows} rows, the digest", seconds)
+        )
+    return checks
+
+
+def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> Check:
+    """The restored tree against the profile: every entry, and every content read back from the file system."""
+    assert profile.tree is not None
+    start = time.perf_counter()
+    digest = EntryDigest(bytes.fromhex(profile.digest_key))
+    entries = done = 0
+    for entry in snapshot.entries():
+        sha256 = None
+        if entry.kind == "file":
+            with snapshot.open(entry) as reader:
+                size, found = digest_of(cast(BinaryIO, reader))
+            sha256, done = bytes.fromhex(found), done + size
+            wiring.progress("parity files", done, profile.tree.bytes)
+        digest.update(entry, sha256)
+        entries += 1
+    right = digest.hexdigest() == profile.tree.digest
+    measured = f"{entries} entries, {'the same' if right else 'another'} digest"
+    wanted = f"{profile.tree.entries} entries, the digest of the snapshot"
+    return Check(
+        "parity", "tree", Verdict.PASS if right else Verdict.FAIL, measured, wanted, time.perf_counter() - start
+    )
+
+
+def reversed_rows(archive: ArchiveReader, table: TableProfile, key: bytes | None) -> Iterator[pa.RecordBatch]:
+    """The rows of a table with tokens turned back into the values they stand for."""
+    actions = {column.name: Action(column.policy) for column in table.columns if column.policy == Action.TOKENIZE}
+    policies = Policies(table.name, actions, key, {column.name: column.nullable for column in table.columns})
+    for batch in rows_of(archive, table):
+        yield policies.reverse(batch)

@@ -1,0 +1,32 @@
+"""The README.txt of an archive: how to open it without this project."""
+
+from __future__ import annotations
+
+from ..anonymize.decoder import DECODER
+
+_TEXT = """\
+This is a backup made by RLG Backup, format version 1. It opens without RLG Backup.
+
+You are reading it, so you have done the first steps:
+    age -d -i IDENTITY-FILE -o archive.zip default.zip.age
+    unzip archive.zip
+(age 1.0 or later from https://age-encryption.org; recipients age1pq1... need age 1.3.)
+
+What is here:
+    schema/                                  the definitions, in the source's own words
+    data/<schema>.<table>/part-*.parquet     rows; any Parquet reader opens them (pyarrow, DuckDB, pandas)
+    files/index.parquet                      file trees: path, mode, time and member of each file
+    files/xx/...                             file contents, under the name the index gives
+    profile.json                             rows, digests and totals, table by table
+
+Columns whose Parquet metadata says rlg.form = variant hold SQLite values of several classes:
+class 1 integer (i), 2 real (r), 3 text (b), 4 blob (b), 0 NULL. Fields named $... are not columns.
+Columns with rlg.form = token hold tokens. With the tokenization key (RLG-TOKENIZATION-KEY-1...) this
+program turns them back; it needs Python and the package cryptography:
+
+"""
+
+
+def readme() -> str:
+    """The text, with the token decoder."""
+    return _TEXT + DECODER

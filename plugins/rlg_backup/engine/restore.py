@@ -1,0 +1,198 @@
+"""restore: a whole backup into a new database or folder, proven equal to the snapshot before it takes its name."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import DestinationUnsuitable, ParityFailed
+from ..core.model import Check, Fidelity, Verdict
+from ..format.archive import ArchiveReader
+from ..format.profile import Profile
+from ..sources.files import FilesSource
+from ..sources.files_destination import FilesDestination
+from ..sources.port import Column, Entry, Table
+from ..sources.sqlite import SqliteSource
+from ..sources.sqlite_destination import SqliteDestination
+from .archives import content_of, fetch, index_of, open_local, whole_member
+from .parity import restored_tables, restored_tree, reversed_rows
+from .restore_points import Chosen, choose
+from .wiring import Wiring
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A finished restore. ``checks`` are the parity with the profile, all PASS; ``seconds`` by phase."""
+
+    source: str
+    backup_id: str
+    target: str
+    to: str
+    fidelity: str
+    chosen: Chosen = field(repr=False)
+    rows: int
+    entries: int
+    checks: tuple[Check, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "chosen"}
+        return shown | {"checks": [check.__dict__ | {"verdict": check.verdict.value} for check in self.checks]}
+
+
+def destination_path(to: str) -> Path:
+    """``sqlite:///file``, ``file:///folder`` or a plain path."""
+    for prefix in ("sqlite:///", "file://"):
+        if to.startswith(prefix):
+            return Path(to.removeprefix(prefix))
+    if "://" in to:
+        scheme = to.split("://", 1)[0]
+        raise DestinationUnsuitable(
+            "restore to", f"{scheme}://", "there is no driver for it", "use sqlite:///FILE or a folder"
+        )
+    return Path(to)
+
+
+def require_new(place: Path) -> Path:
+    """The absolute path, when a restore may make it; raises DestinationUnsuitable. Live data is never replaced."""
+    place = place.expanduser().absolute()
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        hint = "name a new database file or folder; replacing live data is not supported yet"
+        raise DestinationUnsuitable("restore to", str(place), "it exists", hint)
+    if not place.parent.is_dir():
+        raise DestinationUnsuitable("restore to", str(place), "the folder it would be in does not exist")
+    return place
+
+
+def restore(
+    wiring: Wiring,
+    source: str,
+    which: str,
+    to: str,
+    *,
+    target: str | None = None,
+    identities: tuple[str, ...] = (),
+) -> Restored:
+    """Restore a point into a database or folder that does not exist yet.
+
+    Nothing is under that name until every table's digest, rows and definition (or the tree's digest) equal the
+    profile. Raises DestinationUnsuitable, ParityFailed, and what choosing, fetching and decrypting raise.
+    """
+    place = require_new(destination_path(to))
+    keys = wiring.identities(identities)
+    clock = _Phases()
+    with _private_folder(wiring.settings.staging.folder) as folder:
+        with clock.phase("choose"):
+            chosen = choose(wiring, source, which, target=target)
+        with clock.phase("fetch"):
+            fetch(wiring, chosen, folder / "archive")
+        with open_local(folder / "archive", chosen, keys) as archive:
+            with clock.phase("decrypt"):
+                profile = archive.profile()
+            checks = _load(wiring, archive, profile, place, clock)
+    return Restored(
+        source=source,
+        backup_id=chosen.point.backup_id,
+        target=chosen.target,
+        to=str(place),
+        fidelity=chosen.manifest.fidelity.value,
+        chosen=chosen,
+        rows=sum(table.rows for table in profile.tables),
+        entries=profile.tree.entries if profile.tree else 0,
+        checks=tuple(checks),
+        warnings=_warnings(chosen, profile),
+        seconds=clock.seconds,
+    )
+
+
+def _load(wiring: Wiring, archive: ArchiveReader, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+    if profile.tree is None:
+        return _load_tables(wiring, archive, profile, place, clock)
+    return _load_tree(wiring, archive, profile, place, clock)
+
+
+def _load_tables(wiring: Wiring, archive: ArchiveReader, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+    with SqliteDestination(place) as destination:
+        with clock.phase("load"):
+            names = [name for name in archive.members if name.startswith("schema/")]
+            destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
+            key = wiring.tokenization_secret
+            for number, table in enumerate(profile.tables, 1):
+                destination.load(_table(table), reversed_rows(archive, table, key))
+                wiring.progress("load", number, len(profile.tables))
+            destination.complete()
+        with clock.phase("parity"), SqliteSource(destination.unfinished).snapshot() as snapshot:
+            checks = restored_tables(wiring, snapshot, profile)
+        _require(checks, place)
+        destination.finish()
+    return checks
+
+
+def _load_tree(wiring: Wiring, archive: ArchiveReader, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+    with FilesDestination(place) as destination:
+        with clock.phase("load"):
+            for row in index_of(archive):
+                entry = Entry(row.path, row.kind, row.mode, row.mtime_ns, row.size, row.target, row.holes, row.xattrs)
+                if row.member is None:
+                    destination.make(entry, None)
+                    continue
+                with content_of(archive, row) as content:
+                    destination.make(entry, content)
+            destination.complete()
+        with clock.phase("parity"), FilesSource(destination.unfinished).snapshot() as snapshot:
+            checks = [restored_tree(wiring, snapshot, profile)]
+        _require(checks, place)
+        destination.finish()
+    return checks
+
+
+def _table(profile: Any) -> Table:
+    columns = tuple(Column(c.name, c.declared_type, c.nullable, c.key) for c in profile.columns)
+    return Table(profile.schema_name, profile.name, columns, profile.fingerprint, profile.options)
+
+
+def _require(checks: list[Check], place: Path) -> None:
+    wrong = [check for check in checks if check.verdict != Verdict.PASS]
+    if wrong:
+        first = f"{wrong[0].name}: {wrong[0].measured}"
+        cause = f"{len(wrong)} of {len(checks)} parts differ from the profile ({first}); nothing was left there"
+        raise ParityFailed(
+            "restore to", str(place), cause, "restore another point, or the same one from another target"
+        )
+
+
+def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:
+    masked = chosen.manifest.masked_columns if chosen.manifest.fidelity == Fidelity.MASKED else ()
+    lost = (f"masked for ever, not restored: {', '.join(masked)}",) if masked else ()
+    excluded = tuple(f"not in the backup: {item.name} ({item.reason})" for item in profile.excluded)
+    return (*lost, *excluded, *profile.warnings)
+
+
+@contextmanager
+def _private_folder(root: Path) -> Iterator[Path]:
+    folder = root / f"restore-{secrets.token_hex(6)}"
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Phases:
+    """Wall seconds of each phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)

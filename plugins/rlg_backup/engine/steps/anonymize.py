@@ -1,0 +1,92 @@
+"""anonymize: proves on the staged members that the policies held; without its finding nothing is signed."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from ...anonymize.leaks import Finding, Hit, scan, scan_names
+from ...anonymize.originals import Originals
+from ...config.settings import SqliteSettings
+from ...core.errors import LeakFound
+from ...format.rows import read_part
+from ...format.tree_index import read_index
+from ..heartbeat import heartbeat
+from ..wiring import Wiring
+from ..workspace import Reference, Workspace
+from .snapshot import ORIGINALS, ORIGINALS_KEY
+
+NAMES_AT_ONCE = 4096
+SHOWN = 5
+
+
+def anonymize(wiring: Wiring, reference: Reference) -> Reference:
+    """Look in every staged part for original values of protected columns, and for personal data that no policy
+    covers. Either is LeakFound; what is accepted by name, or rare, is a warning in the finding.
+
+    A tree's contents are saved as they are; personal data in its file names is a warning.
+    """
+    workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
+    staged = workspace.record("snapshot")
+    settings = wiring.source_settings(reference.source)
+    files = {member["name"]: member["file"] for member in staged["members"]}
+    with heartbeat(wiring, reference):
+        if isinstance(settings, SqliteSettings):
+            finding = Finding(allowed=frozenset(settings.personal_text_allowed))
+            checked = _scan_tables(wiring, workspace, staged["profile"], files, finding)
+        else:
+            finding = Finding(allowed=frozenset({"files.path"}))
+            checked = _scan_names(workspace, files, finding)
+    _require_clean(reference, finding)
+    return workspace.put_record(
+        "anonymize",
+        {
+            "checked_members": checked,
+            "hits": len(finding.hits),
+            "undeclared": len(finding.undeclared),
+            "warnings": [f"personal data: {hit}" for hit in finding.warnings],
+        },
+    )
+
+
+def _require_clean(reference: Reference, finding: Finding) -> None:
+    found: list[Hit] = [*finding.hits, *finding.undeclared]
+    if found:
+        shown = "; ".join(str(hit) for hit in found[:SHOWN])
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise LeakFound(
+            "go on with",
+            f"{reference.run}/{reference.source}",
+            f"staged columns hold personal data in clear: {shown}{more}",
+            "give each a policy, or accept it by name in 'personal_text_allowed'; nothing was uploaded",
+        )
+
+
+def _scan_tables(
+    wiring: Wiring, workspace: Workspace, profile: dict[str, Any], files: dict[str, str], finding: Finding
+) -> int:
+    with workspace.open_file(ORIGINALS) as file:
+        data = file.read()
+    originals = Originals.from_bytes(data[ORIGINALS_KEY:], data[:ORIGINALS_KEY])
+    checked = 0
+    for table in profile["tables"]:
+        declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
+        for name in table["members"]:
+            with workspace.open_file(files[name]) as file:
+                part = BytesIO(file.read())  # a part is bounded (format.rows), a table is not
+            for batch in read_part(part, name):
+                for seen in scan(table["name"], batch, originals, declared):
+                    finding.add(seen)
+            checked += 1
+            wiring.progress("anonymize", checked, 0)
+    return checked
+
+
+def _scan_names(workspace: Workspace, files: dict[str, str], finding: Finding) -> int:
+    with workspace.open_file(files["files/index.parquet"]) as file:
+        index = BytesIO(file.read())
+    nothing = Originals(bytes(ORIGINALS_KEY))
+    paths = [row.path for row in read_index(index)]
+    for start in range(0, len(paths), NAMES_AT_ONCE):
+        finding.add(scan_names("files.path", paths[start : start + NAMES_AT_ONCE], nothing))
+    return len(files)

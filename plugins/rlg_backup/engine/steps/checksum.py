@@ -1,0 +1,92 @@
+"""checksum: reads the archive back from disk against the digest taken while it was written; signs the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from ...config.settings import Settings
+from ...core.errors import ObjectDamaged
+from ...core.model import Fidelity
+from ...format.manifest import Manifest
+from ..archives import ARCHIVE, digest_of
+from ..heartbeat import heartbeat
+from ..members import StagedMember
+from ..wiring import Wiring
+from ..workspace import Reference, Workspace
+
+MANIFEST = "manifest.json"
+
+
+def checksum(wiring: Wiring, reference: Reference) -> Reference:
+    """Raises ObjectDamaged when the disk does not give back what was written."""
+    workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
+    staged, finding = workspace.record("snapshot"), workspace.record("anonymize")
+    archive = workspace.record("encrypt")
+    with heartbeat(wiring, reference), workspace.path(ARCHIVE).open("rb") as file:
+        size, sha256 = digest_of(file)
+    if (size, sha256) != (archive["size"], archive["sha256"]):
+        raise ObjectDamaged("check", ARCHIVE, "the disk gives back other bytes than were written")
+    manifest = _manifest(wiring, reference, staged, finding, archive)
+    data = manifest.sign(wiring.signing_key)
+    workspace.remove_file(MANIFEST)
+    with workspace.create_file(MANIFEST) as sink:
+        sink.write(data)
+    return workspace.put_record(
+        "checksum", {"manifest_sha256": hashlib.sha256(data).hexdigest(), "size": size, "sha256": sha256}
+    )
+
+
+def _manifest(
+    wiring: Wiring,
+    reference: Reference,
+    staged: Mapping[str, Any],
+    finding: Mapping[str, Any],
+    archive: Mapping[str, Any],
+) -> Manifest:
+    profile = staged["profile"]
+    policies = {
+        f"{table['name']}.{column['name']}": column["policy"]
+        for table in profile["tables"]
+        for column in table["columns"]
+    }
+    masked = sorted(name for name, policy in policies.items() if policy in ("hash", "redact"))
+    key = wiring.tokenization_key if "tokenize" in policies.values() else None
+    members = [StagedMember(**member) for member in staged["members"]]
+    tree = profile["tree"] or {"entries": 0}
+    body = {
+        "engine": reference.engine,
+        "source": reference.source,
+        "backup_id": reference.backup_id,
+        "kind": reference.kind,
+        "parent": None,
+        "created_at": f"{wiring.clock():%Y-%m-%dT%H:%M:%SZ}",
+        "snapshot": staged["identity"],
+        "fidelity": (Fidelity.MASKED if masked else Fidelity.RECOVERABLE).value,
+        "masked_columns": masked,
+        "tokenization_key": key.key_id if key else None,
+        "recipients": sorted(recipient.id for recipient in wiring.recipients),
+        "configuration_sha256": staged["configuration_sha256"],
+        "contents": {
+            "tables": len(profile["tables"]),
+            "rows": sum(table["rows"] for table in profile["tables"]),
+            "entries": tree["entries"],
+            "bytes": sum(member.size for member in members),
+            "excluded": len(profile["excluded"]),
+            "warnings": len(profile["warnings"]),
+            "names": _names(wiring.settings, reference.source, profile),
+        },
+        "finding": {name: finding[name] for name in ("checked_members", "hits", "undeclared")},
+        "archives": [archive],
+    }
+    return Manifest.from_dict(body, MANIFEST)
+
+
+def _names(settings: Settings, source: str, profile: Mapping[str, Any]) -> dict[str, list[str]] | None:
+    if not settings.sources[source].names_in_clear:
+        return None
+    return {
+        "tables": sorted(table["name"] for table in profile["tables"]),
+        "excluded": sorted(item["name"] for item in profile["excluded"]),
+    }

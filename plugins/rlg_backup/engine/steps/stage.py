@@ -1,0 +1,55 @@
+"""stage: takes the source's lease on every target that answers, and makes the private staging folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+
+from ...catalog import Lease
+from ...core.errors import BackupError, StorageDenied, StorageUnavailable
+from ...core.model import Kind, new_backup_id
+from ..wiring import Wiring
+from ..workspace import Reference, Workspace, sweep
+
+
+def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1) -> Reference:
+    """Start a run. What dead runs left in the staging folder is removed first.
+
+    Checks before anything is read that the run can end well: recipients, signing key, staging key. Raises
+    LeaseHeld when another run is at work on the source, and the last target's error when no target answers.
+    """
+    settings = wiring.source_settings(source)
+    assert wiring.recipients and wiring.signing_key
+    sweep(wiring.settings.staging.folder, older_than_hours=max(24, wiring.settings.lease_minutes / 30))
+    leases: dict[str, Lease] = {}
+    down: dict[str, str] = {}
+    failure: BackupError | None = None
+    holder = f"{socket.gethostname()}/{os.getpid()}/{run}"
+    ttl = timedelta(minutes=wiring.settings.lease_minutes)
+    try:
+        for target in settings.targets:
+            try:
+                leases[target] = Lease.acquire(
+                    wiring.storage(target), source, holder, ttl, trusted=wiring.trusted, clock=wiring.clock
+                )
+            except (StorageUnavailable, StorageDenied) as error:
+                down[target], failure = str(error), error
+        if failure is not None and not leases:
+            raise failure
+        reference = Reference(
+            run=run,
+            source=source,
+            attempt=attempt,
+            nonce_sha256="",
+            backup_id=new_backup_id(wiring.clock()),
+            kind=kind.value,
+            leases={target: lease.state() for target, lease in leases.items()},
+            down=down,
+        )
+        workspace = Workspace.create(wiring.settings.staging.folder, wiring.staging_key, reference)
+        return workspace.put_record("stage", {"targets": list(settings.targets)})
+    except BaseException:
+        for lease in leases.values():
+            lease.release()
+        raise

@@ -1,0 +1,26 @@
+"""validate: reads back what the target holds, every byte, against what the manifest says."""
+
+from __future__ import annotations
+
+from ...core.errors import ObjectDamaged
+from ..archives import ARCHIVE, digest_of
+from ..heartbeat import heartbeat
+from ..wiring import Wiring
+from ..workspace import Reference, Workspace
+from .checksum import MANIFEST
+
+
+def validate(wiring: Wiring, reference: Reference, target: str) -> Reference:
+    """Raises ObjectDamaged when a byte differs, ObjectMissing when an object is gone."""
+    workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
+    folder = workspace.record(f"upload-{target}")["folder"]
+    checked = workspace.record("checksum")
+    storage = wiring.storage(target)
+    with heartbeat(wiring, reference):
+        for name, expected in ((ARCHIVE, checked["sha256"]), (MANIFEST, checked["manifest_sha256"])):
+            with storage.open(f"{folder}/{name}") as stream:
+                found = digest_of(stream)[1]
+            if found != expected:
+                cause = f"the target '{target}' gives back other bytes than were sent"
+                raise ObjectDamaged("validate", f"{folder}/{name}", cause)
+    return workspace.put_record(f"validate-{target}", {"manifest_sha256": checked["manifest_sha256"]})

@@ -1,0 +1,105 @@
+"""Saves the entries of a file tree as members, and their index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any, BinaryIO, cast
+
+from ..core.errors import SourceChanged
+from ..format.digest import EntryDigest
+from ..format.tree_index import IndexRow, IndexWriter
+from ..sources.port import Entry, EntryReader, FileSnapshot
+from .members import StagedMembers
+from .wiring import Progress
+
+ATTEMPTS = 3
+
+
+class TreeSaver:
+    """Saves every entry; a file that changes while it is read is read again, and reported if it never rests."""
+
+    def __init__(
+        self, snapshot: FileSnapshot, members: StagedMembers, *, digest_key: bytes, progress: Progress
+    ) -> None:
+        self._snapshot = snapshot
+        self._members = members
+        self._progress = progress
+        self._digest = EntryDigest(digest_key)
+        self.warnings: list[str] = []
+        self._entries = self._bytes = self._unstable = 0
+
+    def save_all(self) -> dict[str, Any]:
+        """The tree part of the profile."""
+        with self._members.stored("files/index.parquet") as sink:
+            index = IndexWriter(sink)
+            # The index is a member of its own, open while the contents' members are written beside it.
+            for row in self._rows():
+                index.add(row)
+                self._digest.update(row, row.sha256)
+            index.close()
+        return {
+            "entries": self._entries,
+            "bytes": self._bytes,
+            "digest": self._digest.hexdigest(),
+            "unstable": self._unstable,
+        }
+
+    def _rows(self) -> Iterator[IndexRow]:
+        for entry in self._snapshot.entries():
+            row = self._save_file(entry) if entry.kind == "file" else index_row(entry)
+            if row is None:
+                continue
+            self._entries += 1
+            self._bytes += row.size
+            self._progress("snapshot files", self._bytes, 0)
+            yield row
+
+    def _save_file(self, entry: Entry) -> IndexRow | None:
+        place = hashlib.sha256(entry.path).hexdigest()
+        member = f"files/{place[:2]}/{place[:24]}"
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._snapshot.open(entry) as reader:
+                    staged = self._members.add(member, cast(BinaryIO, _Upto(reader, entry.size)))
+                    stable = staged.size == entry.size and reader.unchanged()
+                if not stable and attempt < ATTEMPTS:
+                    self._members.take_back(staged)
+                    entry = self._snapshot.restat(entry)
+            except SourceChanged:
+                self.warnings.append(f"a file vanished after it was listed, and is not saved: {_printable(entry.path)}")
+                return None
+            if stable:
+                break
+        else:
+            self._unstable += 1
+            self.warnings.append(f"a file changed at each of {ATTEMPTS} attempts to read it: {_printable(entry.path)}")
+        content = replace(entry, size=staged.size)
+        return index_row(content, sha256=bytes.fromhex(staged.sha256), member=member, unstable=not stable)
+
+
+def index_row(
+    entry: Entry, *, sha256: bytes | None = None, member: str | None = None, unstable: bool = False
+) -> IndexRow:
+    """What the index says of an entry."""
+    return IndexRow(
+        **{f.name: getattr(entry, f.name) for f in fields(entry)}, sha256=sha256, member=member, unstable=unstable
+    )
+
+
+class _Upto:
+    """At most ``size`` bytes of a reader: a file that grows meanwhile must not be read for ever."""
+
+    def __init__(self, reader: EntryReader, size: int) -> None:
+        self._reader, self._left = reader, size
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self._left if size < 0 else min(size, self._left)
+        piece = self._reader.read(wanted) if wanted else b""
+        self._left -= len(piece)
+        return piece
+
+
+def _printable(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")

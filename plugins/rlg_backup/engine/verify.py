@@ -1,0 +1,145 @@
+"""verify: proves a backup without restoring it. Quick needs no identity, full needs one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import (
+    BackupError,
+    CatalogGap,
+    DamageError,
+    KeyUnavailable,
+    ObjectMissing,
+    StorageError,
+    WrongIdentity,
+)
+from ..core.model import Check, Verdict
+from .archives import ARCHIVE, content_of, digest_of, index_of, open_remote
+from .parity import stored_tables
+from .restore_points import Chosen, choose
+from .wiring import Wiring
+
+PIECE = 1 << 20
+NOT_CHECKABLE = (KeyUnavailable, WrongIdentity, CatalogGap)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found of one copy."""
+
+    source: str
+    backup_id: str
+    target: str
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.of(check.verdict for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "backup_id": self.backup_id,
+            "target": self.target,
+            "verdict": self.verdict.value,
+            "checks": [check.__dict__ | {"verdict": check.verdict.value} for check in self.checks],
+        }
+
+
+def verify(
+    wiring: Wiring, source: str, which: str = "latest", *, target: str | None = None, full: bool = False
+) -> Verification:
+    """Check one copy. Damage is a FAIL, what cannot be looked at is COULD-NOT-VERIFY; neither is raised.
+
+    A restore point that does not exist is BackupNotFound, raised: there is nothing to give a verdict on.
+    """
+    start = time.perf_counter()
+    try:
+        chosen = choose(wiring, source, which, target=target)
+    except (DamageError, CatalogGap, StorageError) as error:
+        return Verification(source, which, target or "any", (_failed("catalog", "signatures and chain", error),))
+    record = f"sequence {chosen.point.sequence}, signed by {chosen.signer}"
+    checks = [
+        Check(
+            "catalog",
+            "signatures and chain",
+            Verdict.PASS,
+            record,
+            "trusted, without a gap",
+            time.perf_counter() - start,
+        )
+    ]
+    checks += _guarded("object", "size and digest", lambda: [_object(wiring, chosen)])
+    if full:
+        checks += _guarded("archive", "decrypt", lambda: _contents(wiring, chosen))
+    return Verification(source, chosen.point.backup_id, chosen.target, tuple(checks))
+
+
+def _object(wiring: Wiring, chosen: Chosen) -> Check:
+    start = time.perf_counter()
+    entry = chosen.manifest.archives[0]
+    with wiring.storage(chosen.target).open(f"{chosen.folder}/{ARCHIVE}") as stream:
+        found = digest_of(stream)
+    right = found == (entry.size, entry.sha256)
+    return Check(
+        "object",
+        "size and digest",
+        Verdict.PASS if right else Verdict.FAIL,
+        f"{found[0]} bytes, {'the same' if right else 'another'} SHA-256",
+        f"{entry.size} bytes, the SHA-256 of the manifest",
+        time.perf_counter() - start,
+    )
+
+
+def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
+    """Decrypts and reads every member, and every row of every table."""
+    start = time.perf_counter()
+    archive = open_remote(wiring, chosen, wiring.identities())
+    profile = archive.profile()
+    checks = []
+    for name in archive.members:
+        with archive.open(name) as stream:
+            while stream.read(PIECE):
+                continue
+    done = f"{len(archive.members)} members, each with its SHA-256"
+    checks.append(Check("archive", "decrypt and read", Verdict.PASS, done, "every member", time.perf_counter() - start))
+    checks += stored_tables(wiring, archive, profile)
+    if profile.tree is not None:
+        checks.append(_tree(archive, profile.tree.entries, profile.tree.unstable))
+    return checks
+
+
+def _tree(archive: Any, expected: int, unstable: int) -> Check:
+    """Each file of the index has its member, with the digest the index names."""
+    start = time.perf_counter()
+    entries = wrong = 0
+    for row in index_of(archive):
+        entries += 1
+        if row.member is not None:
+            with content_of(archive, row) as stream:
+                wrong += digest_of(stream) != (row.size, (row.sha256 or b"").hex())
+    verdict = Verdict.FAIL if wrong or entries != expected else Verdict.PASS
+    if verdict == Verdict.PASS and unstable:
+        verdict = Verdict.COULD_NOT_VERIFY
+    measured = f"{entries} entries, {wrong} with other content, {unstable} that changed while they were read"
+    return Check("members", "tree", verdict, measured, f"{expected} entries", time.perf_counter() - start)
+
+
+def _guarded(group: str, name: str, look: Any) -> list[Check]:
+    try:
+        found: list[Check] = look()
+    except BackupError as error:
+        return [_failed(group, name, error)]
+    return found
+
+
+def _failed(group: str, name: str, error: BackupError) -> Check:
+    return Check(group, name, verdict_of(error), str(error))
+
+
+def verdict_of(error: BackupError) -> Verdict:
+    """FAIL when something is wrong, COULD-NOT-VERIFY when it could not be looked at."""
+    unreachable = isinstance(error, StorageError) and not isinstance(error, ObjectMissing)
+    return Verdict.COULD_NOT_VERIFY if unreachable or isinstance(error, NOT_CHECKABLE) else Verdict.FAIL

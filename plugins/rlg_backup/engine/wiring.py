@@ -1,0 +1,168 @@
+"""Settings to working objects: the one place where drivers are chosen and keys are read.
+
+Everything is made when it is asked for, so that a backup worker that holds no identity never looks for
+one. The Airflow side hands in clients built from connections and readers of secrets backends; the command
+line leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Catalog, Lease, SeenHeads
+from ..config.settings import FilesSettings, S3Target, Settings, SourceSettings, SqliteSettings
+from ..core.errors import InvalidSetting, KeyUnavailable, SourceUnknown, TargetUnknown
+from ..format.age import Identity, Recipient, check_recipients
+from ..format.keys import KeyProvider, Signer, SigningKey, StagingKey, TokenizationKey
+
+if TYPE_CHECKING:
+    from ..sources.port import FileSource, TableSource
+    from ..storage.port import Storage
+
+Clients = Callable[[str, S3Target], Any]
+Progress = Callable[[str, int, int], None]  # what, bytes or rows done, of how many (0: not known)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """The progress report of whoever does not look."""
+
+
+class Wiring:
+    """The working objects of one configuration. Not shared between processes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        base: Path,
+        clients: Clients | None = None,
+        resolvers: Mapping[str, Callable[[str], str]] | None = None,
+        progress: Progress = _silent,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.keys = KeyProvider(resolvers, base)
+        self.progress = progress
+        self.clock = clock
+        self._clients = clients
+        self._storages: dict[str, Storage] = {}
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    @cached_property
+    def recipients(self) -> list[Recipient]:
+        """Raises RecipientMissing, RecipientsMixed, KeyMalformed."""
+        return list(check_recipients(self.keys.recipients(self.settings.encryption.recipients)))
+
+    def identities(self, references: Sequence[str] = ()) -> list[Identity]:
+        """The identities to open archives with; raises KeyUnavailable when none is configured."""
+        wanted = list(references) or list(self.settings.encryption.identities)
+        if not wanted:
+            raise KeyUnavailable(
+                "open",
+                "encryption.identities",
+                "no identity is configured here",
+                "run this where identities live (a restore worker), or name one with --identity",
+            )
+        return self.keys.identities(wanted)
+
+    @cached_property
+    def signing_key(self) -> SigningKey:
+        reference = self.settings.signing.key
+        if reference is None:
+            raise KeyUnavailable("sign", "signing.key", "no signing key is configured here", "set signing.key")
+        return self.keys.signing_key(reference)
+
+    @cached_property
+    def trusted(self) -> list[Signer]:
+        if not self.settings.signing.trusted:
+            raise InvalidSetting("load", "signing.trusted", "nobody is trusted to sign, so nothing can be verified")
+        return self.keys.signers(self.settings.signing.trusted)
+
+    @property
+    def staging_key(self) -> StagingKey:
+        return self.keys.staging_key(self.settings.staging.key)
+
+    @cached_property
+    def tokenization_key(self) -> TokenizationKey | None:
+        """None where none is configured."""
+        reference = self.settings.tokenization.key
+        return self.keys.tokenization_key(reference) if reference else None
+
+    @property
+    def tokenization_secret(self) -> bytes | None:
+        return self.tokenization_key.secret if self.tokenization_key else None
+
+    # --- places -------------------------------------------------------------------------------
+
+    def source_settings(self, name: str) -> SourceSettings:
+        try:
+            return self.settings.sources[name]
+        except KeyError:
+            known = ", ".join(sorted(self.settings.sources))
+            raise SourceUnknown(
+                "find", name, "the configuration has no source of that name", f"there are: {known}"
+            ) from None
+
+    def table_source(self, name: str) -> TableSource:
+        from ..sources.geography import parse_geography
+        from ..sources.sqlite import SqliteSource
+
+        settings = self.source_settings(name)
+        assert isinstance(settings, SqliteSettings)
+        given = settings.geography
+        geography = parse_geography(given.model_dump(exclude_none=True)) if given else None
+        return SqliteSource(self._path(name, settings), geography=geography, exclude=settings.exclude)
+
+    def file_source(self, name: str) -> FileSource:
+        from ..sources.files import FilesSource
+
+        settings = self.source_settings(name)
+        assert isinstance(settings, FilesSettings)
+        return FilesSource(self._path(name, settings), exclude=settings.exclude)
+
+    def storage(self, target: str) -> Storage:
+        """The driver of a target, made once; raises TargetUnknown."""
+        if target not in self._storages:
+            self._storages[target] = self._open_storage(target)
+        return self._storages[target]
+
+    def catalog(self, target: str, source: str) -> Catalog:
+        return Catalog(
+            self.storage(target), source, trusted=self.trusted, seen=SeenHeads(self.settings.state / "seen.json")
+        )
+
+    def lease(self, target: str, state: Mapping[str, Any]) -> Lease:
+        """The lease another step of the run took; raises LeaseLost when the state is not one."""
+        return Lease.resume(self.storage(target), state, trusted=self.trusted, clock=self.clock)
+
+    def _path(self, name: str, settings: SourceSettings) -> Path:
+        if settings.path is None:
+            hint = f"set sources.{name}.path, or make the Airflow connection rlg_{name}"
+            raise InvalidSetting("open", name, "the configuration gives no path", hint)
+        return settings.path
+
+    def _open_storage(self, target: str) -> Storage:
+        try:
+            settings = self.settings.targets[target]
+        except KeyError:
+            known = ", ".join(sorted(self.settings.targets))
+            raise TargetUnknown(
+                "find", target, "the configuration has no target of that name", f"there are: {known}"
+            ) from None
+        if not isinstance(settings, S3Target):
+            from ..storage.local import LocalStorage
+
+            return LocalStorage(target, settings.path)
+        from ..storage.s3 import S3Storage, s3_client
+
+        client = (
+            self._clients(target, settings)
+            if self._clients
+            else s3_client(region=settings.region, endpoint_url=settings.endpoint_url, emulator=settings.emulator)
+        )
+        return S3Storage(target, client, settings.bucket, prefix=settings.prefix, emulator=settings.emulator)

@@ -1,0 +1,91 @@
+"""The canonical bytes of rows, made column by column (FORMAT.md section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .forms import BLOB, INTEGER, REAL, TEXT, form_of
+
+_BYTES = pa.large_binary()  # 64-bit offsets: a row may be larger than 2 GiB
+_EMPTY = pa.scalar(b"", _BYTES)
+_NOTHING = pa.scalar(b"n", _BYTES)
+
+Piece = Any  # bytes, the same in every row, or an array of large_binary without nulls
+
+
+def rows(batch: pa.RecordBatch, prefix: bytes) -> pa.Array:
+    """``prefix`` and the cells of each row, as large_binary. Raises SourceUnreadable for a type that is no form."""
+    pieces: list[Piece] = []
+    for field, array in zip(batch.schema, batch.columns, strict=True):
+        pieces += _cell(field, array)
+    # Neighbours that are the same in every row are joined once instead of once a row.
+    columns: list[Any] = [pa.repeat(pa.scalar(b"", _BYTES), len(batch))]
+    literal = prefix
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            literal += piece
+        else:
+            columns += [pa.scalar(literal, _BYTES), piece]
+            literal = b""
+    return pc.binary_join_element_wise(*columns, pa.scalar(literal, _BYTES), _EMPTY)
+
+
+def _cell(field: pa.Field, array: pa.Array) -> list[Piece]:
+    if pa.types.is_boolean(array.type):
+        return [_filled(pc.if_else(array, pa.scalar(b"o1", _BYTES), pa.scalar(b"o0", _BYTES)))]
+    match form_of(field):
+        case "null":
+            return [b"n"]
+        case "int64":
+            return _number(b"i", array)
+        case "float64":
+            return _number(b"r", array.view(pa.int64()))  # the bits
+        case "utf8":
+            return _sized(b"t", array)
+        case "variant":
+            return _variant(array)
+        case _:
+            return _sized(b"b", array)
+
+
+def _number(sign: bytes, array: pa.Array) -> list[Piece]:
+    digits = _decimal(array)
+    return [_nullable([sign, digits, b","])] if array.null_count else [sign, digits, b","]
+
+
+def _sized(sign: bytes, array: pa.Array) -> list[Piece]:
+    length, body = _decimal(pc.binary_length(array)), array.cast(_BYTES)
+    if array.null_count:
+        return [_nullable([sign, length, b":"]), pc.fill_null(body, _EMPTY)]
+    return [sign, length, b":", body]
+
+
+def _variant(array: pa.Array) -> list[Piece]:
+    """The head of each cell is that of its class; the body follows where there is one."""
+    classes, whole, real, raw = array.flatten()
+    present = set(pc.unique(classes).to_pylist())
+    heads = {
+        INTEGER: lambda: _nullable([b"i", _decimal(whole), b","]),
+        REAL: lambda: _nullable([b"r", _decimal(real.view(pa.int64())), b","]),
+        TEXT: lambda: _nullable([b"t", _decimal(pc.binary_length(raw)), b":"]),
+        BLOB: lambda: _nullable([b"b", _decimal(pc.binary_length(raw)), b":"]),
+    }
+    choices = [heads[own]() if own in present else _NOTHING for own in (INTEGER, REAL, TEXT, BLOB)]
+    return [_filled(pc.choose(classes, _NOTHING, *choices)), pc.fill_null(raw.cast(_BYTES), _EMPTY)]
+
+
+def _nullable(pieces: list[Piece]) -> pa.Array:
+    """The pieces joined; ``n`` where one of them is null."""
+    columns = [pa.scalar(piece, _BYTES) if isinstance(piece, bytes) else piece for piece in pieces]
+    return _filled(pc.binary_join_element_wise(*columns, _EMPTY))
+
+
+def _filled(array: pa.Array) -> pa.Array:
+    return pc.fill_null(array, _NOTHING)
+
+
+def _decimal(array: pa.Array) -> pa.Array:
+    return array.cast(pa.large_string()).cast(_BYTES)

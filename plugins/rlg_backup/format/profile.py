@@ -1,0 +1,128 @@
+"""The profile: what was true of the data at the snapshot; encrypted in the archive (FORMAT.md section 6)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from ..core.errors import DocumentDamaged, FormatUnsupported
+from .canonical import parse, serialize
+from .document import Count, Flag, Record, Sha256, Text, require_unique
+
+VERSION = 1
+LIMIT = 256 * 1024 * 1024  # bytes: some 100,000 tables with their columns
+SUBJECT = "profile.json"
+
+Digest = Sha256  # 64 hex digits too, of a sum
+Total = Annotated[str, Field(strict=True, pattern=r"^(0|-?[1-9][0-9]*)(\.[0-9]+)?$")]
+Level = Literal["region", "country", "city", "town"]
+
+
+class ColumnProfile(Record):
+    """A column as the source declared it, and what was done to it. ``key``: place in the primary key, or 0."""
+
+    name: Text
+    declared_type: Text
+    nullable: Flag
+    key: Count
+    policy: Text
+
+
+class TableDigest(Record):
+    """``stored`` over what the Parquet holds, ``restored`` over what a restore with the key gives."""
+
+    restored: Digest
+    stored: Digest
+
+
+class Totals(Record):
+    """Sums of a column as decimal strings; by code, with "" for rows without one."""
+
+    all: Total
+    region: Mapping[Text, Total]
+    country: Mapping[Text, Total]
+
+
+class TableProfile(Record):
+    """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code."""
+
+    schema_name: Text = Field(alias="schema")  # pydantic keeps `schema` for itself
+    name: Text
+    dataset: Text
+    rows: Count
+    fingerprint: Sha256
+    digest: TableDigest
+    members: tuple[Text, ...]
+    columns: tuple[ColumnProfile, ...]
+    options: Mapping[Text, JsonValue]
+    geography: Mapping[Level, Mapping[Text, Count]] | None
+    totals: Mapping[Text, Totals]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        require_unique(self.members, "member")
+        require_unique([column.name for column in self.columns], "column")
+        for level, codes in (self.geography or {}).items():
+            if sum(codes.values()) != self.rows:
+                raise ValueError(f"its rows by {level} do not add up to its rows")
+        return self
+
+
+class TreeProfile(Record):
+    """A file tree. ``unstable`` counts the files that changed at every attempt to read them."""
+
+    entries: Count
+    bytes: Count
+    digest: Digest
+    unstable: Count
+
+
+class ExcludedProfile(Record):
+    """What is not saved, and why."""
+
+    name: Text
+    reason: Text
+
+
+class Profile(Record):
+    """The whole backup. ``digest_key`` is the 32-byte key of all digests, in hex."""
+
+    digest_key: Sha256 = Field(repr=False)
+    tables: tuple[TableProfile, ...]
+    tree: TreeProfile | None
+    excluded: tuple[ExcludedProfile, ...]
+    warnings: tuple[Text, ...]
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        require_unique([f"{len(table.schema_name)}:{table.schema_name}{table.name}" for table in self.tables], "table")
+        require_unique([member for table in self.tables for member in table.members], "member")
+        return self
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes of profile.json; raises DocumentDamaged when they exceed LIMIT."""
+        data = serialize({"type": "profile", "version": VERSION, **self.to_dict()}, SUBJECT)
+        if len(data) > LIMIT:
+            raise DocumentDamaged("write", SUBJECT, f"it is longer than {LIMIT} bytes")
+        return data
+
+    @classmethod
+    def load(cls, data: bytes, *, sha256: str) -> Self:
+        """The profile whose bytes have the SHA-256 (hex) that the manifest names.
+
+        Raises DocumentDamaged (other bytes, not canonical, a field missing or unknown) and
+        FormatUnsupported (a later version).
+        """
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DocumentDamaged("read", SUBJECT, "its SHA-256 is not the one the manifest names")
+        fields = parse(data, SUBJECT, limit=LIMIT)
+        kind, version = fields.pop("type", None), fields.pop("version", None)
+        if kind != "profile" or isinstance(version, bool) or not isinstance(version, int) or version < 1:
+            raise DocumentDamaged("read", SUBJECT, "it does not say that it is a profile, and its version")
+        if version > VERSION:
+            hint = "use the release that wrote it, or a later one"
+            raise FormatUnsupported("read", SUBJECT, f"it has version {version}, this release reads {VERSION}", hint)
+        return cls.from_dict(fields, SUBJECT)

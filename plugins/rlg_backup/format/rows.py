@@ -1,0 +1,235 @@
+"""The rows of a table as Parquet parts, written and read with bounded memory (FORMAT.md section 4)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..core.errors import MemberDamaged, SourceUnreadable
+from .cluster import ROLES, cluster
+from .forms import FORM, ROLE, TYPES, convert, fault, form_of, merge, role_of
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+GROUP_ROWS = 65_536
+PART_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 32 * 1024 * 1024  # held before a row group is written
+_CLUSTERED_ROWS = 4 * GROUP_ROWS  # sorted together where the table has geography
+_ZSTD_LEVEL = 1
+
+
+class PartWriter:
+    """Writes the batches of one table, in any number and size, as parts numbered from 0.
+
+    ``open_part(n)`` gives the file of part n; it is closed when the part is whole. The form of a column may
+    change between batches: a part that already has row groups is then closed and another one begun; a
+    column whose values were of two classes goes on as ``variant``. A part ends once it holds
+    ``max_part_bytes``. ``columns`` names those of a table that never gives a batch. About 100 MiB are
+    held, more only when single values are larger.
+
+    Raises SourceUnreadable for a batch that does not fit the ones before it or cannot be stored.
+    Errors of ``open_part`` and its files pass through; after an error the parts are void.
+    """
+
+    def __init__(
+        self,
+        open_part: Callable[[int], BinaryIO],
+        *,
+        max_part_bytes: int = PART_BYTES,
+        columns: Sequence[str] = (),
+        subject: str = "table",
+    ) -> None:
+        self._open_part = open_part
+        self._max_part_bytes = max_part_bytes
+        self._subject = subject
+        self._fields = [(name, b"") for name in columns]
+        self._forms = ["null"] * len(columns)
+        self._begun = False  # whether a batch said what the fields are
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = self._held_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._file: _Counted | None = None
+        self._parts = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Takes a batch; its fields are those of FORMAT.md section 4, the same in every batch but for their form."""
+        self._check_fields(batch.schema)
+        forms = [form_of(field) for field in batch.schema]
+        try:
+            batch.validate(full=True)  # text must be UTF-8, or no reader could use it
+        except pa.ArrowInvalid:
+            raise self._unreadable("a batch of it holds text that is not UTF-8, or is malformed") from None
+        self._adopt(forms)
+        start = 0
+        while start < len(batch):
+            start += self._hold(batch.slice(start, _fitting(batch)))
+
+    def close(self) -> list[int]:
+        """Writes what is held and ends the last part; returns the numbers of all parts, at least [0]."""
+        self._flush()
+        if self._parts == 0:
+            self._open()
+        self._end_part()
+        return list(range(self._parts))
+
+    @property
+    def _chunk_rows(self) -> int:
+        return _CLUSTERED_ROWS if any(role in ROLES for _, role in self._fields) else GROUP_ROWS
+
+    def _check_fields(self, schema: pa.Schema) -> None:
+        fields = [(field.name, role_of(field)) for field in schema]
+        if not self._begun:
+            self._fields, self._forms, self._begun = fields, ["null"] * len(fields), True
+        if fields != self._fields:
+            raise self._unreadable("its columns changed while it was read")
+
+    def _adopt(self, forms: Sequence[str]) -> None:
+        """Makes every column's form one that holds the coming batch, ending the part where it cannot go on."""
+        merged = [merge(*pair) for pair in zip(self._forms, forms, strict=True)]
+        wanted = [form or new for form, new in zip(merged, forms, strict=True)]
+        if wanted == self._forms:
+            return
+        if None in merged:
+            self._flush()  # what is held does not fit the new form
+        if self._writer is not None:
+            self._flush()
+            self._end_part()
+        self._forms = wanted
+
+    def _hold(self, piece: pa.RecordBatch) -> int:
+        """Takes the first rows of a piece, as many as the chunk still has room for, and returns their number."""
+        if self._held_bytes + piece.nbytes > _CHUNK_BYTES:
+            self._flush()
+        piece = piece.slice(0, self._chunk_rows - self._held_rows)
+        self._held.append(piece)
+        self._held_rows += len(piece)
+        self._held_bytes += piece.nbytes
+        if self._held_rows >= self._chunk_rows:
+            self._flush()
+        return len(piece)
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        schema = self._schema()
+        held, self._held, self._held_rows, self._held_bytes = self._held, [], 0, 0
+        batches = [_as(batch, schema, self._forms) for batch in held]
+        writer = self._writer or self._open()
+        try:
+            chunk = cluster(pa.concat_batches(batches)) if len(batches) > 1 else cluster(batches[0])
+            writer.write_batch(chunk, row_group_size=GROUP_ROWS)
+        except pa.ArrowException as error:
+            raise self._unreadable(f"its rows do not fit Parquet ({type(error).__name__})") from None
+        if self._file is not None and self._file.written >= self._max_part_bytes:
+            self._end_part()
+
+    def _schema(self) -> pa.Schema:
+        fields = []
+        for (name, role), form in zip(self._fields, self._forms, strict=True):
+            metadata = {FORM: form.encode(), **({ROLE: role} if role else {})}
+            fields.append(pa.field(name, TYPES[form], metadata=metadata))
+        return pa.schema(fields)
+
+    def _open(self) -> pq.ParquetWriter:
+        named = [(name, role, form) for (name, role), form in zip(self._fields, self._forms, strict=True)]
+        texts = [name for name, _, form in named if form == "utf8"]
+        texts += [f"{name}.{part}" for name, _, form in named if form == "variant" for part in ("class", "b")]
+        self._file = _Counted(self._open_part(self._parts))
+        self._parts += 1
+        self._writer = pq.ParquetWriter(
+            self._file,
+            self._schema(),
+            version="2.6",
+            compression="zstd",
+            compression_level=_ZSTD_LEVEL,
+            use_dictionary=texts,  # numbers are smaller and faster without one
+            write_statistics=[name for name, role, _ in named if role],  # to find a country's row groups
+        )
+        return self._writer
+
+    def _end_part(self) -> None:
+        writer, file = self._writer, self._file
+        self._writer = self._file = None
+        if writer is not None and file is not None:
+            writer.close()
+            file.close()
+
+    def _unreadable(self, cause: str) -> SourceUnreadable:
+        return SourceUnreadable("save", self._subject, cause)
+
+
+def read_part(file: BinaryIO, subject: str = "part") -> Iterator[pa.RecordBatch]:
+    """The rows of a part, one batch a row group, in the forms and with the field metadata they were written.
+
+    ``file`` is seekable and its bytes are checked already. A part without rows gives one empty batch.
+    Raises MemberDamaged when it is no Parquet, or not as this format writes it.
+    """
+    try:
+        part = pq.ParquetFile(file, pre_buffer=False)
+        schema = part.schema_arrow.remove_metadata()
+        _check_forms(schema, subject)
+        if part.num_row_groups == 0:
+            yield pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+        for group in range(part.num_row_groups):
+            for batch in part.read_row_group(group, use_threads=False).combine_chunks().to_batches():
+                batch.validate(full=True)
+                yield _checked(batch.replace_schema_metadata(None), subject)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise MemberDamaged("read", subject, f"it is not a Parquet part ({type(error).__name__})") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the file's own; what pyarrow finds wrong in a Parquet comes without a number
+        raise MemberDamaged("read", subject, "it is not a Parquet part (OSError)") from None
+
+
+class _Counted(io.RawIOBase):
+    """Passes bytes on and counts them."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        super().__init__()
+        self._sink = sink
+        self.written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self._sink.write(data)
+        size = memoryview(data).nbytes
+        self.written += size
+        return size
+
+    def close(self) -> None:
+        if not self.closed:
+            self._sink.close()
+        super().close()
+
+
+def _fitting(batch: pa.RecordBatch) -> int:
+    """How many of its rows take about the bytes that are held at once; at least one."""
+    return max(1, len(batch) * _CHUNK_BYTES // max(1, batch.nbytes))
+
+
+def _as(batch: pa.RecordBatch, schema: pa.Schema, forms: Sequence[str]) -> pa.RecordBatch:
+    arrays = [convert(array, form) for array, form in zip(batch.columns, forms, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _check_forms(schema: pa.Schema, subject: str) -> None:
+    for field in schema:
+        form = (field.metadata or {}).get(FORM, b"").decode("ascii", "replace")
+        if TYPES.get(form) != field.type:
+            raise MemberDamaged("read", subject, f"field '{field.name}' is not of the form it tells")
+
+
+def _checked(batch: pa.RecordBatch, subject: str) -> pa.RecordBatch:
+    for field, array in zip(batch.schema, batch.columns, strict=True):
+        reason = fault(array) if form_of(field) == "variant" else None
+        if reason:
+            raise MemberDamaged("read", subject, f"field '{field.name}': {reason}")
+    return batch

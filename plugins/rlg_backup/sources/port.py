@@ -1,0 +1,158 @@
+"""What a source must be able to do: tables (databases) or entries (file trees), from one instant.
+
+A restored copy is opened through the same port, so that parity compares like with like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from ..core.model import Excluded, SnapshotIdentity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROLE = b"rlg.role"  # metadata of an Arrow field that is not a column of the table
+ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
+# The roles b"region", b"country", b"city", b"town" are geography, made for the snapshot, not restored.
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the source declares it. ``key`` is its place in the primary key from 1, or 0."""
+
+    name: str
+    declared_type: str
+    nullable: bool = True
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to save. ``fingerprint`` is the hex SHA-256 of its definition in the source's own words.
+
+    ``options`` is the driver's own (JSON types only), stored in the profile and handed back at restore.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    fingerprint: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+class TableSnapshot(Protocol):
+    """All tables at one instant. Closing it ends the source's transaction."""
+
+    identity: SnapshotIdentity
+    tables: Sequence[Table]
+    excluded: Sequence[Excluded]
+    warnings: Sequence[str]
+
+    def schema_files(self) -> Mapping[str, bytes]:
+        """Member name (below ``schema/``) to content: what ``TableDestination`` needs to make the tables."""
+        ...
+
+    def read(self, table: Table, *, geography: bool = True, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """The rows of a table, exactly, as batches of the columns in order.
+
+        First a field of role ROWID where the driver keeps one; after the columns, with ``geography``,
+        string fields with the roles region, country, city, town, for tables whose geography is
+        configured. The type of a column may change from batch to batch (see docs/FORMAT.md, forms).
+        """
+        ...
+
+
+class TableSource(Protocol):
+    """A database."""
+
+    def snapshot(self) -> AbstractContextManager[TableSnapshot]:
+        """Opens one consistent snapshot; raises SourceUnreadable."""
+        ...
+
+
+class TableDestination(Protocol):
+    """A new, empty database that is filled. Nothing of it exists under its name until ``finish``."""
+
+    def prepare(self, schema_files: Mapping[str, bytes]) -> None:
+        """Makes the tables, without indexes, triggers or views."""
+        ...
+
+    def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
+        """Loads rows as ``read`` gave them (geography fields are ignored); returns their number."""
+        ...
+
+    def finish(self) -> None:
+        """Makes indexes, views, triggers; the database takes its name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file, folder or link of a tree. ``path`` is relative, in the bytes the system uses.
+
+    ``kind`` is ``file``, ``folder``, ``symlink`` or ``hardlink``; ``target`` is where a link points (for a
+    hardlink: the relative path of the first name); ``holes`` are (offset, length) of a sparse file.
+    """
+
+    path: bytes
+    kind: str
+    mode: int
+    mtime_ns: int
+    size: int = 0
+    target: bytes = b""
+    holes: tuple[tuple[int, int], ...] = ()
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class EntryReader(AbstractContextManager["EntryReader"], Protocol):
+    """An open file of the tree, read forward once; holes read as zeros."""
+
+    def read(self, size: int) -> bytes: ...
+
+    def unchanged(self) -> bool:
+        """After the last byte: whether the file is still the one that was opened."""
+        ...
+
+
+class FileSnapshot(Protocol):
+    """A tree as it was listed. Files are read after; each says whether it changed meanwhile."""
+
+    identity: SnapshotIdentity
+    excluded: Sequence[Excluded]
+    warnings: Sequence[str]
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in order of path, a folder before what it holds; the root has the path b''."""
+        ...
+
+    def open(self, entry: Entry) -> EntryReader:
+        """Raises SourceChanged when the file is gone or is no file any more, SourceUnreadable otherwise."""
+        ...
+
+    def restat(self, entry: Entry) -> Entry:
+        """The entry as it is now, for another try after a change."""
+        ...
+
+
+class FileSource(Protocol):
+    """A file tree."""
+
+    def snapshot(self) -> AbstractContextManager[FileSnapshot]:
+        """Lists the tree; raises SourceUnreadable."""
+        ...
+
+
+class FileDestination(Protocol):
+    """A new folder that is filled; it takes its name at ``finish``."""
+
+    def make(self, entry: Entry, content: BinaryIO | None) -> None:
+        """Makes one entry; ``content`` for kind ``file``. Never writes outside the folder."""
+        ...
+
+    def finish(self) -> None:
+        """Sets modes and times of folders, innermost first, and renames into place."""
+        ...

@@ -1,0 +1,204 @@
+"""A SQLite database as a source: one read transaction, every value with its storage class."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import quote as percent_encoded
+
+import pyarrow as pa
+
+from ..core.errors import SourceUnreadable
+from ..core.model import Excluded, SnapshotIdentity
+from . import sqlite_schema
+from .geography import Geography
+from .port import Column, Table
+from .sqlite_read import TableReader
+from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
+
+_CAUSES = {
+    "SQLITE_NOTADB": "it is not a SQLite database",
+    "SQLITE_CORRUPT": "it is damaged: SQLite cannot follow its pages",
+    "SQLITE_BUSY": "another process holds it locked",
+    "SQLITE_CANTOPEN": "SQLite cannot open it, or the -wal and -shm files beside it",
+    "SQLITE_READONLY": "it needs a recovery that this user may not write",
+    "SQLITE_PERM": "this user may not read it",
+    "SQLITE_IOERR": "the disk does not give its pages",
+}
+
+
+def cause_of(error: Exception) -> str:
+    """A SQLite error as words; never its message, which may quote a value."""
+    name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
+    for prefix, cause in _CAUSES.items():
+        if name.startswith(prefix):
+            return cause
+    if isinstance(error, UnicodeDecodeError):
+        return "a name or text in it is not valid Unicode"
+    return f"SQLite reports {name}"
+
+
+class SqliteSource:
+    """The database in the file ``path``, which is opened read-only and never made or changed.
+
+    ``exclude`` are globs of table names whose rows are left out; their definitions are kept, so that they are
+    there, and empty, after a restore. ``busy_seconds`` is how long a locked database is waited for.
+    """
+
+    def __init__(
+        self, path: Path, *, geography: Geography | None = None, exclude: Sequence[str] = (), busy_seconds: float = 30.0
+    ) -> None:
+        self._path, self._geography, self._exclude = path, geography, tuple(exclude)
+        self._busy_seconds = busy_seconds
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteSnapshot]:
+        """One read transaction. In WAL mode writers go on; in another mode they wait, and a warning says so.
+
+        Raises SourceUnreadable (missing, damaged, locked, no database) and InvalidSetting (geography).
+        """
+        with closing(self._connect()) as connection:
+            try:
+                _begin(connection)
+                opened = SqliteSnapshot(connection, self._path, self._geography, self._exclude)
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                raise SourceUnreadable("read", str(self._path), cause_of(error)) from error
+            yield opened
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self._path.is_file():
+            cause = "it is not a file" if self._path.exists() else "there is no such file"
+            raise SourceUnreadable("open", str(self._path), cause)
+        uri = f"file:{percent_encoded(os.fsencode(self._path.absolute()))}?mode=ro"
+        try:
+            return sqlite3.connect(
+                uri, uri=True, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise SourceUnreadable("open", str(self._path), cause_of(error)) from error
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    # The driver's fastest way that tells text (bytearray) from blobs (bytes) and never decodes.
+    connection.text_factory = bytearray
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first read fixes the instant
+
+
+class SqliteSnapshot:
+    """All tables at one instant. Tables are read one thread at a time."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, geography: Geography | None, exclude: Sequence[str]
+    ) -> None:
+        self._connection, self._path, self._geography = connection, path, geography
+        self.identity = _identity(connection, path)
+        self._pragmas = sqlite_schema.read_pragmas(connection)
+        self._rows = sqlite_schema.read_rows(connection)
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            raise SourceUnreadable("read", str(path), "the file is empty: no database was ever made in it")
+        indexes = {row.name.decode() for row in self._rows if row.type == "index"}
+        names = [row.name.decode() for row in self._rows if row.type == "table" and row.root]
+        self._layouts = {name: sqlite_schema.read_layout(connection, name, indexes) for name in names}
+        if geography is not None:
+            geography.check({layout.name: [c.name for c in layout.loaded] for layout in self._layouts.values()})
+        left_out = {name: pattern for name in names for pattern in exclude if fnmatchcase(name, pattern)}
+        self._emptied = tuple(left_out)
+        self.tables: Sequence[Table] = tuple(
+            _table(row, self._layouts[row.name.decode()])
+            for row in self._rows
+            if row.type == "table" and row.root and row.name.decode() not in left_out
+        )
+        self.excluded: Sequence[Excluded] = (
+            *(Excluded(name, f"excluded by the configuration: {pattern}") for name, pattern in left_out.items()),
+            *(
+                Excluded(row.name.decode(), "virtual table: kept as its definition, its rows lie in tables of its own")
+                for row in self._rows
+                if row.virtual
+            ),
+        )
+        self.warnings: Sequence[str] = tuple(
+            self._warn([row.name.decode() for row in self._rows if row.type == "table"], exclude)
+        )
+
+    def _warn(self, names: Iterable[str], exclude: Sequence[str]) -> Iterator[str]:
+        if self._pragmas["journal_mode"] != "wal":
+            yield "the database is not in WAL mode: whoever writes to it waits until the backup has read it"
+        for layout in self._layouts.values():
+            if layout.rowid_lost:
+                yield f"table '{layout.name}': its columns hide the row id, which is not kept"
+        known = list(names)
+        for pattern in exclude:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                yield f"exclude: the pattern '{pattern}' matches no table"
+        for table in self.tables:
+            if self._reader(table, self._geography).place_without_index():
+                yield f"table '{table.name}': its geography is looked up without an index, which is slow"
+        yield from _missing_collations(self._connection, self._rows)
+
+    def schema_files(self) -> Mapping[str, bytes]:
+        """``sqlite.json`` for a restore and ``schema.sql`` for a person. Checks the foreign keys, one look-up a row."""
+        violations = {name: sqlite_schema.read_violations(self._connection, name) for name in self._layouts}
+        schema = DatabaseSchema(self._pragmas, self._rows, self._layouts, self._emptied, violations)
+        return {sqlite_schema.MEMBER: sqlite_schema.dump(schema), sqlite_schema.SCRIPT: sqlite_schema.script(schema)}
+
+    def read(self, table: Table, *, geography: bool = True, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """See the port. An empty table gives no batch; a batch ends early at 64 MiB of text and blobs.
+
+        Raises SourceUnreadable naming the table; a damaged page is met when it is read.
+        """
+        reader = self._reader(table, self._geography if geography else None)
+        try:
+            yield from reader.batches(batch_rows)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise SourceUnreadable("read", table.name, cause_of(error)) from error
+
+    def _reader(self, table: Table, geography: Geography | None) -> TableReader:
+        codec = sqlite_schema.ENCODINGS[str(self._pragmas["encoding"])]
+        return TableReader(self._connection, self._layouts[table.name], codec, geography)
+
+
+def _table(row: SchemaRow, layout: Layout) -> Table:
+    columns = tuple(
+        # A column that is the row id takes no NULL, whatever its declaration says.
+        Column(column.name, column.declared_type, column.nullable and column.name != layout.alias, column.key)
+        for column in layout.loaded
+    )
+    identity = "column" if layout.alias else "key" if layout.key else "rowid" if layout.rowid else "none"
+    fingerprint = hashlib.sha256(row.sql or b"").hexdigest()
+    return Table("main", layout.name, columns, fingerprint, {"row_identity": identity})
+
+
+def _identity(connection: sqlite3.Connection, path: Path) -> SnapshotIdentity:
+    """A SQLite file holds no id of its own, and its inode changes at every restore: the file's place is what
+    stays, as a digest, since a path may tell names. The marker comes from the times and sizes of the
+    database and its write-ahead log: reading the header would need a second descriptor, and closing that
+    drops every lock of this process on the file."""
+    place = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    state = [connection.execute("PRAGMA schema_version").fetchone()[0]]
+    for name in (path, path.with_name(path.name + "-wal")):
+        if name.exists() and (found := name.stat()).st_size:
+            state += [found.st_size, found.st_mtime_ns]
+    marker = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+    return SnapshotIdentity(f"sqlite:{place}", marker, datetime.now(UTC))
+
+
+def _missing_collations(connection: sqlite3.Connection, rows: Sequence[SchemaRow]) -> Iterator[str]:
+    known = {sqlite_schema.text_of(row[1]).lower() for row in connection.execute("PRAGMA collation_list")}
+    for row in rows:
+        if row.type != "index":
+            continue
+        name = row.name.decode()
+        used = connection.execute("SELECT DISTINCT coll FROM pragma_index_xinfo(?) WHERE coll IS NOT NULL", (name,))
+        for (collation,) in used.fetchall():
+            if sqlite_schema.text_of(collation).lower() not in known:
+                text = sqlite_schema.text_of(collation)
+                yield f"index '{name}' needs the collation '{text}', which SQLite lacks here: a restore must have it"

@@ -1,0 +1,39 @@
+"""The events every driver reports alike, in the same words."""
+
+from __future__ import annotations
+
+from rlg_backup.core.errors import InvalidSetting, ObjectDamaged, ObjectExists, ObjectMissing
+
+
+def missing(verb: str, key: str, target: str) -> ObjectMissing:
+    return ObjectMissing(verb, key, f"it is not on target '{target}'")
+
+
+def exists(verb: str, key: str, target: str) -> ObjectExists:
+    return ObjectExists(verb, key, f"target '{target}' has it already")
+
+
+def replaced(verb: str, key: str, target: str) -> ObjectExists:
+    return ObjectExists(verb, key, f"another writer replaced or removed it on target '{target}'")
+
+
+def not_as_promised(verb: str, key: str) -> ObjectDamaged:
+    return ObjectDamaged(verb, key, "the file to store does not have the promised SHA-256; nothing was stored")
+
+
+def unreadable(verb: str, key: str, reason: str) -> ObjectDamaged:
+    return ObjectDamaged(verb, key, f"the file to store cannot be read ({reason}); nothing was stored")
+
+
+def too_large(key: str, size: int, limit: int) -> ObjectDamaged:
+    return ObjectDamaged("read", key, f"it has {size} bytes, more than the {limit} allowed")
+
+
+def too_short(key: str, offset: int, length: int) -> ObjectDamaged:
+    return ObjectDamaged("read", key, f"it ends before byte {offset + length}")
+
+
+def check_range(key: str, offset: int, length: int) -> None:
+    """InvalidSetting for a range no object can have."""
+    if offset < 0 or length < 0:
+        raise InvalidSetting("read", key, f"{length} bytes from offset {offset} are not a range")

@@ -1,0 +1,239 @@
+"""A target that is an S3 bucket, at Amazon or at a service that speaks the same protocol.
+
+What the service must do: conditional writes (If-None-Match and If-Match on PutObject, If-None-Match on
+CompleteMultipartUpload: Amazon S3 User Guide, "Conditional writes") and strong consistency.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from rlg_backup.core.errors import (
+    InvalidSetting,
+    ObjectExists,
+    ObjectMissing,
+    StorageDenied,
+    StorageError,
+    StorageUnavailable,
+)
+from rlg_backup.storage import faults
+from rlg_backup.storage.intake import PromisedFile
+from rlg_backup.storage.keys import check_key, check_prefix, is_key
+from rlg_backup.storage.port import ObjectInfo, Progress
+from rlg_backup.storage.s3_bucket import CONFLICT, WRITE_ID, Bucket, answer, quoted
+from rlg_backup.storage.s3_read import ObjectStream
+from rlg_backup.storage.s3_upload import MEMORY, MIB, Multipart, checksum, part_size_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_BLOCK = MIB
+_LEAST_PART = 5 * MIB  # Amazon S3 User Guide, "Amazon S3 multipart upload limits"
+_CONFLICT_WAITS = (0.1, 0.3, 0.9)  # seconds
+
+
+class S3Storage:
+    """``Storage`` in a bucket, below ``prefix``, over a client that the caller built.
+
+    Files larger than ``part_size`` bytes go up in parts, ``threads`` at a time; memory stays under 128
+    MiB for files up to a terabyte. ``upload_options`` are added to PutObject and CreateMultipartUpload of
+    files, not of small objects (StorageClass, ObjectLockMode ...). Plain HTTP is InvalidSetting unless
+    ``emulator``. Each write carries a random id as metadata: a write whose answer was lost, and that the
+    SDK repeated, is recognised as ours instead of being taken for somebody else's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: S3Client,
+        bucket: str,
+        prefix: str = "",
+        *,
+        part_size: int = 16 * MIB,
+        threads: int = 4,
+        upload_options: Mapping[str, Any] | None = None,
+        emulator: bool = False,
+    ) -> None:
+        if not emulator and not client.meta.endpoint_url.startswith("https://"):
+            raise InvalidSetting("use", name, "its endpoint is not https", "only an emulator may do without TLS")
+        if part_size < _LEAST_PART or threads < 1:
+            raise InvalidSetting("use", name, f"parts have at least {_LEAST_PART} bytes, and at least one thread sends")
+        below = prefix.strip("/")
+        self.name = name
+        self._bucket = Bucket(name, client, bucket, check_key("use", below) + "/" if below else "")
+        self._part_size, self._threads = part_size, threads
+        self._upload_options = dict(upload_options or {})
+
+    def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
+        with PromisedFile("store", check_key("store", key), path, sha256) as source:
+            if source.size > self._part_size:
+                return self._put_parts(key, source, progress)
+            data = source.read(self._part_size + 1)
+            source.verify()
+        info = self._put(key, data, None, self._upload_options)
+        if progress:
+            progress(len(data))
+        return info
+
+    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
+        check_key("store", key)
+        return self._put(key, data, replacing, {})
+
+    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
+        with ObjectStream(self._bucket, check_key("read", key)) as stream:
+            if stream.info.size > limit:
+                raise faults.too_large(key, stream.info.size, limit)
+            return stream.readall(), stream.info
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return io.BufferedReader(ObjectStream(self._bucket, check_key("read", key)), _BLOCK)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        faults.check_range(check_key("read", key), offset, length)
+        if length == 0:  # not expressible as a range
+            if self.stat(key).size < offset:
+                raise faults.too_short(key, offset, length)
+            return b""
+        with ObjectStream(self._bucket, key, offset, length) as stream:
+            return stream.readall()
+
+    def stat(self, key: str) -> ObjectInfo:
+        head = self._head("read", check_key("read", key))
+        return self._bucket.info(key, head["ContentLength"], head)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        check_prefix(prefix)
+        pages = self._bucket.client.get_paginator("list_objects_v2")
+        above = len(self._bucket.prefix)
+        with self._bucket.errors("list", prefix):
+            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._bucket.prefix + prefix):
+                for entry in page.get("Contents", ()):
+                    key = entry["Key"][above:]
+                    if is_key(key):  # nothing of ours has another name: the "folders" of a web console
+                        yield self._bucket.info(key, entry["Size"], entry)
+
+    def delete(self, key: str) -> None:
+        check_key("delete", key)
+        with self._bucket.errors("delete", key):
+            self._bucket.client.delete_object(**self._bucket.address(key))
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Abort uploads begun longer ago than that, which only the bill lists; the number aborted. Idempotent."""
+        limit, aborted, client = datetime.now(UTC) - older_than, 0, self._bucket.client
+        with self._bucket.errors("sweep", self._bucket.prefix):
+            pages = client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._bucket.prefix):
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] < limit:
+                        client.abort_multipart_upload(
+                            Bucket=self._bucket.name, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
+                        aborted += 1
+        return aborted
+
+    def _put_parts(self, key: str, source: PromisedFile, progress: Progress | None) -> ObjectInfo:
+        self._refuse_taken(key)
+        part_size = part_size_for(source.size, self._part_size)
+        threads = max(1, min(self._threads, MEMORY // part_size - 1))
+        write_id = secrets.token_hex(16)
+        options = {**self._upload_options, "Metadata": {WRITE_ID: write_id}}
+        upload = Multipart(self._bucket, key, part_size, threads, options, progress)
+        try:
+            with self._bucket.errors("store", key):
+                return self._bucket.info(key, source.size, upload.run(source))
+        except (ObjectExists, StorageUnavailable):
+            if info := self._landed(key, write_id):
+                return info
+            raise
+
+    def _put(self, key: str, data: bytes, replacing: str | None, options: Mapping[str, Any]) -> ObjectInfo:
+        write_id = secrets.token_hex(16)
+        condition = {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": quoted(replacing)}
+        kept = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum(data), "Metadata": {WRITE_ID: write_id}}
+        request = {**options, **condition, **kept}
+        try:
+            with self._bucket.errors("store", key):
+                return self._bucket.info(key, len(data), self._put_object(key, data, request))
+        except (ObjectExists, StorageUnavailable) as error:
+            if info := self._landed(key, write_id):
+                return info
+            if replacing is not None and isinstance(error, ObjectExists):
+                raise faults.replaced("store", key, self.name) from None
+            raise
+
+    def _put_object(self, key: str, data: bytes, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        # 409 says that another request on the key was under way, not how it ended: ask again.
+        client = self._bucket.client
+        for wait in _CONFLICT_WAITS:
+            try:
+                return client.put_object(**self._bucket.address(key), Body=data, **request)
+            except client.exceptions.ClientError as error:
+                if answer(error)[1] != CONFLICT:
+                    raise
+                time.sleep(wait)
+        return client.put_object(**self._bucket.address(key), Body=data, **request)
+
+    def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
+        """What our write left, if the object there is of that write: its answer was lost, not the write."""
+        try:
+            head = self._head("store", key)
+        except StorageError:
+            return None  # the error of the write is the one to report
+        if head.get("Metadata", {}).get(WRITE_ID) != write_id:
+            return None
+        return self._bucket.info(key, head["ContentLength"], head)
+
+    def _refuse_taken(self, key: str) -> None:
+        # Before hours of upload. One who may write but not look is told at the end, by the condition.
+        try:
+            self._head("read", key)
+        except (ObjectMissing, StorageDenied):
+            return
+        raise faults.exists("store", key, self.name)
+
+    def _head(self, verb: str, key: str) -> Mapping[str, Any]:
+        with self._bucket.errors(verb, key):
+            return self._bucket.client.head_object(**self._bucket.address(key))
+
+
+def s3_client(
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    *,
+    profile: str | None = None,
+    ca_bundle: Path | None = None,
+    attempts: int = 6,
+    connect_timeout: float = 10,
+    read_timeout: float = 60,
+) -> S3Client:
+    """A client for the command line: credentials come from the SDK's own chain (environment, profile, role).
+
+    ``attempts`` counts the first one too, and the SDK slows down when told to; times are in seconds. With an
+    ``endpoint_url`` the bucket goes into the path. Nothing is sent. Raises InvalidSetting.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    config = Config(
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        tcp_keepalive=True,
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+    )
+    verify = str(ca_bundle) if ca_bundle else None
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+        return session.client("s3", endpoint_url=endpoint_url, config=config, verify=verify)
+    except (BotoCoreError, ValueError) as error:
+        cause = f"the SDK refuses its region, endpoint or profile ({type(error).__name__})"
+        raise InvalidSetting("use", "s3", cause) from None

@@ -1,0 +1,134 @@
+"""One bucket and prefix as the other S3 modules see it: names, answers, and errors as the storage port's.
+
+Vendor texts are left out of our errors, since they may quote a request; status and code are enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from rlg_backup.core.errors import (
+    BackupError,
+    InvalidSetting,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectMissing,
+    StorageDenied,
+    StorageFull,
+    StorageUnavailable,
+)
+from rlg_backup.storage import faults
+from rlg_backup.storage.port import ObjectInfo
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
+
+CONFLICT = "ConditionalRequestConflict"
+WRITE_ID = "rlg-write"  # user metadata: which write made this version of the object
+_DENIED_HINT = "check the credentials and the bucket policy; without s3:ListBucket a missing object is answered 403 too"
+_FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
+_PASSING = {  # answered with a 4xx, and yet worth another try
+    "BadDigest",
+    "IncompleteBody",
+    "OperationAborted",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "XAmzContentChecksumMismatch",
+}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where a target keeps its objects. ``prefix`` is empty or ends in '/'."""
+
+    target: str
+    client: S3Client
+    name: str
+    prefix: str
+
+    def address(self, key: str) -> dict[str, Any]:
+        """``Bucket`` and ``Key`` of a request."""
+        return {"Bucket": self.name, "Key": self.prefix + key}
+
+    @contextlib.contextmanager
+    def errors(self, verb: str, key: str) -> Iterator[None]:
+        """The SDK's errors, and its HTTP library's, as the storage port's."""
+        from botocore import exceptions as sdk
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except sdk.ClientError as error:
+            raise self._answered(verb, key, error) from None
+        except sdk.FlexibleChecksumError:
+            cause = f"its bytes differ from the checksum that target '{self.target}' keeps of them"
+            raise ObjectDamaged(verb, key, cause) from None
+        except (
+            sdk.NoCredentialsError,
+            sdk.PartialCredentialsError,
+            sdk.CredentialRetrievalError,
+            sdk.TokenRetrievalError,
+            sdk.SSOError,
+        ) as error:
+            cause = f"there are no usable credentials for target '{self.target}' ({type(error).__name__})"
+            raise StorageDenied(verb, key, cause) from None
+        except sdk.ParamValidationError:
+            cause = f"the bucket or an option of target '{self.target}' is not valid"
+            raise InvalidSetting(verb, key, cause) from None
+        except (sdk.BotoCoreError, HTTPError, OSError) as error:
+            cause = f"target '{self.target}' cannot be reached ({type(error).__name__})"
+            raise StorageUnavailable(verb, key, cause) from None
+
+    def _answered(self, verb: str, key: str, error: ClientError) -> BackupError:
+        """Meaning of status codes: Amazon S3 API Reference, "Error responses" and "Conditional writes"."""
+        status, code = answer(error)
+        said = f"target '{self.target}' answered {status} {code}".rstrip()
+        if code == "NoSuchBucket":
+            return ObjectMissing(verb, key, f"the bucket of target '{self.target}' does not exist")
+        if code == "NoSuchUpload":
+            return StorageUnavailable(verb, key, f"target '{self.target}' dropped the upload before its end")
+        if status == 404 and verb == "store":
+            return faults.replaced(verb, key, self.target)
+        if status == 404:
+            return faults.missing(verb, key, self.target)
+        if status == 412 and verb == "read":
+            return ObjectDamaged(verb, key, "it was replaced while it was read")
+        if status == 412:
+            return faults.exists(verb, key, self.target)
+        if code == CONFLICT:
+            return ObjectExists(verb, key, f"another writer was changing it on target '{self.target}'")
+        if code in _FULL or status == 507:
+            return StorageFull(verb, key, said)
+        if status >= 500 or status == 429 or code in _PASSING:
+            return StorageUnavailable(verb, key, said)
+        return StorageDenied(verb, key, said, _DENIED_HINT if status == 403 else None)
+
+    def info(self, key: str, size: int, response: Mapping[str, Any]) -> ObjectInfo:
+        """From an answer that carries an ETag; the time is the object's, or the answer's own."""
+        modified = response.get("LastModified")
+        if not isinstance(modified, datetime):
+            date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+            modified = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        return ObjectInfo(key, size, response["ETag"].strip('"'), modified.astimezone(UTC))
+
+
+def answer(error: ClientError) -> tuple[int, str]:
+    """Status and code of an error response; a code that is not a plain word is left out."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return status, code if re.fullmatch(r"[A-Za-z][A-Za-z0-9.]{0,60}", code) else ""
+
+
+def quoted(tag: str) -> str:
+    """A tag as an If-Match header has it."""
+    return f'"{tag}"'

@@ -1,0 +1,106 @@
+"""Multipart upload: parts in parallel, each with its SHA-256, nothing visible before the last word."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from rlg_backup.core.errors import StorageError
+from rlg_backup.storage.intake import PromisedFile
+from rlg_backup.storage.port import Progress
+from rlg_backup.storage.s3_bucket import Bucket
+
+MIB = 1 << 20
+MAX_PARTS = 10_000  # Amazon S3 User Guide, "Amazon S3 multipart upload limits"
+MEMORY = 128 * MIB  # of parts on their way, unless a single one is larger
+_log = logging.getLogger(__name__)
+
+
+def checksum(data: bytes) -> str:
+    """SHA-256 as S3 writes it: base64."""
+    return base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
+
+
+def part_size_for(size: int, least: int) -> int:
+    """Bytes in a part, a whole number of MiB where ``least`` does not suffice.
+
+    >>> part_size_for(10**12, 16 * MIB) // MIB
+    96
+    """
+    return max(least, -(-size // MAX_PARTS // MIB) * MIB)
+
+
+@dataclass
+class Multipart:
+    """One upload of one file. ``threads`` send at a time; memory is theirs and one part more."""
+
+    bucket: Bucket
+    key: str
+    part_size: int
+    threads: int
+    options: Mapping[str, Any]  # of CreateMultipartUpload
+    progress: Progress | None
+    _id: str = field(init=False, default="")
+
+    def run(self, source: PromisedFile) -> dict[str, Any]:
+        """Send everything, compare the digest, complete on condition that the key is free.
+
+        Returns the answer. Raises the SDK's errors, and ObjectDamaged; either way the upload is aborted.
+        """
+        client, address = self.bucket.client, self.bucket.address(self.key)
+        self._id = client.create_multipart_upload(**address, ChecksumAlgorithm="SHA256", **self.options)["UploadId"]
+        try:
+            parts: Any = self._send_all(source)
+            source.verify()
+            answer = client.complete_multipart_upload(
+                **address, UploadId=self._id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+        except BaseException:
+            self._abort()
+            raise
+        return dict(answer)
+
+    def _send_all(self, source: PromisedFile) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        sending: deque[Future[tuple[dict[str, Any], int]]] = deque()
+        with ThreadPoolExecutor(self.threads, "s3-part") as pool:
+            try:
+                while block := source.read(self.part_size):
+                    sending.append(pool.submit(self._send, len(parts) + len(sending) + 1, block))
+                    del block
+                    if len(sending) > self.threads:
+                        self._collect(sending, parts)
+                while sending:
+                    self._collect(sending, parts)
+            except BaseException:
+                # Leaving the pool waits for those under way: an abort before them would leave them behind.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return parts
+
+    def _send(self, number: int, block: bytes) -> tuple[dict[str, Any], int]:
+        sha256 = checksum(block)
+        answer = self.bucket.client.upload_part(
+            **self.bucket.address(self.key), UploadId=self._id, PartNumber=number, Body=block, ChecksumSHA256=sha256
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sha256}, len(block)
+
+    def _collect(self, sending: deque[Future[tuple[dict[str, Any], int]]], parts: list[dict[str, Any]]) -> None:
+        part, length = sending.popleft().result()
+        parts.append(part)
+        if self.progress:
+            self.progress(length)
+
+    def _abort(self) -> None:
+        try:
+            with self.bucket.errors("abort", self.key):
+                self.bucket.client.abort_multipart_upload(**self.bucket.address(self.key), UploadId=self._id)
+        except StorageError as error:
+            # The first error is the one to report; sweep removes what is left here.
+            _log.warning("%s", error)

@@ -1,0 +1,166 @@
+"""The verbs of a backup as tasks, and the task group of one source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, TriggerRule, get_current_context, task, task_group
+
+from .configuration import run_name
+from .guard import STEP, guarded
+from .wire import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config.settings import SourceSettings
+    from ..engine.workspace import Reference
+
+Json = dict[str, Any]
+
+
+def committed(source: str) -> Asset:
+    """The asset that a commit of a source updates; it starts ``rlg_verify``."""
+    return Asset(f"rlg_backup_{source}")
+
+
+@task
+@guarded
+def stage(source: str, kind: str) -> Json:
+    """Take the source's lease on every target; make the private staging folder."""
+    from ..core.model import Kind
+    from ..engine import steps
+
+    context = get_current_context()
+    run = run_name(context["run_id"])
+    return steps.stage(wire(), source, Kind(kind), run=run, attempt=context["ti"].try_number).to_json()
+
+
+@task
+@guarded
+def snapshot(reference: Json) -> Json:
+    """Read the source at one instant; policies are applied before anything reaches the disk."""
+    from ..engine import steps
+
+    return _run(steps.snapshot, reference)
+
+
+@task
+@guarded
+def anonymize(reference: Json) -> Json:
+    """Prove that no protected value is left in the staged members."""
+    from ..engine import steps
+
+    return _run(steps.anonymize, reference)
+
+
+@task
+@guarded
+def encrypt(reference: Json) -> Json:
+    """Members to ZIP to age, in one pass."""
+    from ..engine import steps
+
+    return _run(steps.encrypt, reference)
+
+
+@task
+@guarded
+def checksum(reference: Json) -> Json:
+    """Read the archive back from disk; build and sign the manifest."""
+    from ..engine import steps
+
+    return _run(steps.checksum, reference)
+
+
+@task
+@guarded
+def upload(reference: Json, target: str) -> Json:
+    """Send archive and manifest to one target."""
+    from ..engine import steps
+
+    return _run(lambda wiring, given: steps.upload(wiring, given, target), reference)
+
+
+@task
+@guarded
+def validate(reference: Json, target: str) -> Json:
+    """Read back every byte the target holds."""
+    from ..engine import steps
+
+    return _run(lambda wiring, given: steps.validate(wiring, given, target), reference)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+@guarded
+def commit(copies: list[Json | None]) -> Json:
+    """Make the backup exist on each target whose copy was read back; says which copies there are."""
+    from ..engine import steps
+    from ..engine.backup import result
+    from ..engine.workspace import Reference
+
+    wiring = wire()
+    reference = Reference.merge([Reference.from_json(copy) for copy in copies if copy])
+    done = result(wiring, steps.commit(wiring, reference)).to_json()
+    context = get_current_context()
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = {"source": done["source"], "backup_id": done["backup_id"]}
+    return done
+
+
+@task
+@guarded
+def wipe(reference: Json) -> None:
+    """Give the leases back and remove the staging folder."""
+    from ..engine import steps
+    from ..engine.workspace import Reference
+
+    steps.wipe(wire(), Reference.from_json(reference))
+
+
+@task
+@guarded
+def backup_in_one(source: str, kind: str) -> Json:
+    """Every verb in one process, for workers that share no disk; each is logged with its time."""
+    from ..core.model import Kind
+    from ..engine.backup import backup
+
+    context = get_current_context()
+    done = backup(wire(), source, Kind(kind), run=run_name(context["run_id"])).to_json()
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = {"source": source, "backup_id": done["backup_id"]}
+    return done
+
+
+def _run(step: Callable[[Any, Reference], Reference], reference: Json) -> Json:
+    from ..engine.workspace import Reference
+
+    return step(wire(), Reference.from_json(reference)).to_json()
+
+
+def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging: bool) -> Any:
+    """The task group of one source; returns what its commit returns."""
+    place: dict[str, Any] = {**STEP, "queue": source.queue, "pool": source.pool}
+
+    @task_group(group_id=name)
+    def group() -> Any:
+        if not shared_staging:
+            return backup_in_one.override(**place, outlets=[committed(name)])(name, kind)
+        staged = stage.override(**place)(name, kind)
+        checked = snapshot.override(**place)(staged)
+        for verb in (anonymize, encrypt, checksum):
+            checked = verb.override(**place)(checked)
+        copies = [_copy(target, checked, place) for target in source.targets]
+        done = commit.override(**place, outlets=[committed(name)])(copies)
+        wiped = wipe.override(**place)(staged).as_teardown(setups=staged, on_failure_fail_dagrun=True)
+        done >> wiped
+        return done
+
+    return group()
+
+
+def _copy(target: str, checked: Any, place: dict[str, Any]) -> Any:
+    @task_group(group_id=target)
+    def copy() -> Any:
+        return validate.override(**place)(upload.override(**place)(checked, target), target)
+
+    return copy()

@@ -1,0 +1,71 @@
+"""outcome: compares what a run did with what it was to do, sends the alert, and fails the run where they differ.
+
+It runs last whatever became of the rest (``all_done``), so a skipped or failed step never ends green.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import TriggerRule, get_current_context, task
+
+from .alerts import send
+from .guard import ONCE
+
+Json = dict[str, Any]
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
+def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
+    """Every planned source committed on every target, or an alert and a failed run."""
+    done = {result["source"]: result for result in results if result}
+    problems = [] if plan else ["nothing was planned: the configuration has no source"]
+    for source in plan:
+        if source not in done:
+            problems.append(f"{source}: no backup was committed; failed at: {failed_steps(source)}")
+            continue
+        for target, reason in done[source]["missing"].items():
+            problems.append(f"{source}: backup {done[source]['backup_id']} has no copy on '{target}': {reason}")
+    summary = {source: {"backup_id": done[source]["backup_id"], "committed": done[source]["committed"]} for source in done}
+    finish(problems, summary, "Open the failed step's log, mend the cause, clear the run from 'stage'.")
+    return summary
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
+def outcome_of_checks(results: list[Json | None] | Json | None, what: str) -> Json:
+    """Every planned check PASS, or an alert and a failed run. Each result has ``name`` and ``verdict``."""
+    given = [results] if isinstance(results, dict) else list(results or [])
+    problems = [] if given else [f"nothing was checked; failed at: {failed_steps()}"]
+    for result in given:
+        if result is None:
+            problems.append(f"a step ended without a verdict; failed at: {failed_steps()}")
+        elif result["verdict"] != "PASS":
+            problems.append(f"{result['name']}: {result['verdict']}: {result.get('why', 'see the report')}")
+    if not problems and (failed := failed_steps()):
+        problems.append(f"failed at: {failed}")
+    summary = {"what": what, "results": [result for result in given if result]}
+    finish(problems, summary, "Do not rely on this backup before it is explained; docs/runbooks.md says how.")
+    return summary
+
+
+def finish(problems: list[str], summary: Json, what_to_do: str) -> None:
+    """Nothing without problems; otherwise the alert, then AirflowFailException."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    if not problems:
+        return
+    context = get_current_context()
+    title = f"{context['dag'].dag_id} failed ({context['run_id']})"
+    text = "\n".join([*(f"- {problem}" for problem in problems), "", what_to_do])
+    send(title, text, {"dag": context["dag"].dag_id, "run": context["run_id"], "problems": problems, **summary})
+    raise AirflowFailException("; ".join(problems))
+
+
+def failed_steps(group: str | None = None) -> str:
+    """The steps of this run (of one group) that failed, as Airflow tells them."""
+    context = get_current_context()
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    states = context["ti"].get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
+    prefix = f"{group}." if group else ""
+    failed = sorted(name for name, state in states.items() if state == "failed" and name.startswith(prefix))
+    return ", ".join(failed)

@@ -1,0 +1,75 @@
+"""Tasks of ``rlg_restore``: a whole backup into a new database or folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+
+from .guard import guarded
+from .wire import wire
+
+Json = dict[str, Any]
+
+
+@task
+@guarded
+def choose() -> Json:
+    """Check the form and settle which backup, on which target, is meant."""
+    from pathlib import Path
+
+    from ..core.errors import DestinationUnsuitable
+    from ..engine.restore import destination_path, require_new
+    from ..engine.restore_points import choose as find
+
+    params = get_current_context()["params"]
+    place = destination_path(params["to"])
+    if not Path(place).is_absolute():
+        raise DestinationUnsuitable("restore to", params["to"], "it is not an absolute path", "begin with /")
+    require_new(place)
+    chosen = find(wire(), params["source"], params["restore_point"] or "latest")
+    return {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target, "to": str(place)}
+
+
+@task
+@guarded
+def verify_chosen(chosen: Json) -> Json:
+    """Signatures, chain, size and digest of the chosen copy, before anything is written."""
+    from ..core.errors import ObjectDamaged
+    from ..engine.verify import verify
+
+    found = verify(wire(), chosen["source"], chosen["backup_id"], target=chosen["target"])
+    if found.verdict != "PASS":
+        wrong = "; ".join(f"{check.name}: {check.measured}" for check in found.checks if check.verdict != "PASS")
+        hint = "name another restore point, or repair the copy"
+        raise ObjectDamaged("restore", chosen["backup_id"], f"{found.verdict}: {wrong}", hint)
+    return chosen
+
+
+@task
+@guarded
+def load_and_prove(chosen: Json) -> Json:
+    """Download, decrypt, load, and compare every table with the profile; only then the new place gets its name."""
+    from ..engine.restore import restore
+
+    done = restore(wire(), chosen["source"], chosen["backup_id"], chosen["to"], target=chosen["target"])
+    return {"name": f"{done.source} {done.backup_id}", "verdict": "PASS", **done.to_json()}
+
+
+@task
+@guarded
+def run_suites(done: Json) -> Json:
+    """The expectation suites of the source over what was restored; PASS where it has none."""
+    from ..engine.drill import check_restored
+    from ..core.model import Verdict
+
+    checks = check_restored(wire(), done["source"], done["backup_id"], done["to"], target=done["target"])
+    verdict = Verdict.of(check.verdict for check in checks) if checks else Verdict.PASS
+    wrong = [f"{check.group}/{check.name}: {check.measured}" for check in checks if check.verdict != "PASS"]
+    return {
+        "name": done["name"],
+        "verdict": verdict.value,
+        "why": "; ".join(wrong),
+        "restored_to": done["to"],
+        "suite_checks": len(checks),
+    }

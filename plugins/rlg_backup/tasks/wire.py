@@ -1,0 +1,94 @@
+"""The engine's wiring inside Airflow: clients from connections, secrets from backends that only some workers reach."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import KeyUnavailable
+from .configuration import config_path, settings
+
+if TYPE_CHECKING:
+    from ..config.settings import S3Target, SecretsBackend, Settings
+    from ..engine.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+
+def wire() -> Wiring:
+    """A wiring for this task. Reads the configuration as it is now."""
+    from ..engine.wiring import Wiring
+
+    found = with_connections(settings())
+    return Wiring(
+        found,
+        base=config_path().resolve().parent,
+        clients=s3_client,
+        resolvers={"secret": resolver(found)},
+    )
+
+
+def s3_client(target: str, target_settings: S3Target) -> Any:
+    """The client of the connection ``rlg_target_<name>``, or of the SDK's own chain where there is none."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    connection = f"rlg_target_{target}"
+    if not connection_exists(connection):
+        from ..storage.s3 import s3_client as own
+
+        return own(region=target_settings.region, endpoint_url=target_settings.endpoint_url)
+    return S3Hook(aws_conn_id=connection, region_name=target_settings.region).get_conn()
+
+
+def with_connections(found: Settings) -> Settings:
+    """Sources without a path take it from their connection ``rlg_<source>`` (its host)."""
+    sources = dict(found.sources)
+    for name, source in found.sources.items():
+        if source.path is None and connection_exists(f"rlg_{name}"):
+            from pathlib import Path
+
+            from airflow.sdk import Connection
+
+            place = Connection.get(f"rlg_{name}").host or ""
+            sources[name] = source.model_copy(update={"path": Path(place)})
+    return found.model_copy(update={"sources": sources})
+
+
+def connection_exists(name: str) -> bool:
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        Connection.get(name)
+    except AirflowNotFoundException:
+        return False
+    return True
+
+
+def resolver(found: Settings) -> Callable[[str], str]:
+    """Reads ``secret:BACKEND/KEY``: the variable KEY of a backend named under ``secrets``."""
+
+    def resolve(rest: str) -> str:
+        name, slash, key = rest.partition("/")
+        backend = found.secrets.get(name)
+        if backend is None or not slash:
+            known = ", ".join(sorted(found.secrets)) or "none"
+            raise KeyUnavailable("read", f"secret:{name}", f"'secrets' names no such backend (there are: {known})")
+        value = _open(backend).get_variable(key)
+        if value is None:
+            raise KeyUnavailable("read", f"secret:{rest}", "the backend holds no such variable")
+        return str(value)
+
+    return resolve
+
+
+def _open(backend: SecretsBackend) -> Any:
+    from importlib import import_module
+
+    module, _, name = backend.backend.rpartition(".")
+    try:
+        return getattr(import_module(module), name)(**backend.kwargs)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        cause = f"the backend cannot be made ({type(error).__name__})"
+        raise KeyUnavailable("open", backend.backend, cause, "secrets.<name>.backend is a class") from None

@@ -1,0 +1,101 @@
+"""make demo: the platform generated, backed up, verified and drilled through Airflow; each step is printed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from project import HOME, environment, standalone, write_environment
+from rlg_backup.cli.output import progress_bar
+from standalone import PROJECT, Standalone
+
+PATIENCE = 900  # seconds for one run
+MARKS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "-"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=2000, help="accounts; everything else scales with them")
+    size = parser.parse_args().size
+    start = time.monotonic()
+    HOME.mkdir(exist_ok=True)
+    environment(HOME)
+    generate(size)
+    say("starting Airflow")
+    airflow = standalone(HOME)
+    with airflow:
+        say(f"Airflow is ready at {airflow.url}", start)
+        before = {run["dag_run_id"] for run in airflow.runs("rlg_verify")}
+        good = follow(airflow, "rlg_full_backup", airflow.trigger("rlg_full_backup"))
+        good &= follow_verifications(airflow, before)
+        drill = airflow.trigger("rlg_restore_drill")
+        good &= follow(airflow, "rlg_restore_drill", drill)
+        report = airflow.returned("rlg_restore_drill", drill, "report")
+    file = write_environment(HOME)
+    print()
+    if report:
+        print(f"drill report:   {report['report']}   ({report['verdict']})")
+    print("the runs in Airflow's UI:   make up")
+    print(f"on the command line:        source {file} && .venv/bin/rlg-backup list")
+    say("demo finished" if good else "demo FAILED", start)
+    return 0 if good else 1
+
+
+def generate(size: int) -> None:
+    """The platform, once."""
+    from rlg_backup.demo import generate as make
+
+    folder = HOME / "platform"
+    if folder.exists():
+        say(f"the platform is there already: {folder} (remove .demo to begin anew)")
+        return
+    begin = time.monotonic()
+    with progress_bar(True) as progress:
+        summary = make(folder, include=PROJECT / "include", size=size, progress=progress)
+    say(f"generated the demo platform: {summary}", begin)
+
+
+def follow(airflow: Standalone, dag: str, run: str) -> bool:
+    """Print each step of a run as it ends; whether the run was a success."""
+    print(f"\n{dag}")
+    begin, shown = time.monotonic(), set()
+    while time.monotonic() - begin < PATIENCE:
+        state = airflow.state(dag, run)
+        for task in sorted(airflow.tasks(dag, run), key=lambda item: str(item["end_date"])):
+            name = task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else "")
+            if task["state"] in MARKS and name not in shown:
+                shown.add(name)
+                print(f"  {MARKS[task['state']]} {name:<34} {task['duration'] or 0:6.1f} s", flush=True)
+        if state in ("success", "failed"):
+            print(f"  {dag}: {state.upper()} in {time.monotonic() - begin:.0f} s")
+            return state == "success"
+        time.sleep(1)
+    print(f"  {dag}: still running after {PATIENCE} s")
+    return False
+
+
+def follow_verifications(airflow: Standalone, before: set[str]) -> bool:
+    """The runs that the commits started, until each source's newest backup was looked at."""
+    begin, good, seen = time.monotonic(), True, set(before)
+    verified: set[str] = set()
+    wanted = set(airflow.returned("rlg_full_backup", airflow.runs("rlg_full_backup")[-1]["dag_run_id"], "outcome") or {})
+    while not wanted <= verified and time.monotonic() - begin < PATIENCE:
+        for run in airflow.runs("rlg_verify"):
+            if run["dag_run_id"] not in seen:
+                seen.add(run["dag_run_id"])
+                good &= follow(airflow, "rlg_verify", run["dag_run_id"])
+                verified |= {item["source"] for item in airflow.returned("rlg_verify", run["dag_run_id"], "plan") or []}
+        time.sleep(1)
+    if not wanted or not wanted <= verified:
+        print(f"  not verified: {', '.join(sorted(wanted - verified)) or 'nothing was committed'}")
+        return False
+    return good
+
+
+def say(text: str, since: float | None = None) -> None:
+    print(f"{text}{'' if since is None else f'   [{time.monotonic() - since:.0f} s]'}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

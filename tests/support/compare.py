@@ -1,0 +1,113 @@
+"""Whether two databases, or two trees, are the same: independent of the drivers, to the bit."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+PRAGMAS = ("application_id", "auto_vacuum", "encoding", "journal_mode", "page_size", "user_version")
+
+
+def assert_databases_equal(left: Path, right: Path) -> None:
+    """Every value with its storage class, every row id that can be read, every definition in its order, pragmas."""
+    one, two = _open(left), _open(right)
+    try:
+        for pragma in PRAGMAS:
+            assert (pragma, _one(one, f"PRAGMA {pragma}")) == (pragma, _one(two, f"PRAGMA {pragma}"))
+        definitions = "SELECT rowid, type, name, tbl_name, sql, rootpage > 0 FROM sqlite_schema ORDER BY rowid"
+        rows = one.execute(definitions).fetchall()
+        assert rows == two.execute(definitions).fetchall()
+        for _, kind, name, _, _, root in rows:
+            if kind == "table" and root:
+                assert table_rows(one, name.decode()) == table_rows(two, name.decode()), name
+        assert _checks(one) == _checks(two)
+    finally:
+        one.close()
+        two.close()
+
+
+def table_rows(connection: sqlite3.Connection, name: str) -> Counter[tuple[Any, ...]]:
+    """The rows of a table as multiset: of each column, generated ones too, class and exact bytes."""
+    described = connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,)).fetchall()
+    columns = [column.decode() for (column,) in described]
+    parts = []
+    for start in range(0, len(columns), 400):
+        cells = []
+        for column in columns[start : start + 400]:
+            word = '"t"."' + column.replace('"', '""') + '"'
+            cells += [f"typeof({word})", word, f"CASE typeof({word}) WHEN 'text' THEN CAST({word} AS BLOB) END"]
+        table = '"' + name.replace('"', '""') + '"'
+        found = connection.execute(f'SELECT {", ".join(cells)} FROM {table} AS "t" NOT INDEXED').fetchall()
+        parts.append([tuple(map(_bits, row)) for row in found])
+    rows = Counter(tuple(cell for part in row for cell in part) for row in zip(*parts, strict=True))
+    lowered = {column.lower() for column in columns}
+    word = next((word for word in ("rowid", "_rowid_", "oid") if word not in lowered), None)
+    if word is not None:
+        table = '"' + name.replace('"', '""') + '"'
+        try:
+            identities = connection.execute(f'SELECT {word} FROM {table} AS "t" NOT INDEXED').fetchall()
+        except sqlite3.OperationalError:  # WITHOUT ROWID
+            return rows
+        return Counter((*identity, *row) for identity, row in zip(identities, _ordered(parts), strict=True))
+    return rows
+
+
+def _ordered(parts: list[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    return [tuple(cell for part in row for cell in part) for row in zip(*parts, strict=True)]
+
+
+def _bits(value: Any) -> Any:
+    return struct.pack(">d", value) if isinstance(value, float) else value
+
+
+def _checks(connection: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    keys = connection.execute("PRAGMA foreign_key_check").fetchall()
+    return sorted(map(repr, keys)), connection.execute("PRAGMA integrity_check(100000)").fetchall()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    assert path.is_file()
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    return connection
+
+
+def _one(connection: sqlite3.Connection, statement: str) -> Any:
+    return connection.execute(statement).fetchone()[0]
+
+
+def assert_trees_equal(left: Path, right: Path) -> None:
+    """Names, kinds, modes, times, contents, links (also which names share a file), extended attributes."""
+    assert _tree(os.fsencode(left)) == _tree(os.fsencode(right))
+
+
+def _tree(root: bytes) -> dict[bytes, tuple[Any, ...]]:
+    found: dict[bytes, tuple[Any, ...]] = {}
+    first: dict[tuple[int, int], bytes] = {}
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in [b"", *sorted(folders + files)] if folder == root else sorted(folders + files):
+            path = os.path.join(folder, name) if name else root
+            state = os.lstat(path)
+            relative = path[len(root) :]
+            content: Any = None
+            shared = None
+            if stat.S_ISLNK(state.st_mode):
+                content = os.readlink(path)
+            elif stat.S_ISREG(state.st_mode):
+                content = Path(os.fsdecode(path)).read_bytes()
+                shared = first.setdefault((state.st_dev, state.st_ino), relative)
+            xattrs = _xattrs(path)
+            found[relative] = (stat.filemode(state.st_mode), state.st_mtime_ns, content, shared, xattrs)
+    return found
+
+
+def _xattrs(path: bytes) -> dict[str, bytes]:
+    names = os.listxattr(path, follow_symlinks=False) if hasattr(os, "listxattr") else []
+    return {name: os.getxattr(path, name, follow_symlinks=False) for name in names if name.startswith("user.")}

@@ -1,0 +1,159 @@
+"""A target that goes wrong on order: what checkers are tried on.
+
+A test that plants a fault must also look at ``hits``: a fault that was never met proves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from rlg_backup.core.errors import ObjectDamaged, ObjectMissing, StorageError, StorageUnavailable
+from rlg_backup.storage.port import ObjectInfo, Progress, Storage
+
+
+class Damage(StrEnum):
+    """What happens. The first two change bytes, on their way in (put_*) or out (get_bytes, open, read_range)."""
+
+    FLIP = "flip"  # one bit of the byte at ``at``
+    TRUNCATE = "truncate"  # the bytes before ``at`` only
+    FAIL = "fail"  # the operation is not carried out
+    LOSE_ANSWER = "lose answer"  # it is carried out, and reported as failed
+    HIDE = "hide"  # reads and listings act as if the object were not there
+
+
+_CHANGES = (Damage.FLIP, Damage.TRUNCATE)
+_READS = ("get_bytes", "open", "read_range", "stat")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``damage`` to the ``operations`` (methods of Storage; empty: all it applies to) on keys like ``keys``.
+
+    ``times`` is how often (None: for ever). ``at`` is a byte's offset in the object; negative counts from its end.
+    ``error`` is the class raised by FAIL and LOSE_ANSWER.
+    """
+
+    damage: Damage
+    keys: str = "*"
+    operations: tuple[str, ...] = ()
+    times: int | None = None
+    at: int = 0
+    error: type[StorageError] = StorageUnavailable
+
+
+class FaultyStorage:
+    """``Storage`` that passes everything on to ``inner`` except what its faults say.
+
+    ``calls`` has (operation, key) of everything asked for, in order.
+    """
+
+    def __init__(self, inner: Storage, *faults: Fault) -> None:
+        self.inner, self.name, self.faults = inner, inner.name, faults
+        self.calls: list[tuple[str, str]] = []
+        self._hits: Counter[Fault] = Counter()
+        self._lock = threading.Lock()
+
+    def hits(self, fault: Fault) -> int:
+        """How often a fault was met."""
+        return self._hits[fault]
+
+    def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
+        fault = self._take("put_file", key, *_CHANGES)
+        if fault is None:
+            return self._run("put_file", key, lambda: self.inner.put_file(key, path, sha256=sha256, progress=progress))
+        with tempfile.TemporaryDirectory() as folder:
+            bad = Path(folder, "damaged")
+            bad.write_bytes(_changed(path.read_bytes(), fault))
+            digest = hashlib.sha256(bad.read_bytes()).hexdigest()
+            return self._run("put_file", key, lambda: self.inner.put_file(key, bad, sha256=digest, progress=progress))
+
+    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
+        stored = _changed(data, self._take("put_bytes", key, *_CHANGES))
+        return self._run("put_bytes", key, lambda: self.inner.put_bytes(key, stored, replacing=replacing))
+
+    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
+        data, info = self._run("get_bytes", key, lambda: self.inner.get_bytes(key, limit=limit))
+        return _changed(data, self._take("get_bytes", key, *_CHANGES)), info
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        stream = self._run("open", key, lambda: self.inner.open(key))
+        fault = self._take("open", key, *_CHANGES)
+        if fault is None:
+            return stream
+        with stream as whole:
+            return io.BytesIO(_changed(whole.read(), fault))
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        data = self._run("read_range", key, lambda: self.inner.read_range(key, offset, length))
+        size = self.inner.stat(key).size
+
+        def reaches(fault: Fault) -> bool:
+            at = _place(fault, size)
+            return offset <= at < offset + length or (fault.damage is Damage.TRUNCATE and at < offset)
+
+        fault = self._take("read_range", key, *_CHANGES, when=reaches)
+        if fault is None:
+            return data
+        if fault.damage is Damage.TRUNCATE:
+            raise ObjectDamaged("read", key, f"it ends before byte {offset + length}")
+        return _changed(data, Fault(Damage.FLIP, at=_place(fault, size) - offset))
+
+    def stat(self, key: str) -> ObjectInfo:
+        return self._run("stat", key, lambda: self.inner.stat(key))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        for info in self._run("list", prefix, lambda: self.inner.list(prefix)):
+            if self._take("list", info.key, Damage.HIDE) is None:
+                yield info
+
+    def delete(self, key: str) -> None:
+        self._run("delete", key, lambda: self.inner.delete(key))
+
+    def _run(self, operation: str, key: str, act: Callable[[], Result]) -> Result:
+        self.calls.append((operation, key))
+        if fault := self._take(operation, key, Damage.FAIL):
+            raise fault.error(operation, key, "ordered by a test; it was not carried out")
+        if operation in _READS and self._take(operation, key, Damage.HIDE):
+            raise ObjectMissing("read", key, f"it is not on target '{self.name}'")
+        result = act()
+        if fault := self._take(operation, key, Damage.LOSE_ANSWER):
+            raise fault.error(operation, key, "ordered by a test; it was carried out")
+        return result
+
+    def _take(
+        self, operation: str, key: str, *kinds: Damage, when: Callable[[Fault], bool] = lambda _: True
+    ) -> Fault | None:
+        """The first fault that is due, counted as met."""
+        with self._lock:
+            for fault in self.faults:
+                concerns = fault.damage in kinds and fnmatchcase(key, fault.keys)
+                left = fault.times is None or self._hits[fault] < fault.times
+                if concerns and left and (not fault.operations or operation in fault.operations) and when(fault):
+                    self._hits[fault] += 1
+                    return fault
+        return None
+
+
+def _place(fault: Fault, size: int) -> int:
+    return fault.at % size if size else 0
+
+
+def _changed(data: bytes, fault: Fault | None) -> bytes:
+    if fault is None or not data:
+        return data
+    at = _place(fault, len(data))
+    if fault.damage is Damage.TRUNCATE:
+        return data[:at]
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]

@@ -1,0 +1,209 @@
+"""An S3 emulator for tests: moto in a process of its own, on 127.0.0.1 and a free port.
+
+moto checks a condition and stores in two steps, does not look at the SHA-256 a writer sends, and never
+fails. Here one request writes at a time, a wrong checksum is refused as Amazon documents it, and tests
+order faults: see ``Fault``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+FAULTS, SEED = "/-/faults", "/-/seed"
+_BODY = "<?xml version='1.0'?><Error><Code>{}</Code><Message>ordered by a test</Message></Error>"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the next ``times`` requests meet whose method is ``method`` and whose path and query hold ``match``.
+
+    ``status`` and ``code``: the request is not carried out and answered so. ``status=0``: it is carried
+    out, and the connection is cut after ``cut`` bytes of the answer's body (-1: before any answer), or, with
+    ``flip`` set, the answer comes whole with one bit of the byte at ``flip`` changed.
+    """
+
+    method: str
+    match: str
+    times: int = 1
+    status: int = 0
+    code: str = ""
+    cut: int = -1
+    flip: int = -1
+
+
+class S3Server:
+    """The emulator's process. It ends with ``stop`` or with the process that started it."""
+
+    def start(self) -> Self:
+        # Not by module name: the tests' folders are no packages everywhere.
+        command = [sys.executable, str(Path(__file__).resolve())]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the S3 emulator did not start: exit code {self._process.wait()}")
+        self.port = int(line)
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def client(self, *, attempts: int = 3, read_timeout: float = 20) -> Any:
+        """A boto3 client with made-up credentials; ``attempts`` counts the first."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=Config(
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                read_timeout=read_timeout,
+                s3={"addressing_style": "path"},
+            ),
+        )
+
+    def order(self, *faults: Fault) -> None:
+        """Replace the faults that are still to come; none of them: no faults."""
+        self._post(FAULTS, [asdict(fault) for fault in faults])
+
+    def seed(self, bucket: str, keys: list[str]) -> None:
+        """Make many one-byte objects at once, past the protocol: for tests of listing."""
+        self._post(SEED, [bucket, keys])
+
+    def _post(self, path: str, document: object) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("POST", path, json.dumps(document))
+        assert connection.getresponse().status == 204
+        connection.close()
+
+
+class _Faulty:
+    """WSGI: the faults in front of moto."""
+
+    def __init__(self, inner: Callable[..., Iterable[bytes]]) -> None:
+        self._inner, self._writing, self._deciding = inner, threading.Lock(), threading.Lock()
+        self._faults: list[dict[str, Any]] = []
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if environ["PATH_INFO"] in (FAULTS, SEED):
+            self._control(environ["PATH_INFO"], json.loads(body))
+            start("204 No Content", [])
+            return []
+        environ["wsgi.input"] = io.BytesIO(body)
+        fault = self._due(environ)
+        if fault and fault["status"]:
+            return _refuse(start, f"{fault['status']} Ordered", fault["code"])
+        sent = environ.get("HTTP_X_AMZ_CHECKSUM_SHA256")
+        if (
+            environ["REQUEST_METHOD"] == "PUT"
+            and sent
+            and sent != base64.b64encode(hashlib.sha256(body).digest()).decode()
+        ):
+            return _refuse(start, "400 Bad Request", "XAmzContentChecksumMismatch")
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            answer: Iterable[bytes] = self._inner(environ, start)
+        else:
+            with self._writing:
+                answer = list(self._inner(environ, start))
+        if fault is None:
+            return answer
+        if fault["flip"] >= 0:
+            return _flipped(answer, fault["flip"])
+        return _cut(answer, fault["cut"], environ["werkzeug.socket"])
+
+    def _control(self, path: str, document: Any) -> None:
+        if path == FAULTS:
+            self._faults = document
+            return
+        from moto.s3.models import s3_backends
+
+        backend = s3_backends["123456789012"]["aws"]
+        for key in document[1]:
+            backend.put_object(document[0], key, b"x")
+
+    def _due(self, environ: dict[str, Any]) -> dict[str, Any] | None:
+        place = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
+        with self._deciding:
+            for fault in self._faults:
+                if fault["times"] and fault["method"] == environ["REQUEST_METHOD"] and fault["match"] in place:
+                    fault["times"] -= 1
+                    return fault
+        return None
+
+
+def _refuse(start: Callable[..., Any], status: str, code: str) -> list[bytes]:
+    body = _BODY.format(code).encode()
+    start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _cut(answer: Iterable[bytes], after: int, connection: Any) -> Iterable[bytes]:
+    import socket
+
+    for block in answer if after >= 0 else ():
+        yield block[:after]
+        after -= len(block[:after])
+        if after == 0:
+            break
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError
+
+
+def _flipped(answer: Iterable[bytes], at: int) -> list[bytes]:
+    body = bytearray(b"".join(answer))
+    body[at] ^= 1
+    return [bytes(body)]
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    import os
+
+    os._exit(0)
+
+
+def _serve() -> None:
+    import logging
+
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").disabled = True
+    server = make_server("127.0.0.1", 0, _Faulty(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout.write(f"{server.port}\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,174 @@
+"""The filter of original values: what it finds again, what it forgets, what it gives away."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.anonymize.columns import VARIANT, batch_of, variant_cell
+
+from rlg_backup.anonymize.originals import Originals
+from rlg_backup.anonymize.words import words
+from rlg_backup.core.errors import ObjectDamaged
+
+KEY = b"k" * 32
+ORIGINAL = ["jane.doe@example.org", "+27 82 555 0101", "Maria Lopez", "192.0.2.17", "Nkosana"]
+
+
+def filled(*values: str, bound: int = 1_000_000) -> Originals:
+    originals = Originals(KEY, bound)
+    originals.collect("users", batch_of(contact=pa.array(values, pa.string())), ["contact"])
+    return originals
+
+
+def found_in(originals: Originals, *texts: str) -> list[int]:
+    found = originals.find(pl.Series("value", texts, dtype=pl.String))
+    assert set(found["origin"]) <= {"users.contact"}
+    return sorted(found["cell"].to_list())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jane.doe@example.org",
+        "  JANE.DOE@Example.ORG ",
+        "please write to jane.doe@example.org.",
+        '{"from": "jane.doe@example.org"}',
+        r'{"note": "line\njane.doe@example.org"}',
+        r"jane.doe\u0040example.org",
+        "mailto:jane.doe%40example.org?subject=x",
+        "jane.doe&#64;example.org",
+        "export_jane.doe@example.org.csv",
+        "call +27 82 555 0101",
+        "call +27825550101",
+        "call +27-82-555-01-01 today",
+        "2024-05-06 10:11 +27 (82) 555-0101",
+        '{"tel":"27825550101"}',
+        "dial 0027 82 555 0101",
+        "spoke with Maria Lopez, who",
+        "spoke with maria\nlopez",
+        "maria_lopez_cv.pdf",
+        "came from 192.0.2.17:443",
+        "ＭＡＲＩＡ　ＬＯＰＥＺ",
+        "Nkosana",
+        " nkosana. ",
+    ],
+)
+def test_an_original_value_is_found_again(text: str) -> None:
+    assert found_in(filled(*ORIGINAL), "nothing here", text) == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "john.doe@example.org",
+        "jane.doe@example.net",
+        "jane doe",
+        "Maria said that Lopez",
+        "Lopez Maria",
+        "192.0.2.170",
+        "+27 82 555 0102",
+        "a word like Nkosana within a sentence",
+        "2024-05-06 10:11:12",
+    ],
+)
+def test_other_text_is_not(text: str) -> None:
+    assert found_in(filled(*ORIGINAL), text) == []
+
+
+def test_values_that_are_found_everywhere_are_not_used_and_are_counted() -> None:
+    originals = filled(
+        "Ann", "12345678", "2024-05-06", "ZA", "", "  ", "a b c d e f g h i j", "jane.doe@example.org", "ZA"
+    )
+    assert (originals.values, originals.unused, len(originals)) == (9, 8, 1)
+    assert found_in(originals, "Ann", "12345678", "2024-05-06", "ZA", "a b c d e f g h i j") == []
+
+
+def test_text_and_blobs_of_every_form_are_collected_and_numbers_are_not() -> None:
+    cells = [
+        variant_cell(3, b"text@example.org"),
+        variant_cell(4, b"\xffblob@example.org\xff"),
+        variant_cell(1, 1234567890),
+    ]
+    originals = Originals(KEY)
+    batch = batch_of(
+        contact=pa.array(cells, VARIANT),
+        b=pa.array([b"bytes@example.org", None, None]),
+        n=pa.array([1234567891] * 3),
+        z=pa.nulls(3),
+    )
+    originals.collect("users", batch, ["contact", "n", "z"])
+    assert originals.values == 2
+    assert found_in(
+        originals, "text@example.org", "blob@example.org", "1234567890", "1234567891", "bytes@example.org"
+    ) == [0, 1]
+    originals.collect("users", batch, ["b"])
+    assert originals.values == 3
+
+
+def test_each_hit_names_the_column_the_value_comes_from() -> None:
+    originals = filled("jane.doe@example.org")
+    originals.collect("fans", batch_of(name=pa.array(["Maria Lopez"])), ["name"])
+    found = originals.find(pl.Series("value", ["Maria Lopez <jane.doe@example.org>", "Maria Lopez"]))
+    assert sorted(found.iter_rows()) == [(0, "fans.name"), (0, "users.contact"), (1, "fans.name")]
+
+
+def test_above_the_bound_a_sample_is_kept_and_its_share_is_told() -> None:
+    values = [f"user{number}@example.org" for number in range(20_000)]
+    originals = filled(*values, bound=1_000)
+    assert 500 <= len(originals) <= 1_000
+    assert originals.share == 1 / 32
+    assert len(found_in(originals, *values)) == len(originals)
+    whole = filled(*values)
+    assert (len(whole), whole.share) == (20_000, 1.0)
+
+
+def test_the_sample_does_not_depend_on_the_order_of_the_rows() -> None:
+    values = [f"user{number}@example.org" for number in range(3_000)]
+    ahead, back = filled(*values, bound=100), filled(*values[::-1], bound=100)
+    assert found_in(ahead, *values) == found_in(back, *values)
+
+
+def test_it_comes_back_from_bytes_that_hold_no_value() -> None:
+    values = [f"user{number}@example.org" for number in range(3_000)]
+    originals = filled(*values, "Maria Lopez", bound=1_000)
+    data = originals.to_bytes()
+    again = Originals.from_bytes(data, KEY)
+    assert found_in(again, *values) == found_in(originals, *values)
+    assert (again.values, again.unused, again.share, len(again)) == (3_001, 0, originals.share, len(originals))
+    assert again.to_bytes() == data
+    for part in (b"example", b"Lopez", b"lopez", b"user1", KEY):
+        assert part not in data
+
+
+def test_other_bytes_or_another_key_are_refused_since_nothing_would_be_found() -> None:
+    data = filled("jane.doe@example.org").to_bytes()
+    text = "unable to read 'the filter of original values': it is damaged or of another run"
+    for wrong, key in ((data, b"x" * 32), (data[:-1], KEY), (b"", KEY), (bytes([data[0] ^ 1]) + data[1:], KEY)):
+        with pytest.raises(ObjectDamaged) as caught:
+            Originals.from_bytes(wrong, key)
+        assert str(caught.value) == text
+
+
+def test_another_key_gives_other_hashes() -> None:
+    ours, theirs = filled("jane.doe@example.org"), Originals(b"x" * 32)
+    theirs.collect("users", batch_of(contact=pa.array(["jane.doe@example.org"])), ["contact"])
+    assert len(ours) == len(theirs) == 1
+    assert ours._entries["run"].item() != theirs._entries["run"].item()
+
+
+def test_its_repr_holds_counts_only() -> None:
+    assert repr(filled("jane.doe@example.org")) == "Originals(1 entries of 1 columns, share 1.0000)"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=30), st.text(max_size=10), st.text(max_size=10))
+def test_every_value_that_is_used_is_found_as_a_cell_and_among_other_words(value: str, left: str, right: str) -> None:
+    originals = filled(value)
+    if len(originals):
+        one_name = words(pl.Series([value]), KEY)["letters"].to_list() == [True]
+        assert found_in(originals, value) == [0]
+        assert one_name or 1 in found_in(originals, "", f"{left} | {value} | {right}")

@@ -1,0 +1,69 @@
+"""One valid document of each type, as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+BACKUP, PARENT = "20261123T020000Z-7f3a9c2e", "20261122T020000Z-00000000"
+
+MANIFEST: dict[str, Any] = {
+    "engine": "0.1.0",
+    "source": "rlg_data",
+    "backup_id": BACKUP,
+    "kind": "incremental",
+    "parent": {"backup_id": PARENT, "manifest_sha256": A},
+    "created_at": "2026-11-23T02:00:09Z",
+    "snapshot": {"system": "sqlite:1", "marker": "42", "taken_at": "2026-11-23T02:00:00Z"},
+    "fidelity": "masked",
+    "masked_columns": ["accounts.ip", "events.agent"],
+    "tokenization_key": "0123456789abcdef",
+    "recipients": ["0123456789abcdef"],
+    "configuration_sha256": B,
+    "contents": {
+        "tables": 2, "rows": 3, "entries": 0, "bytes": 4096, "excluded": 1, "warnings": 0,
+        "names": {"tables": ["accounts", "events"], "excluded": ["cache"]},
+    },
+    "finding": {"checked_members": 2, "hits": 0, "undeclared": 0},
+    "archives": [
+        {
+            "zone": zone, "size": 9000, "sha256": A, "header_size": 200, "payload_sha256": B,
+            "directory": {"offset": 8000, "length": 400, "sha256": C}, "profile_sha256": D,
+        }
+        for zone in ("default", "eu")
+    ],
+}  # fmt: skip
+
+COMMIT: dict[str, Any] = {
+    "source": "rlg_data",
+    "backup_id": BACKUP,
+    "kind": "full",
+    "sequence": 12,
+    "manifest_sha256": A,
+    "previous_sha256": B,
+    "committed_at": "2026-11-23T02:05:00Z",
+    "target": "local",
+    "erasures": {"length": 3, "head": C},
+    "witnesses": {"s3": {"sequence": 11, "sha256": D}},
+}
+
+PROFILE: dict[str, Any] = {
+    "digest_key": A,
+    "tables": [
+        {
+            "schema": "main", "name": "accounts", "dataset": "accounts", "rows": 3, "fingerprint": B,
+            "digest": {"restored": C, "stored": D},
+            "members": ["data/main.accounts/part-00000.parquet", "data/main.accounts/part-00001.parquet"],
+            "columns": [
+                {"name": "id", "declared_type": "INTEGER", "nullable": False, "key": 1, "policy": "keep"},
+                {"name": "email", "declared_type": "", "nullable": True, "key": 0, "policy": "tokenize"},
+            ],
+            "options": {"without_rowid": False, "list": [1, None, "x"]},
+            "geography": {"region": {"eu": 2, "": 1}, "country": {"fr": 2, "": 1}},
+            "totals": {"cents": {"all": "-12.50", "region": {"eu": "0"}, "country": {"": "9007199254740993"}}},
+        },
+    ],
+    "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0},
+    "excluded": [{"name": "cache", "reason": "excluded by the configuration"}],
+    "warnings": ["a warning"],
+}  # fmt: skip
