@@ -109,7 +109,9 @@ def _geography(database: sqlite3.Connection) -> None:
     )
     members = {code: each["code"] for each in regions for code in each.get("countries", [])}
     countries = sorted({**members, **OTHERS}.items())
-    database.executemany("INSERT INTO geo_countries VALUES (?, ?, ?)", [(code, f"Land {code}", of) for code, of in countries])
+    database.executemany(
+        "INSERT INTO geo_countries VALUES (?, ?, ?)", [(code, f"Land {code}", of) for code, of in countries]
+    )
     for number, (code, _) in enumerate(countries, start=1):
         database.execute("INSERT INTO geo_cities VALUES (?, ?, ?, 100000, 0.5, 0.5)", (number, f"City {number}", code))
         towns = [(number * 100 + each, f"Town {each}", number, 1000) for each in range(TOWNS_IN_A_CITY)]

@@ -93,7 +93,7 @@ class Lease:
                 if found.file.pending is not None:
                     lease.settle(found.file.pending)
             lease.token = found.file.token + 1 if found.file else 1
-            ends = max(clock(), found.modified) + timedelta(seconds=seconds)
+            ends = clock() + timedelta(seconds=seconds)
             if lease.swap(found, LeaseFile(lease.token, lease.nonce, holder, seconds, ends)):
                 return lease
         raise lease.unsettled("lease")
@@ -126,7 +126,7 @@ class Lease:
         for _ in range(ATTEMPTS):
             found = self.look()
             file = self.require_mine(found, "renew")
-            ends = max(self.clock(), found.modified) + timedelta(seconds=file.seconds)
+            ends = self.clock() + timedelta(seconds=file.seconds)
             if self.swap(found, replace(file, expires_at=ends)):
                 return ends
         raise self.unsettled("renew")

@@ -1,11 +1,11 @@
 """lease.json: who may commit to a source's catalog on one target, and the commit under way.
 
 Time. A lease ends at the later of ``expires_at`` (by the holder's clock) and ``modified`` + ``seconds`` (by
-the target's clock), and "now" is never before the target's ``modified``. So a clock that was set back, or that
-runs behind, does not end a living lease. A lease whose end lies further away than its own length
-was written by a clock that ran ahead; then the target's clock decides, so that nobody waits longer than twice
-the length plus twice SKEW. Clocks that differ by more than a lease's length cost somebody the lease, and
-never more than that: what commits is decided by compare-and-swap alone.
+the target's clock): a holder whose clock was set back, or runs behind, does not lose a living lease. A lease
+whose end lies further away than its own length was written by a clock that ran ahead; then the target's
+clock decides, so that nobody waits longer than twice the length plus twice SKEW. This assumes that the clocks of
+workers and targets differ by less than a lease's length. Where they do not, somebody loses, or waits for, a
+lease, and never more than that: what commits is decided by compare-and-swap alone.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class LeaseFile:
         """Whether it was released or ran out; ``modified`` is the target's time of the file (module docstring)."""
         if self.expires_at is None:
             return True
-        now, length = max(now, modified), timedelta(seconds=self.seconds)
+        length = timedelta(seconds=self.seconds)
         if self.expires_at > now + length + SKEW:
             return now >= modified + length + SKEW
         return now >= max(self.expires_at, modified + length)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..core.errors import MemberDamaged, ObjectDamaged, StorageFull
+from ..core.errors import ObjectDamaged, StorageFull
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
-from ..format.archive import ArchiveReader
-from ..format.profile import TableProfile
+from ..format.archive import open_archive, read_profile
+from ..format.container import ZipReader
+from ..format.manifest import ArchiveEntry
+from ..format.profile import Profile, TableProfile
 from ..format.rows import read_part
 from ..format.tree_index import IndexRow, read_index
 from .restore_points import Chosen
@@ -27,6 +30,26 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 MAX_PART_BYTES = 512 << 20  # a part is written at 64 MiB; a larger one is not ours
 ARCHIVE = "default.zip.age"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The members of one archive; each is checked by signature > directory > member as it is read."""
+
+    zip: ZipReader
+    entry: ArchiveEntry
+
+    @property
+    def names(self) -> list[str]:
+        """Every member's name, in the order of the archive."""
+        return list(self.zip.members)
+
+    def open(self, name: str | None) -> BinaryIO:
+        """A member as a stream: what it gives counts only once its end was reached."""
+        return self.zip.open(name or "")
+
+    def profile(self) -> Profile:
+        return read_profile(self.zip, self.entry)
 
 
 def digest_of(stream: BinaryIO) -> tuple[int, str]:
@@ -67,7 +90,7 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
 
 
 @contextmanager
-def open_local(path: Path, chosen: Chosen, identities: Sequence[Identity]) -> Iterator[ArchiveReader]:
+def open_local(path: Path, chosen: Chosen, identities: Sequence[Identity]) -> Iterator[Archive]:
     """The archive in a file that ``fetch`` made."""
     with path.open("rb") as file:
 
@@ -77,7 +100,7 @@ def open_local(path: Path, chosen: Chosen, identities: Sequence[Identity]) -> It
         yield _reader(read_range, chosen, identities)
 
 
-def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) -> ArchiveReader:
+def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) -> Archive:
     """The archive on its target, by ranged reads: only what is asked for is downloaded.
 
     What is read is checked by signature > directory > member, so a forged archive is noticed although its
@@ -93,35 +116,23 @@ def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) 
     return _reader(lambda offset, length: storage.read_range(key, offset, length), chosen, identities)
 
 
-def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> ArchiveReader:
+def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> Archive:
     entry = chosen.manifest.archives[0]
     plaintext = SeekableAgeReader(read_range, entry.size, identities)
-    return ArchiveReader(plaintext.read_at, entry)
+    return Archive(open_archive(plaintext.read_at, entry), entry)
 
 
-def rows_of(archive: ArchiveReader, table: TableProfile) -> Iterator[pa.RecordBatch]:
+def rows_of(archive: Archive, table: TableProfile) -> Iterator[pa.RecordBatch]:
     """The stored rows of a table; the bytes of each part are checked whole before a row of it is used."""
     for name in table.members:
         yield from read_part(BytesIO(whole_member(archive, name)))
 
 
-def index_of(archive: ArchiveReader) -> Iterator[IndexRow]:
+def index_of(archive: Archive) -> Iterator[IndexRow]:
     """The entries of a tree, in order of path."""
     return read_index(BytesIO(whole_member(archive, "files/index.parquet")))
 
 
-def whole_member(archive: ArchiveReader, name: str) -> bytes:
+def whole_member(archive: Archive, name: str) -> bytes:
     """A member's bytes, checked against the directory. Only for members that are bounded by the writer."""
-    size = archive.members[name].size if name in archive.members else 0
-    if size > MAX_PART_BYTES:
-        raise MemberDamaged("read", name, f"it has {size} bytes, more than any part that is written")
-    with archive.open(name) as stream:
-        return stream.read()
-
-
-@contextmanager
-def content_of(archive: ArchiveReader, row: IndexRow) -> Iterator[BinaryIO]:
-    """A file's content as a stream whose last byte is returned only when the whole is right."""
-    assert row.member is not None
-    with archive.open(row.member) as stream:
-        yield stream
+    return archive.zip.read(name, limit=MAX_PART_BYTES)

@@ -10,16 +10,15 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..config.settings import Drill
-from ..core.errors import BackupError, InvalidSetting, KeyUnavailable, StorageError
+from ..core.errors import BackupError, InvalidSetting
 from ..core.model import Check, Verdict
 from ..format.profile import Profile
-from ..report import DrillReport, ReportFiles, SourceBlock, render_html, to_json, write_files
+from ..report import DrillReport, ReportFiles
 from .archives import open_remote
 from .restore import restore
 from .restore_points import Chosen, choose
@@ -67,7 +66,9 @@ def restore_block(wiring: Wiring, source: str, scratch: str) -> Json:
         )
     except BackupError as error:
         verdict = verdict_of(error)
-        check = Check("restore", "latest backup", verdict, str(error), "restored and equal", time.perf_counter() - start)
+        check = Check(
+            "restore", "latest backup", verdict, str(error), "restored and equal", time.perf_counter() - start
+        )
         return {**block, "checks": [asdict(check)]}
     return {**block, **_facts(done.chosen), **_restored(done)}
 

@@ -6,14 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..anonymize.policies import Action, Policies
+from ..anonymize.policies import Policies
 from ..core.model import Check, Verdict
-from ..format.archive import ArchiveReader
 from ..format.digest import EntryDigest, RowDigest
 from ..format.profile import Profile, TableProfile
 from ..sources.port import FileSnapshot, Table, TableSnapshot
-from .archives import digest_of, rows_of
-from .trees import index_row
+from .archives import Archive, digest_of, rows_of
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ def _table(wiring: Wiring, snapshot: TableSnapshot, table: Table | None, expecte
     )
 
 
-def stored_tables(wiring: Wiring, archive: ArchiveReader, profile: Profile) -> list[Check]:
+def stored_tables(wiring: Wiring, archive: Archive, profile: Profile) -> list[Check]:
     """Every row in the archive against the profile, without a restore and without the tokenization key."""
     checks = []
     for table in profile.tables:
@@ -98,9 +96,8 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
     )
 
 
-def reversed_rows(archive: ArchiveReader, table: TableProfile, key: bytes | None) -> Iterator[pa.RecordBatch]:
+def reversed_rows(archive: Archive, table: TableProfile, key: bytes | None) -> Iterator[pa.RecordBatch]:
     """The rows of a table with tokens turned back into the values they stand for."""
-    actions = {column.name: Action(column.policy) for column in table.columns if column.policy == Action.TOKENIZE}
-    policies = Policies(table.name, actions, key, {column.name: column.nullable for column in table.columns})
+    policies = Policies(table.name, {}, key, {})
     for batch in rows_of(archive, table):
         yield policies.reverse(batch)

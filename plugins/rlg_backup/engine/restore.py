@@ -13,17 +13,18 @@ from typing import Any
 
 from ..core.errors import DestinationUnsuitable, ParityFailed
 from ..core.model import Check, Fidelity, Verdict
-from ..format.archive import ArchiveReader
 from ..format.profile import Profile
-from ..sources.files import FilesSource
-from ..sources.files_destination import FilesDestination
+from ..sources.files import FileSource
+from ..sources.files_destination import FileDestination
 from ..sources.port import Column, Entry, Table
 from ..sources.sqlite import SqliteSource
 from ..sources.sqlite_destination import SqliteDestination
-from .archives import content_of, fetch, index_of, open_local, whole_member
+from .archives import Archive, fetch, index_of, open_local, whole_member
 from .parity import restored_tables, restored_tree, reversed_rows
 from .restore_points import Chosen, choose
 from .wiring import Wiring
+
+IRREVERSIBLE = ("hash", "redact")
 
 
 @dataclass(frozen=True)
@@ -112,45 +113,56 @@ def restore(
     )
 
 
-def _load(wiring: Wiring, archive: ArchiveReader, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+def _load(wiring: Wiring, archive: Archive, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
     if profile.tree is None:
         return _load_tables(wiring, archive, profile, place, clock)
     return _load_tree(wiring, archive, profile, place, clock)
 
 
-def _load_tables(wiring: Wiring, archive: ArchiveReader, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
-    with SqliteDestination(place) as destination:
-        with clock.phase("load"):
-            names = [name for name in archive.members if name.startswith("schema/")]
-            destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
-            key = wiring.tokenization_secret
-            for number, table in enumerate(profile.tables, 1):
-                destination.load(_table(table), reversed_rows(archive, table, key))
-                wiring.progress("load", number, len(profile.tables))
-            destination.complete()
-        with clock.phase("parity"), SqliteSource(destination.unfinished).snapshot() as snapshot:
-            checks = restored_tables(wiring, snapshot, profile)
+def _load_tables(wiring: Wiring, archive: Archive, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+    checks: list[Check] = []
+
+    def prove(built: Path) -> None:
+        with clock.phase("parity"), SqliteSource(built).snapshot() as snapshot:
+            checks.extend(restored_tables(wiring, snapshot, profile))
         _require(checks, place)
-        destination.finish()
+
+    with SqliteDestination(place, altered=_masked(profile)) as destination:
+        with clock.phase("load"):
+            names = [name for name in archive.names if name.startswith("schema/")]
+            destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
+            for number, table in enumerate(profile.tables, 1):
+                destination.load(_table(table), reversed_rows(archive, table, wiring.tokenization_secret))
+                wiring.progress("load", number, len(profile.tables))
+        with clock.phase("finish"):
+            destination.finish(prove)
     return checks
 
 
-def _load_tree(wiring: Wiring, archive: ArchiveReader, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
-    with FilesDestination(place) as destination:
+def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+    checks: list[Check] = []
+
+    def prove(built: Path) -> None:
+        with clock.phase("parity"), FileSource(built).snapshot() as snapshot:
+            checks.append(restored_tree(wiring, snapshot, profile))
+        _require(checks, place)
+
+    with FileDestination(place) as destination:
         with clock.phase("load"):
             for row in index_of(archive):
                 entry = Entry(row.path, row.kind, row.mode, row.mtime_ns, row.size, row.target, row.holes, row.xattrs)
                 if row.member is None:
                     destination.make(entry, None)
                     continue
-                with content_of(archive, row) as content:
+                with archive.open(row.member) as content:
                     destination.make(entry, content)
-            destination.complete()
-        with clock.phase("parity"), FilesSource(destination.unfinished).snapshot() as snapshot:
-            checks = [restored_tree(wiring, snapshot, profile)]
-        _require(checks, place)
-        destination.finish()
+        with clock.phase("finish"):
+            destination.finish(prove)
     return checks
+
+
+def _masked(profile: Profile) -> bool:
+    return any(column.policy in IRREVERSIBLE for table in profile.tables for column in table.columns)
 
 
 def _table(profile: Any) -> Table:

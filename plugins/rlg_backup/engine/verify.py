@@ -16,7 +16,7 @@ from ..core.errors import (
     WrongIdentity,
 )
 from ..core.model import Check, Verdict
-from .archives import ARCHIVE, content_of, digest_of, index_of, open_remote
+from .archives import ARCHIVE, digest_of, index_of, open_remote
 from .parity import stored_tables
 from .restore_points import Chosen, choose
 from .wiring import Wiring
@@ -99,11 +99,11 @@ def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
     archive = open_remote(wiring, chosen, wiring.identities())
     profile = archive.profile()
     checks = []
-    for name in archive.members:
+    for name in archive.names:
         with archive.open(name) as stream:
             while stream.read(PIECE):
                 continue
-    done = f"{len(archive.members)} members, each with its SHA-256"
+    done = f"{len(archive.names)} members, each with its SHA-256"
     checks.append(Check("archive", "decrypt and read", Verdict.PASS, done, "every member", time.perf_counter() - start))
     checks += stored_tables(wiring, archive, profile)
     if profile.tree is not None:
@@ -118,7 +118,7 @@ def _tree(archive: Any, expected: int, unstable: int) -> Check:
     for row in index_of(archive):
         entries += 1
         if row.member is not None:
-            with content_of(archive, row) as stream:
+            with archive.open(row.member) as stream:
                 wrong += digest_of(stream) != (row.size, (row.sha256 or b"").hex())
     verdict = Verdict.FAIL if wrong or entries != expected else Verdict.PASS
     if verdict == Verdict.PASS and unstable:

@@ -119,11 +119,11 @@ class Wiring:
         return SqliteSource(self._path(name, settings), geography=geography, exclude=settings.exclude)
 
     def file_source(self, name: str) -> FileSource:
-        from ..sources.files import FilesSource
+        from ..sources.files import FileSource as Tree
 
         settings = self.source_settings(name)
         assert isinstance(settings, FilesSettings)
-        return FilesSource(self._path(name, settings), exclude=settings.exclude)
+        return Tree(self._path(name, settings), exclude=settings.exclude)
 
     def storage(self, target: str) -> Storage:
         """The driver of a target, made once; raises TargetUnknown."""

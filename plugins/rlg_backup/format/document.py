@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..core.errors import DocumentDamaged
 from ..core.model import BACKUP_ID, SOURCE_NAME
 
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _SHOWN = 80  # of a field's path that stands in an error
 
 
@@ -31,7 +31,7 @@ def _write_instant(value: datetime) -> str:
 
 
 def _backup_id(value: str) -> str:
-    if not BACKUP_ID.fullmatch(value):
+    if not (value.isascii() and BACKUP_ID.fullmatch(value)):
         raise ValueError("it is not a backup id")
     return value
 

@@ -212,7 +212,8 @@ class _Counted(io.RawIOBase):
 
 def _fitting(batch: pa.RecordBatch) -> int:
     """How many of its rows take about the bytes that are held at once; at least one."""
-    return max(1, len(batch) * _CHUNK_BYTES // max(1, batch.nbytes))
+    size: int = batch.nbytes
+    return max(1, len(batch) * _CHUNK_BYTES // max(1, size))
 
 
 def _as(batch: pa.RecordBatch, schema: pa.Schema, forms: Sequence[str]) -> pa.RecordBatch:

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +91,7 @@ class FileDestination:
                 self._expect(entry, "file")
                 self._write(entry, folder, name, content)
 
-    def finish(self) -> None:
+    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
         """See the port. All is on the disk before the folder takes its name.
 
         Raises DestinationUnsuitable if something is there by now; a mount point cannot be replaced.
@@ -110,6 +110,9 @@ class FileDestination:
                     os.close(folder)
         _sync_file_system(self._root)
         self._release()
+        if prove is not None:
+            assert self._partial is not None  # _begin made it
+            prove(self._partial)
         self._take_name()
 
     def _begin(self) -> None:

@@ -5,9 +5,10 @@ A restored copy is opened through the same port, so that parity compares like wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ..core.model import Excluded, SnapshotIdentity
@@ -85,8 +86,11 @@ class TableDestination(Protocol):
         """Loads rows as ``read`` gave them (geography fields are ignored); returns their number."""
         ...
 
-    def finish(self) -> None:
-        """Makes indexes, views, triggers; the database takes its name."""
+    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
+        """Makes indexes, views, triggers; then the database takes its name.
+
+        ``prove`` is called in between with where the whole copy lies; what it raises leaves nothing behind.
+        """
         ...
 
 
@@ -153,6 +157,6 @@ class FileDestination(Protocol):
         """Makes one entry; ``content`` for kind ``file``. Never writes outside the folder."""
         ...
 
-    def finish(self) -> None:
-        """Sets modes and times of folders, innermost first, and renames into place."""
+    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
+        """Sets modes and times of folders, innermost first; calls ``prove`` as above; renames into place."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -184,7 +184,7 @@ class SqliteDestination:
 
     # --- finish -----------------------------------------------------------------------------------
 
-    def finish(self) -> None:
+    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
         """See the port. Compares foreign keys with the source and checks the file's integrity.
 
         Raises ParityFailed, MemberDamaged, and DestinationUnsuitable if an index needs a collation or function
@@ -202,7 +202,11 @@ class SqliteDestination:
             self._check_foreign_keys(connection)
             self.warnings += _check_integrity(connection, str(self._path))
         with _building("finish", str(self._path)):
-            self._take_name(connection)
+            partial = self._whole(connection)
+        if prove is not None:
+            prove(partial)
+        with _building("finish", str(self._path)):
+            self._take_name(partial)
 
     def _connected(self, verb: str, subject: str) -> sqlite3.Connection:
         if self._connection is None:
@@ -258,10 +262,13 @@ class SqliteDestination:
                 raise ParityFailed("check", name, "its rows break other foreign keys than in the source")
             self.warnings.append(f"table '{name}': its rows break other foreign keys than in the source")
 
-    def _take_name(self, connection: sqlite3.Connection) -> None:
+    def _whole(self, connection: sqlite3.Connection) -> Path:
         connection.close()
-        self._connection, partial = None, self._partial
-        assert partial is not None  # prepare made it, close() alone forgets it
+        self._connection = None
+        assert self._partial is not None  # prepare made it, close() alone forgets it
+        return self._partial
+
+    def _take_name(self, partial: Path) -> None:
         if self._schema.pragmas["journal_mode"] == "wal":
             last = sqlite3.connect(str(partial), isolation_level=None)
             last.execute("PRAGMA journal_mode = WAL").fetchone()

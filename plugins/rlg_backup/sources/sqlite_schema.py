@@ -300,7 +300,11 @@ def _parse_layout(table: Mapping[str, Any]) -> Layout:
     texts = [*names, *(column.name for column in key), *(column.collation for column in key)]
     if not all(isinstance(text, str) for text in texts) or len(set(names)) != len(names):
         raise ValueError("a table's columns")
-    if all(column.generated for column in columns) or table["alias"] not in known or not {column.name for column in key} <= set(names):
+    if (
+        all(column.generated for column in columns)
+        or table["alias"] not in known
+        or not {column.name for column in key} <= set(names)
+    ):
         raise ValueError("a table's columns")
     if table["rowid"] not in (*_ROWID_NAMES, None):
         raise ValueError("a table's row id")

@@ -22,6 +22,7 @@ from .references import Relation
 from .scratch import connection_string, prepare
 from .shorthand import SQL_CHECK, Expectation
 
+_SILENT = logging.CRITICAL + 1
 _MISSING = re.compile(
     r"no such (?P<kind>table|column): (?P<name>[\w.]+)"  # SQLite
     r"|(?P<pg_kind>relation|column) \"?(?P<pg_name>[\w.]+)\"? does not exist"  # PostgreSQL
@@ -53,9 +54,8 @@ def _quiet() -> Iterator[None]:
 
 def _library() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    for logger in map(logging.getLogger, ("great_expectations", "alembic.runtime.plugins")):
-        logger.setLevel(logging.CRITICAL + 1)
-        logger.propagate = False  # one of its children sets a level of its own
+    for name in ("great_expectations", "alembic.runtime.plugins"):
+        logging.getLogger(name).setLevel(_SILENT)
     try:
         with _quiet():
             import great_expectations
@@ -63,6 +63,9 @@ def _library() -> Any:
     except ImportError:
         hint = "install the requirements of the restore workers"
         raise ValidationUnavailable("run", "suites", "great_expectations is not installed", hint) from None
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("great_expectations.") and isinstance(logger, logging.Logger) and logger.level:
+            logger.setLevel(_SILENT)  # one of its modules sets a level of its own
     return great_expectations
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from tests.unit.anonymize.columns import KEY, VARIANT, batch_of, variant_cell
 
 from rlg_backup.anonymize.actions import Action, Hash, Redact, Tokenize
-from rlg_backup.anonymize.leaks import Finding, Hit, Seen, scan, scan_name, scan_names
+from rlg_backup.anonymize.leaks import Finding, Hit, Seen, _pieces, scan, scan_name, scan_names
 from rlg_backup.anonymize.originals import Originals
 from rlg_backup.anonymize.policies import Policies
 
@@ -167,6 +168,13 @@ def test_geography_made_from_a_personal_column_is_searched_too() -> None:
 def test_text_larger_than_a_piece_is_searched_to_its_end() -> None:
     large = "lorem ipsum " * 400_000
     assert [hit.rows for hit in found_in(body=pa.array([large + EMAIL, large, large + NAME, "x"])).hits] == [1, 1]
+
+
+def test_a_batch_is_searched_in_pieces_of_bounded_size() -> None:
+    counts = pl.DataFrame({"value": ["x" * 100_000] * 200, "rows": range(200)})
+    pieces = list(_pieces(counts))
+    assert [row for piece in pieces for row in piece["rows"]] == list(range(200))
+    assert max(piece["value"].str.len_bytes().sum() for piece in pieces) <= 4_300_000
 
 
 def test_file_names_are_searched() -> None:

@@ -79,6 +79,10 @@ def test_other_text_is_not(text: str) -> None:
     assert found_in(filled(*ORIGINAL), text) == []
 
 
+def test_a_value_does_not_run_from_one_cell_into_the_next() -> None:
+    assert found_in(filled("Maria Lopez"), "ask Maria", "Lopez agreed", "", "Maria", "", "Lopez") == []
+
+
 def test_values_that_are_found_everywhere_are_not_used_and_are_counted() -> None:
     originals = filled(
         "Ann", "12345678", "2024-05-06", "ZA", "", "  ", "a b c d e f g h i j", "jane.doe@example.org", "ZA"

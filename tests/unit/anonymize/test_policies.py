@@ -70,6 +70,12 @@ def test_reversed_columns_take_the_narrowest_form_that_is_exact() -> None:
     assert TOKENIZE.reverse(stored(pa.array([variant_cell(3, b"\xff\x00a")], VARIANT))).schema.field(0).type == VARIANT
 
 
+def test_every_nan_and_both_zeros_keep_their_bits_side_by_side() -> None:
+    bits = [0x7FF8 << 48, (0x7FF8 << 48) + 1, (0x7FF0 << 48) + 1, 0, -(2**63), 0x7FF0 << 48]
+    values = pa.array(bits, pa.int64()).view(pa.float64())
+    assert TOKENIZE.reverse(stored(values)).column(0).view(pa.int64()).to_pylist() == bits
+
+
 def test_an_empty_text_is_not_null() -> None:
     assert TOKENIZE.reverse(stored(pa.array(["", None]))).column(0).to_pylist() == ["", None]
 

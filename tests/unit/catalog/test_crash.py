@@ -23,7 +23,7 @@ from tests.unit.catalog.world import (
     fill,
 )
 
-from rlg_backup.catalog import RestorePoint
+from rlg_backup.catalog import Lease, RestorePoint
 from rlg_backup.catalog.lease_file import Pending
 from rlg_backup.core.errors import CatalogForged, DamageError, LeaseHeld, LeaseLost, SignerUnknown, StorageUnavailable
 
@@ -179,6 +179,58 @@ def test_a_holder_frozen_at_any_step_wakes_up_and_commits_only_what_it_had_decid
         if not counter.reached:
             assert lost > 2
             assert kept > 2
+            return
+    pytest.fail("a commit has more operations than the test tried")
+
+
+@pytest.mark.parametrize("beside", ["releases", "renews"])
+def test_a_commit_frozen_at_any_step_survives_what_its_own_run_does_beside_it_and_what_comes_after(beside: str) -> None:
+    """The run's other process renews or releases the lease; then it runs out, and another run commits."""
+    for at in range(1, MOST):
+        store, clock = world()
+        first = Worker(store, clock)
+        lease = first.acquire()
+
+        def meanwhile(store: MemoryStorage = store, clock: FakeClock = clock, lease: Lease = lease) -> None:
+            clock.advance(timedelta(seconds=1))
+            if beside == "releases":
+                lease.release()
+            else:
+                lease.renew()
+                clock.advance(TTL)
+            run(Worker(store, clock, "other/2/run"), 51)
+
+        counter = Counter(at, meanwhile)
+        try:
+            first.twin(Watched(store, before=counter)).commit(50)
+        except LeaseLost:
+            expected = [backup_id(51)]
+        else:
+            expected = [backup_id(50), backup_id(51)] if counter.reached else [backup_id(50)]
+        assert [point.backup_id for point in assert_whole(store)][2:] == expected
+        if not counter.reached:
+            return
+    pytest.fail("a commit has more operations than the test tried")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_releasing_after_a_crash_finishes_what_was_decided(when: str) -> None:
+    for at in range(1, MOST):
+        store, clock = world()
+        first = Worker(store, clock)
+        lease = first.acquire()
+        counter = Counter(at, crash)
+        with suppress(Crash):
+            first.twin(Watched(store, **{when: counter})).commit(50)
+        pending = lease.look().file
+        assert pending is not None
+        lease.release()
+        released = lease.look().file
+        assert released is not None
+        assert (released.holder, released.pending) == (None, None)
+        if pending.pending is not None:
+            assert [point.backup_id for point in assert_whole(store)][2:] == [backup_id(50)]
+        if not counter.reached:
             return
     pytest.fail("a commit has more operations than the test tried")
 

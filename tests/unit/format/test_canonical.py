@@ -14,12 +14,16 @@ from rlg_backup.format.canonical import DOCUMENT_LIMIT, parse, serialize
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8)
 documents = st.dictionaries(
     st.text(max_size=5),
-    st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner)),
+    st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=8,
+    ),
     max_size=5,
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(documents)
 def test_what_is_written_is_read_and_is_the_same_json(value: dict[str, object]) -> None:
     data = serialize(value, "x")
@@ -28,16 +32,15 @@ def test_what_is_written_is_read_and_is_the_same_json(value: dict[str, object]) 
 
 def test_the_example_of_the_rfc_comes_out_letter_by_letter() -> None:
     """RFC 8785 section 3.2.3: names are sorted by UTF-16 code units."""
-    names = ["€", "\r", "דּ", "1", "😀", "\x80", "ö"]
-    data = serialize(dict.fromkeys(names, 1), "x")
-    assert list(json.loads(data)) == ["\r", "1", "\x80", "ö", "€", "😀", "דּ"]
+    order = ["\r", "1", "\x80", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
+    assert list(json.loads(serialize(dict.fromkeys(reversed(order), 1), "x"))) == order
     assert (
         serialize({"b": [True, None], "a": '"\\\n\x0f/é'}, "x")
         == '{"a":"\\"\\\\\\n\\u000f/é","b":[true,null]}'.encode()
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     documents.filter(bool), st.sampled_from([{"indent": 1}, {"separators": (", ", ":")}, {"separators": (",", ": ")}])
 )

@@ -66,7 +66,7 @@ def digest_of(*batches: pa.RecordBatch) -> str:
     return digest.hexdigest()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(rows_of_three)
 @example([(math.nan, -0.0, math.inf), (None, bytearray(b"\xff\xfe\0"), b"\xff")])
 def test_variants_of_any_class_agree_with_the_reference(rows: list[tuple[Value, ...]]) -> None:
@@ -161,7 +161,7 @@ def test_a_token_is_the_bytes_it_is() -> None:
 
 
 def test_slices_larger_than_what_is_hashed_at_once_agree() -> None:
-    rows = [(place, "x" * 700) for place in range(70_000)]
+    rows = [(place, "x" * 700) for place in range(66_000)]
     assert digest_of(pa.record_batch({"a": [row[0] for row in rows], "b": [row[1] for row in rows]})) == reference(rows)
 
 

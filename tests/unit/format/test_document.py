@@ -127,10 +127,17 @@ def test_an_error_holds_the_field_and_never_the_value() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "2026-11-23T02:00:00", "2026-11-23T02:00:00+00:00", "2026-11-23 02:00:00Z", "2026-11-23T02:00:00.0Z",
-        "2026-11-23T02:00:00z", "2026-13-23T02:00:00Z", "2026-11-23T02:00:60Z", "２０２６-11-23T02:00:00Z", "2026-11-23T02:00:00Z\n",
+        "2026-11-23T02:00:00",
+        "2026-11-23T02:00:00+00:00",
+        "2026-11-23 02:00:00Z",
+        "2026-11-23T02:00:00.0Z",
+        "2026-11-23T02:00:00z",
+        "2026-13-23T02:00:00Z",
+        "2026-11-23T02:00:61Z",
+        "2026-11-23T02:00:00Z\n",
+        "\uff12026-11-23T02:00:00Z",
     ],
-)  # fmt: skip
+)
 def test_a_time_has_one_spelling(text: str) -> None:
     with pytest.raises(DocumentDamaged):
         Snapshot.from_dict({"system": "a", "marker": "b", "taken_at": text}, "x")
@@ -142,3 +149,8 @@ def test_a_time_is_written_in_utc_and_whole_seconds() -> None:
     assert snapshot.to_dict()["taken_at"] == "2025-12-31T23:00:00Z"
     assert snapshot.taken_at == datetime(2025, 12, 31, 23, tzinfo=UTC)
     assert Snapshot(system="", marker="", taken_at=datetime(1, 1, 1, tzinfo=UTC)).to_dict()["taken_at"][:4] == "0001"
+
+
+def test_a_backup_id_has_plain_digits() -> None:
+    changed = {**MANIFEST, "backup_id": "\uff120261123T020000Z-7f3a9c2e"}
+    assert refusal(Manifest, changed) == "unable to read 'x.json': field 'backup_id': it is not a backup id"

@@ -112,7 +112,7 @@ def tables(draw: st.DrawFn) -> list[pa.RecordBatch]:
     return batches
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables(), st.sampled_from([1, 10**9]))
 def test_values_and_digest_come_back_whatever_the_forms_were(batches: list[pa.RecordBatch], limit: int) -> None:
     parts = written(*batches, max_part_bytes=limit)
@@ -346,7 +346,7 @@ places = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(places)
 def test_rows_are_sorted_by_region_and_country_and_otherwise_stay_in_order(
     rows: list[tuple[str | None, str | None]],

@@ -10,7 +10,9 @@ from rlg_backup.core.errors import InvalidSetting, ValidationUnavailable
 from rlg_backup.validation.references import load_references, profile_rows
 from rlg_backup.validation.suites import Reference, Suite
 
-PRICES = Reference("p.yaml", "prices", {"plan": "text", "cents": "integer", "locked": "boolean", "v": "integer"}, ("v",))
+PRICES = Reference(
+    "p.yaml", "prices", {"plan": "text", "cents": "integer", "locked": "boolean", "v": "integer"}, ("v",)
+)
 MEMBERS = Reference("r.yaml", "regions", {"code": "text", "country": "text"}, each=("countries", "country"))
 
 

@@ -16,7 +16,13 @@ from rlg_backup.validation.suites import Reference, load_suites
 
 CHECK = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}, "description": "ids are unique"}
 MINIMAL: dict[str, Any] = {"name": "tree", "description": "what it proves", "tables": {"towns": [CHECK]}}
-REFERENCE = {"file": "f.yaml", "rows": "r", "columns": {"code": "text", "v": "integer"}, "shared": ["v"], "each": {"l": "code"}}
+REFERENCE = {
+    "file": "f.yaml",
+    "rows": "r",
+    "columns": {"code": "text", "v": "integer"},
+    "shared": ["v"],
+    "each": {"l": "code"},
+}
 
 
 def folder_with(tmp_path: Path, *suites: dict[str, Any]) -> Path:
@@ -45,7 +51,10 @@ def test_a_suite_is_read_as_written_from_yaml_and_from_json(tmp_path: Path) -> N
 
 
 def test_a_check_without_a_description_is_named_by_its_table_column_and_type(tmp_path: Path) -> None:
-    suite = {**MINIMAL, "tables": {"towns": [{"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}]}}
+    suite = {
+        **MINIMAL,
+        "tables": {"towns": [{"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}]},
+    }
     (read,) = load_suites(folder_with(tmp_path, suite))
     assert read.expectations[0].description == "towns.id: column values to be unique"
 
