@@ -52,8 +52,10 @@ def generate(size: int) -> None:
         return
     begin = time.monotonic()
     with progress_bar(True) as progress:
-        summary = make(folder, include=PROJECT / "include", size=size, progress=progress)
-    say(f"generated the demo platform: {summary}", begin)
+        summary = make(
+            folder, include=PROJECT / "include", size=size, progress=lambda table, rows: progress(table, rows, 0)
+        )
+    say(f"generated the demo platform: {summary.rows:,} rows, {summary.entries} files and folders", begin)
 
 
 def follow(airflow: Standalone, dag: str, run: str) -> bool:

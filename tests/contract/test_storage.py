@@ -5,70 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 import tracemalloc
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from tests.support.faulty_storage import FaultyStorage
-from tests.support.s3_server import S3Server
+from tests.contract.conftest import Target
 
 from rlg_backup.core.errors import InvalidSetting, ObjectDamaged, ObjectExists, ObjectMissing
-from rlg_backup.storage.local import LocalStorage
 from rlg_backup.storage.port import ObjectInfo, Storage
-from rlg_backup.storage.s3 import S3Storage
 
 MIB = 1 << 20
 RULE = "keys are segments of A-Z a-z 0-9 . _ - joined by '/', none empty or beginning with a dot"
-
-
-@dataclass
-class Target:
-    """A fresh target: ``open`` gives a storage on it, as another process would have one."""
-
-    open: Callable[[], Storage]
-    seed: Callable[[list[str]], None]  # one-byte objects, made without the driver
-
-
-@pytest.fixture(params=["local", "wrapped", "s3"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
-    root = tmp_path / "target"
-    if request.param == "local":
-        return Target(lambda: LocalStorage("t", root), lambda keys: seed_files(root, keys))
-    if request.param == "wrapped":  # the harness of damage tests, without a fault, changes nothing
-        return Target(lambda: FaultyStorage(LocalStorage("t", root)), lambda keys: seed_files(root, keys))
-    server: S3Server = request.getfixturevalue("s3_server")
-    server.order()
-    client, bucket = server.client(), f"bucket-{uuid.uuid4()}"
-    client.create_bucket(Bucket=bucket)
-    return Target(
-        lambda: S3Storage("t", server.client(), bucket, "below/this", part_size=5 * MIB, emulator=True),
-        lambda keys: server.seed(bucket, [f"below/this/{key}" for key in keys]),
-    )
-
-
-@pytest.fixture
-def storage(target: Target) -> Storage:
-    return target.open()
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Callable[[bytes], Path]:
-    def write(data: bytes) -> Path:
-        path = tmp_path / f"{uuid.uuid4()}"
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
-def seed_files(root: Path, keys: list[str]) -> None:
-    for key in keys:
-        path = root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
 
 
 def sha256(data: bytes) -> str:

@@ -140,7 +140,7 @@ def test_the_age_program_refuses_a_file_of_ours_that_was_not_closed(tmp_path: Pa
 
 @sizes
 def test_pyrage_and_we_open_each_other_s_files(size: int) -> None:
-    import pyrage
+    import pyrage  # type: ignore[import-untyped]
 
     identity = generate_identity(post_quantum=False)
     theirs = pyrage.x25519.Identity.from_str(identity.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -88,9 +89,11 @@ def demo_generate(folder: Path, include: Path, seed: int, size: int, as_json: bo
 
     output = Output(as_json)
     with progress_bar(not as_json) as progress:
-        summary = generate(folder, include=include, seed=seed, size=size, progress=progress)
-    output.say(f"generated {folder}: {summary}")
-    output.data(summary.to_json())
+        summary = generate(
+            folder, include=include, seed=seed, size=size, progress=lambda table, rows: progress(table, rows, 0)
+        )
+    output.say(f"generated {folder}: {summary.rows:,} rows, {summary.entries} files and folders")
+    output.data(asdict(summary))
     return 0
 
 
@@ -105,8 +108,9 @@ def demo_mutate(folder: Path, seed: int, changes: int, as_json: bool) -> int:
 
     output = Output(as_json)
     summary = mutate(folder, seed=seed, changes=changes)
-    output.say(f"changed {folder}: {summary}")
-    output.data(summary.to_json())
+    done = ", ".join(f"{count} {name}" for name, count in sorted(summary.operations.items()))
+    output.say(f"changed {folder}: {done}")
+    output.data(asdict(summary))
     return 0
 
 

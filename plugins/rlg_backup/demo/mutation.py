@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from calendar import timegm
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from datetime import UTC
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -69,7 +69,7 @@ def mutate(folder: Path, *, seed: int, changes: int) -> Summary:
                 for kind in _changed(editor, kinds, rng, counts[name], editor.tick):
                     done[f"{name}.{kind}"] += 1
                 database.execute("COMMIT")
-                moment = max(moment, int(editor.clock.replace(tzinfo=UTC).timestamp()))
+                moment = max(moment, timegm(editor.clock.timetuple()))
         tree, rng = folder / TREE, stream(seed, f"changes/{TREE}/{calls}")
         for kind in _changed(TreeEditor(tree, rng, moment), FILE_CHANGES, rng, counts[TREE]):
             done[f"{TREE}.{kind}"] += 1

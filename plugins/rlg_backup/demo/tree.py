@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from calendar import timegm
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -107,7 +108,7 @@ def _configuration(root: Path, platform: Platform) -> None:
 
 def _settle(root: Path, platform: Platform) -> None:
     """Fixed modes (whatever the umask) and times, innermost first: setting a child's touches its folder."""
-    rng, today = platform.rng("files/times"), int((TODAY - TODAY.__class__(1970, 1, 1)).total_seconds())
+    rng, today = platform.rng("files/times"), timegm(TODAY.timetuple())
     times = [(path, today - int(rng.random() * HISTORY)) for path in walk(root)]
     for path, moment in reversed([(root, today), *times]):
         if not path.is_symlink():

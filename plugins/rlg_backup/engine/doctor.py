@@ -111,7 +111,9 @@ def _target(wiring: Wiring, name: str) -> str:
 
 
 def _airflow(wiring: Wiring) -> Iterator[Check]:
-    """Pools and queues that the DAGs name, asked of Airflow's own command line where it is installed."""
+    """Pools and queues that the DAGs name, asked of Airflow's own command line; nothing where Airflow is not used."""
+    if shutil.which("airflow") is None and "AIRFLOW_HOME" not in os.environ:
+        return
     names = sorted({source.pool for source in wiring.settings.sources.values()})
     yield _check("airflow", "pools", lambda: _pools(names))
     queues = sorted({source.queue for source in wiring.settings.sources.values()} | {wiring.settings.restore_queue})
@@ -120,7 +122,7 @@ def _airflow(wiring: Wiring) -> Iterator[Check]:
 
 def _ask(*command: str) -> str:
     if shutil.which(command[0]) is None:
-        raise _Unseen("Airflow is not installed here")
+        raise _Unseen(f"'{command[0]}' is not on the PATH here")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603  # fixed words
     except (subprocess.SubprocessError, OSError):

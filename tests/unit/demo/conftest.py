@@ -33,9 +33,27 @@ def dump(folder: Path) -> list[str]:
     return lines
 
 
-@pytest.fixture(scope="session")
-def include() -> Path:
-    return INCLUDE
+def sound(folder: Path) -> bool:
+    """Whether no reference dangles and no page is wrong, in both databases."""
+    for name in DATABASES:
+        with closing(sqlite3.connect(folder / f"{name}.db")) as database:
+            dangling = database.execute("PRAGMA foreign_key_check").fetchall()
+            if dangling or database.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+                return False
+    return True
+
+
+def wrong_prices(database: sqlite3.Connection, table: str, holder: str, key: str) -> int:
+    """Subscriptions at another price than that of their holder's country."""
+    (count,) = database.execute(
+        f"""
+        SELECT count(*) FROM {table} s JOIN {holder} h ON h.id = s.{key} LEFT JOIN places p ON p.town_id = h.town_id
+        WHERE NOT EXISTS (
+            SELECT 1 FROM prices x WHERE x.plan = s.plan AND x.period = s.period AND x.amount_cents = s.amount_cents
+            AND CASE WHEN p.town_id IS NULL THEN x.tier = 'global' ELSE x.country_code = p.country_code END)
+        """
+    ).fetchone()
+    return int(count)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pytest
 from rlg_backup.core.errors import ConfigurationError, DestinationUnsuitable, InvalidSetting
 from rlg_backup.demo import generate
 
-from .conftest import DATABASES, INCLUDE, SIZE, dump
+from .conftest import DATABASES, INCLUDE, SIZE, dump, sound, wrong_prices
 
 _AGAIN = """
 import sys
@@ -64,21 +64,22 @@ def test_the_least_size_makes_a_whole_platform(tmp_path: Path) -> None:
     assert sound(tmp_path / "one")
 
 
-def sound(folder: Path) -> bool:
-    """Whether no reference dangles and no page is wrong, in both databases."""
-    for name in DATABASES:
-        with closing(sqlite3.connect(folder / f"{name}.db")) as database:
-            dangling = database.execute("PRAGMA foreign_key_check").fetchall()
-            if dangling or database.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
-                return False
-    return True
-
-
 def test_references_hold_and_the_journal_is_wal(made: Path) -> None:
     assert sound(made)
     for name in DATABASES:
         with closing(sqlite3.connect(made / f"{name}.db")) as database:
             assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_dangling_reference_and_a_wrong_price_are_seen(copy: Path) -> None:
+    """The checks of these tests can fail."""
+    with closing(sqlite3.connect(copy / "rlg_data.db")) as database:
+        assert wrong_prices(database, "subscriptions", "accounts", "account_id") == 0
+        database.execute("UPDATE subscriptions SET amount_cents = amount_cents + 1 WHERE id = 3")
+        assert wrong_prices(database, "subscriptions", "accounts", "account_id") == 1
+        database.execute("UPDATE payments SET account_id = -1 WHERE id = 3")
+        database.commit()
+    assert not sound(copy)
 
 
 def test_the_schema_has_what_makes_a_backup_hard(data: sqlite3.Connection) -> None:

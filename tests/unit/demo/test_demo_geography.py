@@ -15,7 +15,7 @@ from rlg_backup.core.errors import ConfigurationError
 from rlg_backup.demo import generate
 from rlg_backup.demo.geography import known_places
 
-from .conftest import DATABASES, INCLUDE
+from .conftest import DATABASES, INCLUDE, wrong_prices
 
 SADC = {
     *("Angola", "Botswana", "Comoros", "Democratic Republic of the Congo", "Eswatini", "Lesotho", "Madagascar"),
@@ -118,19 +118,6 @@ def test_each_subscription_costs_what_its_place_pays(made: Path) -> None:
     for name, (table, holder, key) in holders.items():
         with closing(sqlite3.connect(made / f"{name}.db")) as database:
             assert wrong_prices(database, table, holder, key) == 0
-
-
-def wrong_prices(database: sqlite3.Connection, table: str, holder: str, key: str) -> int:
-    """Subscriptions at another price than that of their holder's country."""
-    (count,) = database.execute(
-        f"""
-        SELECT count(*) FROM {table} s JOIN {holder} h ON h.id = s.{key} LEFT JOIN places p ON p.town_id = h.town_id
-        WHERE NOT EXISTS (
-            SELECT 1 FROM prices x WHERE x.plan = s.plan AND x.period = s.period AND x.amount_cents = s.amount_cents
-            AND CASE WHEN p.town_id IS NULL THEN x.tier = 'global' ELSE x.country_code = p.country_code END)
-        """
-    ).fetchone()
-    return int(count)
 
 
 @pytest.mark.parametrize("name", DATABASES)

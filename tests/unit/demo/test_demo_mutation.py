@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,9 +15,7 @@ from hypothesis import strategies as st
 from rlg_backup.core.errors import ConfigurationError, InvalidSetting
 from rlg_backup.demo import generate, mutate
 
-from .conftest import DATABASES, INCLUDE, dump
-from .test_demo_generation import sound
-from .test_demo_geography import wrong_prices
+from .conftest import DATABASES, INCLUDE, dump, sound, wrong_prices
 
 KINDS = {
     *(f"{name}.{kind}" for name in DATABASES for kind in ("insert", "update", "delete", "rekey")),
@@ -24,7 +23,7 @@ KINDS = {
 }
 
 
-def rows(folder: Path, name: str, sql: str) -> list[tuple[object, ...]]:
+def rows(folder: Path, name: str, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(folder / f"{name}.db")) as database:
         return database.execute(sql).fetchall()
 

@@ -161,7 +161,7 @@ def test_the_payload_of_another_file_under_this_header_does_not_open() -> None:
 def test_a_small_file_is_read_with_one_request_and_a_large_one_with_two_before_its_rows() -> None:
     for size, requests in ((1000, 1), (300_000, 2)):
         data = sealed(bytes(size), X25519.recipient)
-        asked = []
+        asked: list[int] = []
 
         def read(offset: int, length: int, data: bytes = data, asked: list[int] = asked) -> bytes:
             asked.append(length)

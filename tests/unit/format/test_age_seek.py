@@ -111,6 +111,14 @@ def test_what_lies_in_a_chunk_that_was_just_read_is_not_asked_for_again() -> Non
     assert ranges.asked == [(NONCE, SEALED), (NONCE + 2 * SEALED, SEALED)]
 
 
+def test_a_chunk_of_which_only_the_end_was_handed_out_is_kept_too() -> None:
+    reader, ranges = reader_of(FIVE)
+    reader.read_at(CHUNK + 5, CHUNK - 5)
+    del ranges.asked[:]
+    assert reader.read_at(CHUNK, 5) == PATTERN[CHUNK : CHUNK + 5]
+    assert ranges.asked == []
+
+
 def test_the_chunks_kept_are_few_however_much_is_read() -> None:
     reader, _ = reader_of(LARGE)
     for number in range(BATCH):

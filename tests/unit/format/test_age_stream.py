@@ -93,7 +93,7 @@ def test_every_way_of_reading_gives_the_same_bytes() -> None:
     buffer = bytearray(size + 9)
     assert reader().readinto(buffer) == size
     assert buffer[:size] == PATTERN[:size]
-    text = io.TextIOWrapper(reader(), "latin-1", newline="").read()
+    text = io.TextIOWrapper(reader(), "latin-1", newline="").read()  # type: ignore[type-var]
     assert text.encode("latin-1") == PATTERN[:size]
     assert reader().read(0) == b"" == reader().read1(0)
 
@@ -289,3 +289,18 @@ def test_the_memory_of_a_stream_does_not_grow_with_its_size() -> None:
         return found
 
     assert peak(30) < peak(3) * 1.1
+
+
+def test_reading_takes_no_more_memory_than_a_few_runs() -> None:
+    sink = io.BytesIO()
+    with PayloadWriter(sink, KEY) as writer:
+        for _ in range(8):
+            writer.write(PATTERN)
+    sink.seek(0)
+    tracemalloc.start()
+    reader = PayloadReader(sink, KEY)
+    read = sum(len(part) for part in iter(lambda: reader.read(100_000), b""))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert read == 8 * len(PATTERN)
+    assert peak < 4 * RUN * CHUNK < read
