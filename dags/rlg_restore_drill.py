@@ -24,7 +24,7 @@ def rlg_restore_drill():
     blocks = [
         restore_to_scratch.override(task_id=f"restore_{source}", **PLACE)(source, scratch) for source in SOURCES
     ]
-    suites = run_drill_suites.override(task_id="suites", **PLACE)(SOURCES, blocks, scratch)
+    suites = run_drill_suites.override(task_id="suites", **PLACE)(SOURCES, blocks)
     report = write_report.override(task_id="report", **PLACE)(suites)
     cleaned = clean.override(queue=SETTINGS.restore_queue)(scratch)
     report >> cleaned.as_teardown(setups=scratch, on_failure_fail_dagrun=True)

@@ -10,7 +10,7 @@ import click
 
 from ..config.load import load
 from ..core.errors import BackupNotFound
-from ..core.model import Kind, Verdict
+from ..core.model import Check, Kind, Verdict
 from ..engine.wiring import Wiring
 from .output import Output, progress_bar
 
@@ -208,14 +208,14 @@ def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
     out = Output(as_json)
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
-        report, files = run(wiring, sources or tuple(wiring.settings.sources))
-    out.verdict(report.verdict, "restore drill")
-    for block in report.sources:
-        out.say(f"{block.source}  {block.backup_id}")
-        out.checks(block.checks)
+        verdict, blocks, files = run(wiring, sources or tuple(wiring.settings.sources))
+    out.verdict(verdict, "restore drill")
+    for block in blocks:
+        out.say(f"{block['source']}  {block.get('backup_id', 'no backup')}")
+        out.checks([Check(**check) for check in block["checks"]])
     out.say(f"report: {files.html}")
-    out.data({"verdict": report.verdict.value, "html": str(files.html), "json": str(files.json)})
-    return int(report.verdict.exit_code)
+    out.data({"verdict": verdict.value, "html": str(files.html), "json": str(files.json), "sources": blocks})
+    return verdict.exit_code
 
 
 @click.command()

@@ -18,29 +18,31 @@ from ..config.settings import Drill
 from ..core.errors import BackupError, InvalidSetting
 from ..core.model import Check, Verdict
 from ..format.profile import Profile
-from ..report import DrillReport, ReportFiles
 from .archives import open_remote
-from .restore import restore
-from .restore_points import Chosen, choose
+from .drill_report import Files, write_report
+from .restore import Restored, restore
+from .restore_points import choose
 from .verify import verdict_of
 from .wiring import Wiring
 
 Json = dict[str, Any]
 
 
-def drill(wiring: Wiring, sources: Sequence[str]) -> tuple[DrillReport, ReportFiles]:
+def drill(wiring: Wiring, sources: Sequence[str]) -> tuple[Verdict, list[Json], Files]:
     """The whole drill in one process; scratch is removed at the end."""
+    started = wiring.clock()
     scratch = make_scratch(wiring, f"cli-{os.getpid()}")
     try:
-        blocks = [add_suites(wiring, restore_block(wiring, source, str(scratch)), str(scratch)) for source in sources]
-        return write_report(wiring, blocks)
+        blocks = [add_suites(wiring, restore_block(wiring, source, str(scratch))) for source in sources]
     finally:
         remove_scratch(wiring, str(scratch))
+    verdict, files = write_report(wiring, blocks, started)
+    return verdict, blocks, files
 
 
 def make_scratch(wiring: Wiring, name: str) -> Path:
     """A private folder below ``drill.scratch``; one of the same name is emptied."""
-    folder = _settings(wiring).scratch / f"drill-{name}"
+    folder = drill_settings(wiring).scratch / f"drill-{name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     return folder
@@ -49,7 +51,7 @@ def make_scratch(wiring: Wiring, name: str) -> Path:
 def remove_scratch(wiring: Wiring, scratch: str) -> None:
     """Remove a scratch folder; refuses any other folder (InvalidSetting). Gone already is fine."""
     folder = Path(scratch)
-    if folder.parent != _settings(wiring).scratch or not folder.name.startswith("drill-"):
+    if folder.parent != drill_settings(wiring).scratch or not folder.name.startswith("drill-"):
         raise InvalidSetting("remove", scratch, "it is not a scratch folder of a drill")
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
@@ -59,85 +61,84 @@ def remove_scratch(wiring: Wiring, scratch: str) -> None:
 def restore_block(wiring: Wiring, source: str, scratch: str) -> Json:
     """Restore a source's newest backup into scratch and prove parity; a failure is a check of the block."""
     start = time.perf_counter()
-    block = missing_block(source, checks=[])
+    place = Path(scratch) / source
+    if place.is_dir():
+        shutil.rmtree(place)  # an earlier try of this step; scratch is ours
+    place.unlink(missing_ok=True)
     try:
-        done = restore(
-            wiring, source, "latest", str(Path(scratch) / source), identities=tuple(_settings(wiring).identities)
-        )
+        done = restore(wiring, source, "latest", str(place), identities=tuple(drill_settings(wiring).identities))
     except BackupError as error:
-        verdict = verdict_of(error)
-        check = Check(
-            "restore", "latest backup", verdict, str(error), "restored and equal", time.perf_counter() - start
-        )
-        return {**block, "checks": [asdict(check)]}
-    return {**block, **_facts(done.chosen), **_restored(done)}
+        seconds = time.perf_counter() - start
+        check = Check("restore", "latest backup", verdict_of(error), str(error), "restored and equal", seconds)
+        return empty_block(source, check)
+    return _block(done)
 
 
-def missing_block(source: str, checks: list[Json] | None = None) -> Json:
-    """A block of which nothing is known: its restore never ended."""
+def missing_block(source: str) -> Json:
+    """The block of a source whose restore never ended."""
     unknown = Check("restore", "latest backup", Verdict.COULD_NOT_VERIFY, "the restore did not end", "restored")
+    return empty_block(source, unknown)
+
+
+def empty_block(source: str, check: Check) -> Json:
+    """A block of which nothing is known but one check."""
+    return {"source": source, "place": "", "checks": [asdict(check)], "seconds": {}, "warnings": [], "regions": {}}
+
+
+def _block(done: Restored) -> Json:
+    manifest = done.chosen.manifest
     return {
-        "source": source,
-        "backup_id": "",
-        "place": "",
-        "checks": [asdict(unknown)] if checks is None else checks,
-        "seconds": {},
-        "warnings": [],
-        "rows_by_region": {},
-    }
-
-
-def _facts(chosen: Chosen) -> Json:
-    manifest = chosen.manifest
-    return {
-        "backup_id": manifest.backup_id,
-        "kind": manifest.kind.value,
-        "taken_at": f"{manifest.snapshot.taken_at:%Y-%m-%dT%H:%M:%SZ}",
-        "target": chosen.target,
-        "manifest_sha256": chosen.manifest_sha256,
-        "signer": chosen.signer,
-        "fidelity": manifest.fidelity.value,
-    }
-
-
-def _restored(done: Any) -> Json:
-    return {
+        "source": done.source,
         "place": done.to,
+        "backup_id": done.backup_id,
+        "kind": manifest.kind.value,
+        "taken_at": manifest.snapshot.taken_at.isoformat(),
+        "target": done.target,
+        "manifest_sha256": done.chosen.manifest_sha256,
+        "signer": done.chosen.signer,
+        "fidelity": done.fidelity,
+        "masked_columns": list(manifest.masked_columns),
+        "restored": {"tables": manifest.contents.tables, "rows": done.rows, "files": done.entries},
         "checks": [asdict(check) for check in done.checks],
         "seconds": done.seconds,
         "warnings": list(done.warnings),
+        "regions": {},
     }
 
 
-def add_suites(wiring: Wiring, block: Json, scratch: str) -> Json:
+def add_suites(wiring: Wiring, block: Json) -> Json:
     """The block with the checks of the source's suites and its rows by region."""
     if not block["place"]:
         return block
     start = time.perf_counter()
-    identities = tuple(_settings(wiring).identities)
     try:
-        chosen = choose(wiring, block["source"], block["backup_id"], target=block["target"])
-        profile = open_remote(wiring, chosen, wiring.identities(identities)).profile()
+        profile = _profile(wiring, block["source"], block["backup_id"], block["target"])
         checks = _suites(wiring, block["source"], block["place"], profile)
     except BackupError as error:
         unread = Check("suites", "run", Verdict.COULD_NOT_VERIFY, str(error))
         return {**block, "checks": [*block["checks"], asdict(unread)]}
-    seconds = {**block["seconds"], "suites": round(time.perf_counter() - start, 3)}
+    seconds = dict(block["seconds"])
+    if checks:
+        seconds["suites"] = round(time.perf_counter() - start, 3)
     found = [*block["checks"], *(asdict(check) for check in checks)]
-    return {**block, "checks": found, "seconds": seconds, "rows_by_region": _by_region(profile)}
+    return {**block, "checks": found, "seconds": seconds, "regions": _regions(profile)}
 
 
 def check_restored(wiring: Wiring, source: str, which: str, place: str, *, target: str | None = None) -> list[Check]:
     """The suites of a source over a place it was restored to; none when it has no suites."""
     if wiring.settings.drill is None or source not in wiring.settings.drill.suites:
         return []
-    chosen = choose(wiring, source, which, target=target)
-    profile = open_remote(wiring, chosen, wiring.identities()).profile()
-    return _suites(wiring, source, place, profile)
+    return _suites(wiring, source, place, _profile(wiring, source, which, target))
+
+
+def _profile(wiring: Wiring, source: str, which: str, target: str | None) -> Profile:
+    """By ranged reads: the profile alone is downloaded."""
+    identities = wiring.identities(wiring.settings.drill.identities if wiring.settings.drill else ())
+    return open_remote(wiring, choose(wiring, source, which, target=target), identities).profile()
 
 
 def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[Check]:
-    settings = _settings(wiring)
+    settings = drill_settings(wiring)
     folder = settings.suites.get(source)
     if folder is None:
         return []
@@ -153,20 +154,18 @@ def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[C
     )
 
 
-def _by_region(profile: Profile) -> dict[str, dict[str, int]]:
-    return {
-        table.name: dict(table.geography["region"])
-        for table in profile.tables
-        if table.geography and "region" in table.geography
-    }
+def _regions(profile: Profile) -> dict[str, int]:
+    """Region > rows at the snapshot, over all tables with geography."""
+    found: dict[str, int] = {}
+    for table in profile.tables:
+        counts: Mapping[str, int] = (table.geography or {}).get("region", {})
+        for code, rows in counts.items():
+            found[code] = found.get(code, 0) + rows
+    return dict(sorted(found.items()))
 
 
-def write_report(wiring: Wiring, blocks: Sequence[Mapping[str, Any]]) -> tuple[DrillReport, ReportFiles]:
-    """The report as HTML and JSON in ``drill.reports``, named by the time."""
-    raise InvalidSetting("write", "report", "not assembled")
-
-
-def _settings(wiring: Wiring) -> Drill:
+def drill_settings(wiring: Wiring) -> Drill:
+    """Raises InvalidSetting where the configuration has none."""
     if wiring.settings.drill is None:
         raise InvalidSetting("run", "drill", "the configuration has no 'drill'", "docs/configuration.md shows one")
     return wiring.settings.drill

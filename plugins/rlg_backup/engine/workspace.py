@@ -176,6 +176,10 @@ class Workspace:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
 
+    def derived_key(self, purpose: str) -> bytes:
+        """32 secret bytes of this try, the same in every step of it; ``purpose`` is the name of no file."""
+        return self._file_key(f"key/{purpose}")
+
     def _file_key(self, name: str) -> bytes:
         nonce = (self.folder / "nonce").read_bytes()
         mine = self.reference

@@ -96,9 +96,7 @@ class PartWriter:
             return
         if None in merged:
             self._flush()  # what is held does not fit the new form
-        if self._writer is not None:
-            self._flush()
-            self._end_part()
+        self._end_part()  # what is held goes into the next one, in the wider form
         self._forms = wanted
 
     def _hold(self, piece: pa.RecordBatch) -> int:

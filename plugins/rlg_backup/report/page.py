@@ -8,7 +8,7 @@ from string import Template
 from ..core.model import Verdict
 from .markup import Markup, element, joined
 from .records import DrillReport
-from .sections import badge, icon, source_section
+from .sections import badge, icon, listed, source_section
 from .words import ADVICE, CLASSES, HEADLINES, LABELS, amount, duration, moment, summary
 
 
@@ -48,14 +48,13 @@ def _summary(report: DrillReport) -> Markup:
         ("Took", duration(report.seconds)),
     ]
     boxes = [element("div", element("dt", name), element("dd", value)) for name, value in figures]
-    warnings = element("ul", [element("li", text) for text in report.warnings]) if report.warnings else None
     return element(
         "section",
         element("h2", "Summary"),
         element("p", summary(report)),
         element("p", f"The archives were opened with the {report.identities} keys.") if report.identities else None,
-        warnings,
         element("dl", boxes, cls="figures"),
+        listed("Warnings", report.warnings),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..core.model import Check, Fidelity, Verdict
 from .markup import Child, Markup, element
 from .records import DrilledSource
-from .words import CLASSES, KINDS, LABELS, amount, duration, moment, size
+from .words import CLASSES, KINDS, LABELS, duration, moment, size
 
 _SHAPES = {
     Verdict.PASS: "M7 12.5l3.4 3.4L17 8.6",
@@ -19,7 +19,7 @@ _ORDER = (Verdict.FAIL, Verdict.COULD_NOT_VERIFY, Verdict.PASS)
 
 def icon(verdict: Verdict) -> Markup:
     """A tick, a cross or a question mark in a circle; the text beside it says the same."""
-    pen = {"fill": "none", "stroke": "currentColor", "stroke_width": 2, "stroke_linecap": "round"}
+    pen: dict[str, str | int] = {"fill": "none", "stroke": "currentColor", "stroke_width": 2, "stroke_linecap": "round"}
     shapes = (element("circle", cx=12, cy=12, r=10, **pen), element("path", d=_SHAPES[verdict], **pen))
     return element("svg", shapes, viewBox="0 0 24 24", aria_hidden="true")
 
@@ -38,17 +38,14 @@ def source_section(source: DrilledSource) -> Markup:
         _regions(source),
         _checks(source),
         _timings(source.timings),
-        _listed("Warnings", source.warnings),
-        _listed("Not in the backup, by name", (f"{each.name}: {each.reason}" for each in source.excluded)),
+        listed("Warnings", source.warnings),
+        listed("Not in the backup, by name", (f"{each.name}: {each.reason}" for each in source.excluded)),
     )
 
 
 def _facts(source: DrilledSource) -> Markup:
     masked = f"masked for ever: {', '.join(source.masked_columns)}" if source.masked_columns else "masked"
-    contents = [
-        size(number) if noun == "bytes" else amount(number, noun.removesuffix("s"))
-        for noun, number in source.restored.items()
-    ]
+    contents = [size(number) if noun == "bytes" else f"{number:,} {noun}" for noun, number in source.restored.items()]
     facts: list[tuple[str, Child]] = [
         ("Backup", [element("code", source.backup_id), f" ({KINDS[source.kind]})"]),
         ("Data as of", moment(source.taken_at)),
@@ -129,7 +126,11 @@ def _checks(source: DrilledSource) -> Markup:
     groups: dict[str, list[Check]] = {}
     for check in source.checks:
         groups.setdefault(check.group, []).append(check)
-    return element("div", element("h3", "Checks"), [_group(name, checks) for name, checks in groups.items()])
+    head = [element("th", text, scope="col") for text in ("Verdict", "Check", "Measured", "Expected")]
+    head.append(element("th", "Time", scope="col", cls="number"))
+    bodies = [_group(name, checks) for name, checks in groups.items()]
+    table = element("table", element("thead", element("tr", head)), bodies, cls="checks")
+    return element("div", element("h3", "Checks"), element("div", table, cls="wide"))
 
 
 def _group(name: str, checks: list[Check]) -> Markup:
@@ -137,12 +138,9 @@ def _group(name: str, checks: list[Check]) -> Markup:
     counts = {verdict: sum(check.verdict is verdict for check in checks) for verdict in _ORDER}
     words = {Verdict.FAIL: "failed", Verdict.COULD_NOT_VERIFY: "not verified", Verdict.PASS: "passed"}
     said = ", ".join(f"{counts[verdict]:,} {words[verdict]}" for verdict in _ORDER if counts[verdict])
-    head = [element("th", text, scope="col") for text in ("Verdict", "Check", "Measured", "Expected")]
-    head.append(element("th", "Time", scope="col", cls="number"))
+    heading = element("th", element("strong", name), f" · {said}", scope="rowgroup", colspan=5)
     rows = [_row(check) for check in sorted(checks, key=lambda check: _ORDER.index(check.verdict))]
-    caption = element("caption", name, element("small", f" · {said}"))
-    table = element("table", caption, element("thead", element("tr", head)), element("tbody", rows), cls="checks")
-    return element("div", table, cls="suite wide")
+    return element("tbody", element("tr", heading, cls="group"), rows)
 
 
 def _row(check: Check) -> Markup:
@@ -180,6 +178,7 @@ def _timings(timings: Mapping[str, float]) -> Markup | None:
     return element("div", element("h3", "How long each phase took"), table)
 
 
-def _listed(heading: str, lines: Iterable[str]) -> Markup | None:
+def listed(heading: str, lines: Iterable[str]) -> Markup | None:
+    """A heading and its lines; nothing when there is no line."""
     items = [element("li", line) for line in lines]
     return element("div", element("h3", heading), element("ul", items)) if items else None

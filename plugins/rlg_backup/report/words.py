@@ -67,12 +67,14 @@ def size(number: int) -> str:
     """``512 bytes``, ``1.4 GB`` (decimal)."""
     if number < 1000:
         return amount(number, "byte")
-    scaled, unit = float(number), ""
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        scaled /= 1000
-        if scaled < 999.95:
-            break
-    return f"{scaled:,.1f} {unit}"
+    power = min((len(str(number)) - 1) // 3, len(_UNITS))
+    scaled = number / 1000**power
+    if round(scaled, 1) >= 1000 and power < len(_UNITS):
+        scaled, power = scaled / 1000, power + 1
+    return f"{scaled:,.1f} {_UNITS[power - 1]}"
+
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def summary(report: DrillReport) -> str:

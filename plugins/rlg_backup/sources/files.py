@@ -23,7 +23,7 @@ from typing import Final
 from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from .entry_details import extended_attributes, holes_of
-from .folders import open_folder, parent_and_name, shown
+from .folders import Walk, open_folder, parent_and_name, shown
 from .port import Entry
 
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -89,45 +89,42 @@ class FileTreeSnapshot:
         ``size`` is 0 for all but files. What vanishes while it is listed is not in the tree. Raises
         SourceUnreadable, and SourceChanged if a folder gives way to something else.
         """
-        first_names: dict[tuple[int, int], bytes] = {}
-        root = os.fstat(self._root)
-        yield _entry(b"", root, b"", extended_attributes(self._root))
-        pending = [_Folder(b"", self._names(b""), ((root.st_dev, root.st_ino),))]
-        while pending:
-            folder = pending[-1]
-            if not folder.looked_at and not self._look(folder, first_names):
-                pending.pop()
-                continue
-            entry, identity = folder.looked_at.pop()
-            yield entry
-            if entry.kind == "folder":
-                if identity in folder.above:
-                    self._leave_out(entry.path, "it is a folder that holds itself")
+        walk = Walk(self._root)
+        try:
+            root = os.fstat(self._root)
+            yield _entry(b"", root, b"", extended_attributes(self._root))
+            pending = [_Folder(b"", self._names(walk, b""), ((root.st_dev, root.st_ino),))]
+            while pending:
+                folder = pending[-1]
+                if not folder.looked_at and not self._look(walk, folder):
+                    pending.pop()
                     continue
-                pending.append(_Folder(entry.path, self._names(entry.path), (*folder.above, identity)))
+                entry, identity = folder.looked_at.pop()
+                yield entry
+                if entry.kind == "folder" and identity in folder.above:
+                    self._leave_out(entry.path, "it is a folder that holds itself")
+                elif entry.kind == "folder":
+                    names = self._names(walk, entry.path)
+                    pending.append(_Folder(entry.path, names, (*folder.above, identity)))
+        finally:
+            walk.close()
 
-    def _names(self, path: bytes) -> list[bytes]:
+    def _names(self, walk: Walk, path: bytes) -> list[bytes]:
         with self._reading(path):
-            folder = open_folder(self._root, path)
-            try:
-                return sorted(map(os.fsencode, os.listdir(folder)), reverse=True)  # noqa: PTH208 - of a descriptor
-            finally:
-                os.close(folder)
+            names = os.listdir(walk.folder(path))  # noqa: PTH208 - of a descriptor
+        return sorted(map(os.fsencode, names), reverse=True)
 
-    def _look(self, folder: _Folder, first_names: dict[tuple[int, int], bytes]) -> bool:
+    def _look(self, walk: Walk, folder: _Folder) -> bool:
         """Looks at the next names of a folder; False when there are none left."""
         while folder.names and not folder.looked_at:
             with self._reading(folder.path):
-                opened = open_folder(self._root, folder.path)
-            try:
-                for _ in range(min(_SLICE, len(folder.names))):
-                    name = folder.names.pop()
-                    path = folder.path + b"/" + name if folder.path else name
-                    found = self._one(opened, name, path, first_names)
-                    if found is not None:
-                        folder.looked_at.append(found)
-            finally:
-                os.close(opened)
+                opened = walk.folder(folder.path)
+            for _ in range(min(_SLICE, len(folder.names))):
+                name = folder.names.pop()
+                path = folder.path + b"/" + name if folder.path else name
+                found = self._one(opened, name, path, walk.first_names)
+                if found is not None:
+                    folder.looked_at.append(found)
         folder.looked_at.reverse()
         return bool(folder.looked_at)
 

@@ -201,4 +201,5 @@ def _missing_collations(connection: sqlite3.Connection, rows: Sequence[SchemaRow
             try:  # PRAGMA collation_list lists one that is merely named, too
                 connection.execute(f"SELECT 'a' < 'b' COLLATE {sqlite_schema.quoted(collation)}")
             except sqlite3.OperationalError:
-                yield f"index '{name}' needs the collation '{collation}', which SQLite lacks here: a restore must have it"
+                missing = f"needs the collation '{collation}', which SQLite lacks here"
+                yield f"index '{name}' {missing}: a restore must have it"

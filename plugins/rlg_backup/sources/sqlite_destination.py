@@ -327,7 +327,7 @@ def _build_indexes(connection: sqlite3.Connection, table: str) -> None:
         raise ParityFailed("index", table, "its rows repeat a value in a unique index") from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
-        if name != "SQLITE_ERROR":
+        if not name.startswith("SQLITE_ERROR"):
             raise DestinationUnsuitable("index", table, f"SQLite reports {name}") from error
         cause = "an index of it needs a collation or function that SQLite lacks here"
         hint = "restore where the application's own SQLite extensions are, or read data/ with any Parquet reader"

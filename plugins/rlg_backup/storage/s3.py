@@ -141,7 +141,7 @@ class S3Storage:
     def _put_parts(self, key: str, source: PromisedFile, progress: Progress | None) -> ObjectInfo:
         self._refuse_taken(key)
         part_size = part_size_for(source.size, self._part_size)
-        threads = max(1, min(self._threads, MEMORY // part_size - 1))
+        threads = max(1, min(self._threads, MEMORY // part_size))
         write_id = secrets.token_hex(16)
         options = {**self._upload_options, "Metadata": {WRITE_ID: write_id}}
         upload = Multipart(self._bucket, key, part_size, threads, options, progress)

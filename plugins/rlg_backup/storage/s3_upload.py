@@ -38,7 +38,7 @@ def part_size_for(size: int, least: int) -> int:
 
 @dataclass
 class Multipart:
-    """One upload of one file. ``threads`` send at a time; memory is theirs and one part more."""
+    """One upload of one file. ``threads`` send at a time, and that many parts are in memory."""
 
     bucket: Bucket
     key: str
@@ -74,7 +74,7 @@ class Multipart:
                 while block := source.read(self.part_size):
                     sending.append(pool.submit(self._send, len(parts) + len(sending) + 1, block))
                     del block
-                    if len(sending) > self.threads:
+                    if len(sending) == self.threads:  # before the next one is read: that is the bound on memory
                         self._collect(sending, parts)
                 while sending:
                     self._collect(sending, parts)

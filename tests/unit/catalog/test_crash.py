@@ -37,7 +37,7 @@ class Crash(BaseException):
 class Counter:
     """Calls ``act`` ahead of, or behind, the n-th operation."""
 
-    def __init__(self, at: int, act: Callable[[], None]) -> None:
+    def __init__(self, at: int, act: Callable[[], object]) -> None:
         self.at, self.act, self.count, self.reached = at, act, 0, False
 
     def __call__(self, operation: str, key: str) -> None:
@@ -239,7 +239,7 @@ def test_a_run_that_froze_while_it_acquired_does_not_take_the_lease_of_the_faste
     for at in range(1, MOST):
         store, clock = world()
         faster = Worker(store, clock, "faster/2/run")
-        counter = Counter(at, lambda faster=faster: None if faster.lease else faster.acquire())
+        counter = Counter(at, faster.acquire)
         try:
             Worker(Watched(store, before=counter), clock, "slow/1/run").acquire()
         except LeaseHeld:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
-import rfc8785
 from tests.unit.catalog.world import SOURCE, START, TRUSTED, TTL, FakeClock, MemoryStorage, Watched, Worker
 
 from rlg_backup.catalog import Lease
@@ -23,6 +23,7 @@ from rlg_backup.core.errors import (
     ObjectExists,
     StorageUnavailable,
 )
+from rlg_backup.format.canonical import serialize
 
 KEY = f"catalog/{SOURCE}/lease.json"
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -145,7 +146,7 @@ def test_a_state_that_is_none_or_of_another_target_is_refused(alpha: Worker) -> 
     for name in ("source", "token", "nonce", "holder"):
         short = {field: value for field, value in state.items() if field != name}
         text = "unable to resume 'lease': its state is incomplete"
-        fails(lambda short=short: Lease.resume(MemoryStorage(), short, trusted=TRUSTED), LeaseLost, text)
+        fails(partial(Lease.resume, MemoryStorage(), short, trusted=TRUSTED), LeaseLost, text)
 
 
 def test_a_lease_whose_file_was_removed_is_lost_even_when_its_token_is_given_out_again(
@@ -285,7 +286,7 @@ def test_a_file_that_is_no_lease_is_an_error_with_a_way_out(
     alpha: Worker, beta: Worker, store: MemoryStorage, field: str, value: object
 ) -> None:
     lease = alpha.acquire()
-    store.overwrite(KEY, rfc8785.dumps({**json.loads(store.data(KEY)), field: value}))
+    store.overwrite(KEY, serialize({**json.loads(store.data(KEY)), field: value}, KEY))
     for use in (beta.acquire, lease.renew, lease.release):
         fails(use, DocumentDamaged, DAMAGED)
 

@@ -296,6 +296,24 @@ def test_a_record_that_vanishes_after_the_listing_is_a_gap(store: MemoryStorage,
     )
 
 
+@pytest.mark.parametrize("changed", [1, 100, 199])
+def test_a_long_chain_is_checked_whole_although_it_is_read_by_threads(
+    store: MemoryStorage, here: Catalog, changed: int
+) -> None:
+    fill(store, 200)
+    good = store.remove(key(changed))
+    previous = None if changed == 1 else digest(store.data(key(changed - 1)))
+    add(store, changed, previous, number=changed + 1000)
+    text = (
+        f"unable to verify '{key(changed + 1000, changed)}': '{key(changed + 1)}' was written after another record "
+        f"than this one\n{MOVED}"
+    )
+    fails(here.latest, CatalogForged, text)
+    store.remove(key(changed + 1000, changed))
+    store.overwrite(key(changed), good)
+    assert here.latest().sequence == 200
+
+
 # --- other targets as witnesses -------------------------------------------------------------------
 
 
@@ -346,48 +364,6 @@ def test_an_emptied_target_is_no_missing_backup_but_a_gap_when_another_target_wi
         f"a backup is hidden, or the target was rolled back\n{RENEWED}"
     )
     fails(lambda: here.latest([beyond]), CatalogGap, text)
-
-
-# --- find -----------------------------------------------------------------------------------------
-
-
-def test_a_unique_prefix_finds_its_backup(store: MemoryStorage, here: Catalog) -> None:
-    fill(store, 12)
-    assert here.find(backup_id(7)).sequence == 7
-    assert here.find(backup_id(7)[:15]).sequence == 7
-
-
-def test_a_prefix_of_several_names_the_newest_of_them(store: MemoryStorage, here: Catalog) -> None:
-    fill(store, 5)
-    text = (
-        "unable to find '20261123': 5 backups on target 'nas' begin with it\n"
-        f"hint: there is {backup_id(3)} and {backup_id(4)} and {backup_id(5)}"
-    )
-    fails(lambda: here.find("20261123"), BackupNotFound, text)
-
-
-def test_an_id_with_a_slip_names_the_nearest(store: MemoryStorage, here: Catalog) -> None:
-    fill(store, 2)
-    slip = backup_id(2).replace("00000002", "00000022")
-    with pytest.raises(BackupNotFound) as caught:
-        here.find(slip)
-    assert caught.value.cause == f"target 'nas' lists no such backup of source '{SOURCE}'"
-    assert caught.value.hint is not None
-    assert caught.value.hint.startswith(f"there is {backup_id(2)}")
-
-
-def test_no_prefix_finds_nothing_and_an_empty_catalog_has_no_hint(store: MemoryStorage, here: Catalog) -> None:
-    fails(
-        lambda: here.find("x"),
-        BackupNotFound,
-        f"unable to find 'x': target 'nas' lists no such backup of source '{SOURCE}'",
-    )
-    fill(store, 1)
-    fails(
-        lambda: here.find(""),
-        BackupNotFound,
-        f"unable to find '': target 'nas' lists no such backup of source '{SOURCE}'\nhint: there is {backup_id(1)}",
-    )
 
 
 def test_catalogs_with_nobody_trusted_believe_nothing(store: MemoryStorage, tmp_path: Path) -> None:

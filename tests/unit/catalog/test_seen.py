@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,10 +85,12 @@ GOOD = {"version": 1, "heads": {"nas": {"rlg_data": {"sequence": 3, "sha256": A}
 def test_a_damaged_file_is_an_error_and_is_neither_reset_nor_overwritten(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "seen.json"
     path.write_bytes(content)
-    for use in (
-        lambda: SeenHeads(path).get("nas", "rlg_data"),
-        lambda: SeenHeads(path).remember("nas", "rlg_data", SeenHead(9, A)),
-    ):
+    seen = SeenHeads(path)
+    uses: tuple[Callable[[], object], ...] = (
+        partial(seen.get, "nas", "rlg_data"),
+        partial(seen.remember, "nas", "rlg_data", SeenHead(9, A)),
+    )
+    for use in uses:
         with pytest.raises(DocumentDamaged) as caught:
             use()
         assert str(caught.value) == (

@@ -8,13 +8,14 @@ import random
 import struct
 from dataclasses import dataclass
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rlg_backup.core.errors import SourceUnreadable
-from rlg_backup.format.digest import EntryDigest, RowDigest
+from rlg_backup.format.digest import EntryDigest, RowDigest, _total
 from rlg_backup.format.forms import FORM, ROLE, Value, from_python, to_variant
 
 KEY = bytes(range(32))
@@ -163,6 +164,15 @@ def test_a_token_is_the_bytes_it_is() -> None:
 def test_slices_larger_than_what_is_hashed_at_once_agree() -> None:
     rows = [(place, "x" * 700) for place in range(66_000)]
     assert digest_of(pa.record_batch({"a": [row[0] for row in rows], "b": [row[1] for row in rows]})) == reference(rows)
+
+
+def test_the_sum_of_digits_does_not_depend_on_where_they_lie() -> None:
+    numbers = [random.Random(seed).getrandbits(256) for seed in range(50)] + [2**256 - 1, 0]
+    digits = pl.Series([f"{number:064x}" for number in numbers])
+    parts = pl.concat([digits[:7], digits[7:]], rechunk=False)
+    assert _total(digits) == _total(parts) == sum(numbers)
+    assert _total(digits[5:20]) == sum(numbers[5:20])
+    assert _total(pl.concat([digits[:1], digits[9:]], rechunk=False)[1:]) == sum(numbers[9:])
 
 
 def test_digests_add_up_and_under_different_keys_do_not() -> None:

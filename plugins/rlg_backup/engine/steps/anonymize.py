@@ -14,7 +14,7 @@ from ...format.tree_index import read_index
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
-from .snapshot import ORIGINALS, ORIGINALS_KEY
+from .snapshot import ORIGINALS
 
 NAMES_AT_ONCE = 4096
 SHOWN = 5
@@ -66,8 +66,7 @@ def _scan_tables(
     wiring: Wiring, workspace: Workspace, profile: dict[str, Any], files: dict[str, str], finding: Finding
 ) -> int:
     with workspace.open_file(ORIGINALS) as file:
-        data = file.read()
-    originals = Originals.from_bytes(data[ORIGINALS_KEY:], data[:ORIGINALS_KEY])
+        originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
     checked = 0
     for table in profile["tables"]:
         declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
@@ -85,7 +84,7 @@ def _scan_tables(
 def _scan_names(workspace: Workspace, files: dict[str, str], finding: Finding) -> int:
     with workspace.open_file(files["files/index.parquet"]) as file:
         index = BytesIO(file.read())
-    nothing = Originals(bytes(ORIGINALS_KEY))
+    nothing = Originals(bytes(32))
     paths = [row.path for row in read_index(index)]
     for start in range(0, len(paths), NAMES_AT_ONCE):
         finding.add(scan_names("files.path", paths[start : start + NAMES_AT_ONCE], nothing))

@@ -9,7 +9,6 @@ from typing import Any
 
 from ...anonymize.originals import Originals
 from ...config.settings import FilesSettings, SqliteSettings
-from ...core.errors import KeyUnavailable
 from ...core.model import Excluded, SnapshotIdentity
 from ...format.profile import Profile
 from ..heartbeat import heartbeat
@@ -20,7 +19,6 @@ from ..trees import TreeSaver
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
-ORIGINALS_KEY = 32  # bytes, at the front of the file
 ORIGINALS = "originals"  # the keyed filter that the next step looks for leaks with; never leaves the worker
 
 
@@ -60,20 +58,15 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
 def _tables(
     wiring: Wiring, workspace: Workspace, settings: SqliteSettings, members: StagedMembers
 ) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
-    key = wiring.tokenization_secret
-    if key is None and any(action != "keep" for action in settings.policies.values()):
-        hint = "set tokenization.key ('rlg-backup keys generate tokenization' makes one)"
-        raise KeyUnavailable("apply", "policies", "no tokenization key is configured here", hint)
     digest_key = secrets.token_bytes(32)
-    filter_key = secrets.token_bytes(ORIGINALS_KEY)
-    originals = Originals(filter_key)
+    originals = Originals(workspace.derived_key(ORIGINALS))
     with wiring.table_source(workspace.reference.source).snapshot() as snapshot:
         saver = TableSaver(
             snapshot,
             settings,
             members,
             digest_key=digest_key,
-            tokenization_key=key,
+            tokenization_key=wiring.tokenization_secret,
             originals=originals,
             progress=wiring.progress,
         )
@@ -89,7 +82,7 @@ def _tables(
         identity = snapshot.identity
     workspace.remove_file(ORIGINALS)
     with workspace.create_file(ORIGINALS) as file:
-        file.write(filter_key + originals.to_bytes())
+        file.write(originals.to_bytes())
     return digest_key, identity, profile
 
 

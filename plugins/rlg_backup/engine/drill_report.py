@@ -1,0 +1,73 @@
+"""The report of a drill: blocks of JSON to a page for people and a document for machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..core.errors import ConfigurationError, InvalidSetting
+from ..core.model import Check, Fidelity, Kind, Verdict
+from ..report import DrilledSource, DrillReport, render_html, to_json
+from .wiring import Wiring
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a report was written."""
+
+    html: Path
+    json: Path
+
+
+def write_report(wiring: Wiring, blocks: Sequence[Mapping[str, Any]], started: datetime) -> tuple[Verdict, Files]:
+    """Write the report into ``drill.reports``, named by its time; never over another. Returns its verdict."""
+    if wiring.settings.drill is None:
+        raise InvalidSetting("write", "drill report", "the configuration has no 'drill'")
+    finished = wiring.clock()
+    sources = tuple(drilled(block, started) for block in blocks)
+    report = DrillReport(
+        title="Restore drill",
+        verdict=Verdict.of(source.verdict for source in sources),
+        started=started.astimezone(UTC),
+        finished=finished.astimezone(UTC),
+        sources=sources,
+        engine=__version__,
+        identities="configured",
+    )
+    folder = wiring.settings.drill.reports
+    name = f"drill-{finished.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    files = Files(folder / f"{name}.html", folder / f"{name}.json")
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for file, text in ((files.html, render_html(report)), (files.json, to_json(report))):
+            with file.open("x", encoding="utf-8") as sink:
+                sink.write(text)
+    except OSError as error:
+        raise ConfigurationError("write", str(folder), error.strerror or "the report cannot be written") from None
+    return report.judged, files
+
+
+def drilled(block: Mapping[str, Any], started: datetime) -> DrilledSource:
+    """A block as a record of the report. A source whose restore never ended has empty facts."""
+    return DrilledSource(
+        source=block["source"],
+        target=block.get("target", ""),
+        backup_id=block.get("backup_id", ""),
+        kind=Kind(block.get("kind", "full")),
+        taken_at=datetime.fromisoformat(block["taken_at"]) if "taken_at" in block else started,
+        manifest_sha256=block.get("manifest_sha256", ""),
+        signer=block.get("signer", ""),
+        fidelity=Fidelity(block.get("fidelity", "recoverable")),
+        checks=tuple(Check(**{**check, "verdict": Verdict(check["verdict"])}) for check in block["checks"]),
+        chain=(block["backup_id"],) if "backup_id" in block else (),
+        masked_columns=tuple(block.get("masked_columns", ())),
+        restored={name: count for name, count in block.get("restored", {}).items() if count},
+        timings=block["seconds"],
+        regions=block["regions"],
+        warnings=tuple(block["warnings"]),
+    )

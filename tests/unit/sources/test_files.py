@@ -1,0 +1,487 @@
+"""File trees: listed whole, read safely, restored exactly; nothing followed, nothing written outside."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rlg_backup.core.errors import BackupError, DestinationUnsuitable, MemberDamaged, SourceChanged, SourceUnreadable
+from rlg_backup.sources.files import FileSource
+from rlg_backup.sources.files_destination import FileDestination
+from rlg_backup.sources.port import Entry
+from tests.support.compare import assert_trees_equal
+from tests.support.tree_torture import LONG_AGO, has_attributes, make_tree
+
+
+def copy(source: Path, path: Path) -> list[str]:
+    """Source to destination through the port; returns the destination's warnings."""
+    with FileSource(source).snapshot() as snapshot, FileDestination(path) as destination:
+        for entry in snapshot.entries():
+            if entry.kind == "file":
+                with snapshot.open(entry) as reader:
+                    destination.make(entry, io.BufferedReader(_Raw(reader.read)))
+                    assert reader.unchanged()
+            else:
+                destination.make(entry, None)
+        assert not path.exists() or not any(path.iterdir())
+        destination.finish()
+        return destination.warnings
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def entries(root: Path, *exclude: str) -> dict[bytes, Entry]:
+    with FileSource(root, exclude).snapshot() as snapshot:
+        return {entry.path: entry for entry in snapshot.entries()}
+
+
+# --- exact ----------------------------------------------------------------------------------------
+
+
+def test_the_torture_tree_comes_back_exactly(tmp_path: Path) -> None:
+    source = make_tree(tmp_path / "a", others=False)
+    assert copy(source, tmp_path / "b") == []
+    assert_trees_equal(source, tmp_path / "b")
+    copied = (tmp_path / "b" / "sparse").stat()
+    assert copied.st_blocks * 512 < copied.st_size // 4, "it is sparse no more"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_entries_come_with_a_folder_before_what_it_holds_and_names_by_their_bytes(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    for name in ("a/b/c", "a-b", "B", "ä"):
+        (root / name).mkdir(parents=True)
+    assert list(entries(root)) == [b"", b"B", b"a", b"a/b", b"a/b/c", b"a-b", "ä".encode()]
+
+
+def test_an_entry_says_what_the_system_says(tmp_path: Path) -> None:
+    found = entries(make_tree(tmp_path / "a"))
+    assert found[b"to odd"] == Entry(b"to odd", "symlink", 0o777, LONG_AGO + 6, target=b"not\xffutf8")
+    assert found[b"setuid"] == Entry(b"setuid", "file", 0o4755, LONG_AGO + 6, size=6)
+    assert found[b"a/first name"].kind == "file"
+    assert found[b"a/third name"] == Entry(b"a/third name", "hardlink", 0o644, LONG_AGO + 11, target=b"a/first name")
+    assert found[b"second name"].target == b"a/first name"
+    assert found[b"empty folder"].size == 0
+    assert found[b"sparse"].size == 9 << 20
+    assert found[b"sparse"].holes[0][0] == 0
+    if has_attributes(tmp_path):
+        assert found[b"empty"].xattrs == ((b"user.note", b"\0value\xff"),)
+
+
+def test_holes_read_as_zeros_and_are_the_ones_of_the_file(tmp_path: Path) -> None:
+    make_tree(tmp_path / "a")
+    with FileSource(tmp_path / "a").snapshot() as snapshot:
+        (entry,) = (entry for entry in snapshot.entries() if entry.path == b"sparse")
+        with snapshot.open(entry) as reader:
+            content = b"".join(iter(lambda: reader.read(100_000), b""))
+    assert content == (tmp_path / "a" / "sparse").read_bytes()
+    for offset, length in entry.holes:
+        assert not content[offset : offset + length].strip(b"\0")
+
+
+words = st.binary(min_size=1, max_size=6).filter(lambda name: not {b"/"[0], 0} & set(name) and name not in (b".", b".."))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(
+        st.lists(words, min_size=1, max_size=4).map(lambda parts: b"/".join(parts)),
+        st.tuples(
+            st.sampled_from(["file", "folder", "symlink"]),
+            st.binary(max_size=40),
+            st.integers(0, 0o7777),
+            st.integers(0, 2**33 * 10**9),
+        ),
+        max_size=12,
+    )
+)
+def test_random_trees_come_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[bytes, tuple[str, bytes, int, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("tree")
+    root = os.fsencode(folder / "a")
+    os.mkdir(root)
+    made: list[tuple[bytes, str, int, int]] = []
+    for path, (kind, content, mode, time) in tree.items():
+        place = root + b"/" + path
+        try:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            if kind == "file":
+                with open(place, "xb") as file:
+                    file.write(content)
+            elif kind == "folder":
+                os.mkdir(place)
+            else:
+                os.symlink(content.replace(b"\0", b"") or b"x", place)
+        except (FileExistsError, NotADirectoryError, FileNotFoundError):
+            continue  # a name that is a file, or a link, already
+        made.append((place, kind, mode, time))
+    for place, kind, mode, time in reversed(made):
+        if kind != "symlink":
+            os.chmod(place, mode)
+        os.utime(place, ns=(time, time), follow_symlinks=False)
+    copy(folder / "a", folder / "b")
+    assert_trees_equal(folder / "a", folder / "b")
+
+
+# --- nothing skipped ------------------------------------------------------------------------------
+
+
+def test_what_holds_no_data_is_excluded_with_the_reason(tmp_path: Path) -> None:
+    make_tree(tmp_path / "a")
+    with FileSource(tmp_path / "a", ["*.none", "shared", "a/*", "deep/0/1"]).snapshot() as snapshot:
+        assert [(one.name, one.reason) for one in snapshot.excluded] == [
+            ("a/b", "excluded by the configuration: a/*"),
+            ("a/first name", "excluded by the configuration: a/*"),
+            ("a/third name", "excluded by the configuration: a/*"),
+            ("a/up", "excluded by the configuration: a/*"),
+            ("deep/0/1", "excluded by the configuration: deep/0/1"),
+            ("pipe", "a named pipe holds no data"),
+            ("shared", "excluded by the configuration: shared"),
+            ("socket", "a socket holds no data"),
+        ]
+        assert snapshot.warnings == ("exclude: the pattern '*.none' matches nothing",)
+        found = {entry.path: entry for entry in snapshot.entries()}
+        assert found[b"second name"].kind == "file"  # the first of its names that is in the tree
+        assert b"deep/0/1/2" not in found
+        assert len(snapshot.excluded) == 8
+
+
+def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
+    os.mkdir(tmp_path / "a")
+    os.mkfifo(os.fsencode(tmp_path / "a") + b"/p\xff\n")
+    with FileSource(tmp_path / "a").snapshot() as snapshot:
+        assert [one.name for one in snapshot.excluded] == ["p\\xff\n"]
+
+
+def test_a_missing_root_and_a_file_as_root_are_errors(tmp_path: Path) -> None:
+    for name, cause in (("gone", "no such file or directory"), ("file", "not a directory")):
+        (tmp_path / "file").touch()
+        with pytest.raises(SourceUnreadable) as caught, FileSource(tmp_path / name).snapshot():
+            pass
+        assert str(caught.value) == f"unable to open '{tmp_path / name}': {cause}"
+
+
+def test_a_tree_deeper_than_pythons_stack_is_listed(tmp_path: Path) -> None:
+    opened = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=opened)
+        following = os.open("d", os.O_RDONLY, dir_fd=opened)
+        os.close(opened)
+        opened = following
+    os.close(opened)
+    assert len(entries(tmp_path)) == 1201
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil cannot
+
+
+def test_the_marker_moves_with_the_tree_and_the_system_stays(tmp_path: Path) -> None:
+    make_tree(tmp_path / "a")
+
+    def identity() -> tuple[str, str]:
+        with FileSource(tmp_path / "a").snapshot() as snapshot:
+            return snapshot.identity.system, snapshot.identity.marker
+
+    first, again = identity(), identity()
+    (tmp_path / "a" / "new").touch()
+    assert first == again
+    assert identity()[0] == first[0]
+    assert identity()[1] != first[1]
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+def read_while(root: Path, change: Callable[[Path], object]) -> bool:
+    """Whether ``unchanged`` says so after ``change`` was made to root/file half way."""
+    with FileSource(root).snapshot() as snapshot:
+        (entry,) = (entry for entry in snapshot.entries() if entry.path == b"file")
+        with snapshot.open(entry) as reader:
+            reader.read(5)
+            change(root / "file")
+            while reader.read(1000):
+                pass
+            return reader.unchanged()
+
+
+def rewrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(7)
+        file.write(b"X")
+
+
+def rewrite_and_hide(path: Path) -> None:
+    before = path.stat()
+    rewrite(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"0123456789")
+    other.replace(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rewrite,
+        rewrite_and_hide,
+        replace,
+        lambda path: path.unlink(),
+        lambda path: os.truncate(path, 3),
+        lambda path: path.open("ab").write(b"more"),
+        lambda path: path.chmod(0o600),
+    ],
+)
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert not read_while(tmp_path, change)
+
+
+def test_a_file_nobody_touches_is_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert read_while(tmp_path, lambda path: None)
+
+
+def test_a_change_right_after_the_last_one_cannot_hide_behind_a_coarse_clock(tmp_path: Path) -> None:
+    for _ in range(20):
+        (tmp_path / "file").write_bytes(b"0123456789")
+        assert not read_while(tmp_path, rewrite)
+
+
+def test_a_file_changed_since_it_was_listed_is_not_its_entry_until_it_is_looked_at_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with FileSource(tmp_path).snapshot() as snapshot:
+        (_, entry) = snapshot.entries()
+        (tmp_path / "file").write_bytes(b"longer than before")
+        for seen, expected in ((entry, False), (snapshot.restat(entry), True)):
+            with snapshot.open(seen) as reader:
+                assert reader.read(100) == b"longer than before"
+                assert reader.unchanged() is expected
+
+
+def test_a_growing_file_is_read_to_the_size_it_had(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with FileSource(tmp_path).snapshot() as snapshot:
+        (_, entry) = snapshot.entries()
+        with snapshot.open(entry) as reader, (tmp_path / "file").open("ab", buffering=0) as file:
+            content = b""
+            while piece := reader.read(4):
+                content += piece
+                file.write(b"grow" * 10)
+    assert content == b"0123456789"
+
+
+def swap(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to("/etc/passwd"),
+        lambda path: path.mkdir(),
+        lambda path: os.mkfifo(path),
+        lambda path: None,
+    ],
+)
+def test_what_takes_the_place_of_a_file_is_never_read(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with FileSource(tmp_path).snapshot() as snapshot:
+        (_, entry) = snapshot.entries()
+        swap(tmp_path / "file", make)
+        with pytest.raises(SourceChanged) as caught:
+            snapshot.open(entry)
+        assert str(caught.value) == "unable to read 'file': it is gone, or no file any more"
+
+
+def test_a_link_that_takes_the_place_of_a_folder_leads_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"secret")
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (root / "folder" / "file").write_bytes(b"mine")
+    with FileSource(root).snapshot() as snapshot:
+        *_, entry = snapshot.entries()
+        (root / "folder").rename(root / "moved")
+        (root / "folder").symlink_to(outside)
+        for attempt in (snapshot.open, snapshot.restat):
+            with pytest.raises(SourceChanged):
+                attempt(entry)
+        listed = {found.path for found in snapshot.entries()}
+        assert b"folder/file" not in listed
+
+
+def test_a_folder_that_vanishes_while_the_tree_is_walked_is_a_change(tmp_path: Path) -> None:
+    (tmp_path / "a" / "folder").mkdir(parents=True)
+    with FileSource(tmp_path / "a").snapshot() as snapshot:
+        walking = snapshot.entries()
+        assert next(walking).path == b""
+        assert next(walking).path == b"folder"
+        (tmp_path / "a" / "folder").rmdir()
+        with pytest.raises(SourceChanged) as caught:
+            list(walking)
+        assert str(caught.value) == "unable to list 'folder': it was replaced or removed while it was being listed"
+
+
+# --- nothing outside ------------------------------------------------------------------------------
+
+
+def make_all(path: Path, *made: tuple[Entry, bytes | None]) -> None:
+    with FileDestination(path) as destination:
+        for entry, content in made:
+            destination.make(entry, None if content is None else io.BytesIO(content))
+        destination.finish()
+
+
+def refused(kind: type[BackupError], path: Path, *made: tuple[Entry, bytes | None]) -> str:
+    with pytest.raises(kind) as caught:
+        make_all(path, *made)
+    assert type(caught.value) is kind
+    assert os.listdir(path.parent) == []
+    return str(caught.value)
+
+
+def file(path: bytes, content: bytes = b"", **fields: object) -> tuple[Entry, bytes]:
+    return Entry(path, "file", 0o600, 0, **{"size": len(content), **fields}), content  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "path", [b"/etc/x", b"..", b"../x", b"a/../../x", b"a/./x", b"a//x", b"a/", b".", b"a\0b", b"/"]
+)
+def test_a_path_that_could_lead_outside_is_refused(tmp_path: Path, path: bytes) -> None:
+    shown = path.decode()
+    message = refused(MemberDamaged, tmp_path / "b", file(path))
+    assert message == f"unable to make '{shown}': its path could lead outside the folder"
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    place = tmp_path / "x"
+    place.mkdir()
+    link = Entry(b"link", "symlink", 0o777, 0, target=os.fsencode(outside))
+    message = refused(MemberDamaged, place / "b", (link, None), file(b"link/file", b"x"))
+    assert message == "unable to make 'link/file': it lies in what is not a folder of the tree"
+    message = refused(MemberDamaged, place / "b", (link, None), file(b"link", b"x"))
+    assert message == "unable to make 'link': the tree holds it twice"
+    target = Entry(b"other", "hardlink", 0o600, 0, target=b"link/secret")
+    (outside / "secret").write_bytes(b"s")
+    message = refused(MemberDamaged, place / "b", (link, None), (target, None))
+    assert message == "unable to make 'other': the file it is another name of is not there"
+    assert os.listdir(outside) == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "content", "cause"),
+    [
+        (Entry(b"f", "device", 0o600, 0), b"", "it is of no kind that a tree holds"),
+        (Entry(b"", "file", 0o600, 0), b"", "it is of no kind that a tree holds"),
+        (Entry(b"f", "file", 0o600, 0, size=3), b"four", "its content has 4 bytes, not 3"),
+        (Entry(b"f", "file", 0o600, 0, size=3), None, "the backup holds no content for it"),
+        (Entry(b"f", "file", 0o100600, 0), b"", "what its entry says cannot be of a file"),
+        (Entry(b"f", "file", 0o600, 2**100), b"", "what its entry says cannot be of a file"),
+        (Entry(b"f", "symlink", 0o777, 0, target=b"a\0b"), None, "what its entry says cannot be of a file"),
+        (Entry(b"f", "hardlink", 0o600, 0, target=b"gone"), None, "the file it is another name of is not there"),
+        (Entry(b"f", "hardlink", 0o600, 0, target=b"../up"), None, "its path could lead outside the folder"),
+        (Entry(b"no/f", "file", 0o600, 0), b"", "it lies in what is not a folder of the tree"),
+        (
+            Entry(b"f", "file", 0o600, 0, xattrs=((b"security.capability", b"x"),)),
+            b"",
+            "it has an attribute that is not one of a user",
+        ),
+    ],
+)
+def test_an_entry_that_cannot_be_of_a_tree_is_damage(
+    tmp_path: Path, entry: Entry, content: bytes | None, cause: str
+) -> None:
+    shown = entry.path.decode() or "."
+    assert refused(MemberDamaged, tmp_path / "b", (entry, content)) == f"unable to make '{shown}': {cause}"
+
+
+def test_holes_that_hold_data_after_all_are_written(tmp_path: Path) -> None:
+    content = bytes(3 << 20) + b"data" + bytes(3 << 20)
+    holes = ((0, 1 << 20), (1 << 20, 5 << 20), (2 << 20, 1 << 40), (-5, 3))
+    make_all(tmp_path / "b", file(b"f", content, holes=holes))
+    assert (tmp_path / "b" / "f").read_bytes() == content
+
+
+# --- where it may go ------------------------------------------------------------------------------
+
+
+def test_an_empty_folder_may_be_there_and_anything_else_is_refused_and_left(tmp_path: Path) -> None:
+    empty, filled, other = tmp_path / "empty", tmp_path / "filled", tmp_path / "file"
+    empty.mkdir()
+    make_all(empty, file(b"f", b"x"))
+    assert (empty / "f").read_bytes() == b"x"
+    filled.mkdir()
+    (filled / "mine").touch()
+    other.touch()
+    (tmp_path / "link").symlink_to(empty)
+    hint = "hint: name a folder that does not exist, or is empty"
+    for path, cause in (
+        (filled, "it is a folder that is not empty"),
+        (other, "it exists already and is not a folder"),
+        (tmp_path / "link", "it exists already and is not a folder"),
+    ):
+        with pytest.raises(DestinationUnsuitable) as caught:
+            make_all(path, file(b"f", b"x"))
+        assert str(caught.value) == f"unable to restore to '{path}': {cause}\n{hint}"
+    assert sorted(os.listdir(tmp_path)) == ["empty", "file", "filled", "link"]
+
+
+def test_a_folder_filled_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    target = tmp_path / "b"
+    with FileDestination(target) as destination:
+        destination.make(Entry(b"", "folder", 0o500, 0), None)
+        destination.make(*_content(file(b"f", b"x")))
+        target.mkdir()
+        (target / "mine").touch()
+        with pytest.raises(DestinationUnsuitable) as caught:
+            destination.finish()
+    assert caught.value.cause == "it is a folder that is not empty"
+    assert os.listdir(tmp_path) == ["b"]
+    assert os.listdir(target) == ["mine"]
+
+
+def _content(made: tuple[Entry, bytes]) -> tuple[Entry, io.BytesIO]:
+    return made[0], io.BytesIO(made[1])
+
+
+def test_what_is_not_finished_is_private_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with FileDestination(tmp_path / "b") as destination:
+            destination.make(Entry(b"open", "folder", 0o777, 0), None)
+            (partial,) = tmp_path.iterdir()
+            assert stat.S_IMODE(partial.stat().st_mode) == 0o700
+            assert partial.name.startswith(".b.")
+    finally:
+        os.umask(before)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_tree_is_a_folder(tmp_path: Path) -> None:
+    make_all(tmp_path / "b")
+    assert os.listdir(tmp_path / "b") == []
