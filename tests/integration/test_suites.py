@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import sqlalchemy as sa
 import yaml
-from tests.support.platform_db import CONFIG, build, plant, profile_of
+from tests.support.platform_db import CONFIG, build, geography_of, plant, profile_of
 from tests.support.platform_faults import FAULTS, MOVED, NOWHERE, PRICE, ROWS_BY, SPECIAL
 
 from rlg_backup.core.errors import BackupError, ValidationUnavailable
 from rlg_backup.core.model import Check, Verdict
-from rlg_backup.validation import run_suites
+from rlg_backup.validation import run_suites, sqlite_url
 from rlg_backup.validation.suites import load_suites
 
 EXPECTATIONS = CONFIG.parent / "expectations"
@@ -57,19 +56,18 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sound]:
     folder = tmp_path_factory.mktemp("sound")
     found = {}
     for product in PRODUCTS:
-        counted = [table for suite in load_suites(EXPECTATIONS / product) for table in suite.counted]
         file = build(folder, product)
-        found[product] = Sound(file, product, profile_of(file, counted))
+        found[product] = Sound(file, product, profile_of(file))
     return found
-
-
-def url_of(file: Path) -> str:
-    return sa.URL.create("sqlite", database=str(file)).render_as_string()
 
 
 def run(file: Path, sound: Sound, only: Sequence[str] | None = None, **change: Any) -> list[Check]:
     arguments: dict[str, Any] = {"profile": sound.profile, "references": CONFIG, "only": only, **change}
-    return run_suites(url_of(file), EXPECTATIONS / sound.product, **arguments)
+    return run_suites(sqlite_url(file), EXPECTATIONS / sound.product, **arguments)
+
+
+def rows_by(table: str, level: str) -> str:
+    return f"{table}: rows by {level} equal those of the profile"
 
 
 def named(checks: Sequence[Check], verdict: Verdict) -> set[str]:
@@ -139,26 +137,33 @@ def test_rows_in_another_region_than_at_the_snapshot_fail_by_region_and_country(
     file = sound[product].copy(tmp_path)
     plant(file, fault)
     failed = named(run(file, sound[product], only=["rows"]), Verdict.FAIL)
-    assert {f"{table}: rows by {level} equal those of the profile" for level in ("region", "country")} <= failed
+    assert {rows_by(table, level) for level in ("region", "country")} <= failed
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_one_row_gained_in_every_table_fails_every_count_of_rows(
+    sound: dict[str, Sound], tmp_path: Path, product: str
+) -> None:
+    file = sound[product].copy(tmp_path)
+    tables = geography_of(product)
+    plant(file, *(f"INSERT INTO {table} SELECT * FROM {table} WHERE rowid = 1" for table in tables))
+    failed = {name for name in named(run(file, sound[product], only=["rows"]), Verdict.FAIL) if "rows by" in name}
+    assert failed == {rows_by(table, level) for table in tables for level in ("region", "country")}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_every_table_that_the_configuration_gives_a_geography_is_counted(product: str) -> None:
+    (suite,) = load_suites(EXPECTATIONS / product, ["rows"])
+    assert set(suite.counted) == set(geography_of(product))
 
 
 def test_every_check_shipped_has_a_planted_fault_that_makes_it_fail() -> None:
     failing = set().union(*(names for _, _, names in FAULTS))
-    failing |= {
-        f"every {origin} is a known {goal}" for _, origin, goal in (*_dangling("rlg_data"), *_dangling("rlg_fans"))
-    }
-    failing |= {
-        f"{table}: rows by {level} equal those of the profile"
-        for _, table, _ in ROWS_BY
-        for level in ("region", "country")
-    }
-    shipped = {
-        item.description
-        for each in PRODUCTS
-        for suite in load_suites(EXPECTATIONS / each)
-        for item in suite.expectations
-    }
-    assert shipped == failing
+    for product in PRODUCTS:
+        failing |= {f"every {origin} is a known {goal}" for _, origin, goal in _dangling(product)}
+        failing |= {rows_by(table, level) for table in geography_of(product) for level in ("region", "country")}
+    suites = [suite for product in PRODUCTS for suite in load_suites(EXPECTATIONS / product)]
+    assert {item.description for suite in suites for item in suite.expectations} == failing
 
 
 @pytest.mark.parametrize(
@@ -215,8 +220,10 @@ def test_a_column_with_no_value_at_all_could_not_be_verified(sound: dict[str, So
 @pytest.mark.parametrize(
     ("fault", "suite", "name", "measured"),
     [
-        ("DROP TABLE payments", "rows", "every payments.account_id is a known accounts.id", "the table 'payments' is missing"),
-        ("DROP TABLE geo_towns", "rows", "every accounts.town_id is a known geo_towns.id", "the table 'geo_towns' is missing"),
+        ("DROP TABLE payments", "rows", "every payments.account_id is a known accounts.id",
+         "the table 'payments' is missing"),
+        ("DROP TABLE geo_towns", "rows", "every accounts.town_id is a known geo_towns.id",
+         "the table 'geo_towns' is missing"),
         ("ALTER TABLE geo_countries DROP COLUMN region_code", "geography", "every country is in a region",
          "the column 'region_code' is missing"),
         ("ALTER TABLE prices DROP COLUMN locked", "prices", "every Special Region price is locked",
@@ -237,7 +244,7 @@ def test_without_a_profile_rows_by_region_could_not_be_verified_and_the_rest_is_
 ) -> None:
     checks = run(sound["rlg_data"].file, sound["rlg_data"], profile=None)
     left = {check.name: check.measured for check in checks if check.verdict is Verdict.COULD_NOT_VERIFY}
-    assert len(left) == 9
+    assert len(left) == 1 + 2 * len(geography_of("rlg_data"))
     expected = "there is no profile of 'accounts' by region to compare with"
     assert left["accounts: rows by region equal those of the profile"] == expected
     assert left["every table with geography is counted"] == "the profile names no table with geography"

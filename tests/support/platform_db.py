@@ -6,7 +6,7 @@ They have no constraints and no triggers: a restored database that has lost thos
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -41,6 +41,7 @@ CREATE TABLE report_runs (id INTEGER, report_id INTEGER);
 CREATE TABLE report_recipients (report_id INTEGER, position INTEGER);
 CREATE TABLE super_tool_links (id INTEGER, account_id INTEGER);
 CREATE TABLE super_tool_calls (id INTEGER, link_id INTEGER);
+CREATE TABLE event_log (at TEXT, account_id INTEGER);
 """
 FANS = """
 CREATE TABLE fan_accounts (id INTEGER, email TEXT, town_id INTEGER);
@@ -54,6 +55,7 @@ CREATE TABLE newsletters (slug TEXT, creator_id INTEGER);
 CREATE TABLE newsletter_deliveries (id INTEGER, newsletter TEXT, fan_id INTEGER);
 CREATE TABLE chat_conversations (id INTEGER, fan_id INTEGER);
 CREATE TABLE chat_messages (conversation_id INTEGER, position INTEGER);
+CREATE TABLE access_log (at TEXT, fan_id INTEGER);
 """
 
 
@@ -77,27 +79,39 @@ def plant(file: Path, *statements: str) -> None:
     database.close()
 
 
-def profile_of(file: Path, tables: Iterable[str]) -> dict[str, object]:
+def geography_of(product: str) -> dict[str, dict[str, str]]:
+    """The shipped configuration's path from a row to its place, by table."""
+    settings = yaml.safe_load((CONFIG / "backup.yaml").read_text("utf-8"))
+    (source,) = (source for source, suites in settings["drill"]["suites"].items() if suites == product)
+    tables: dict[str, dict[str, str]] = settings["sources"][source]["geography"]["tables"]
+    return tables
+
+
+def profile_of(file: Path) -> dict[str, object]:
     """The profile a backup of an undamaged database would hold, as far as suites read it."""
     database = sqlite3.connect(file)
+    paths = geography_of(file.stem)
     region = dict(database.execute("SELECT code, region_code FROM geo_countries"))
     city = dict(database.execute("SELECT id, country_code FROM geo_cities"))
     town = {key: city[of] for key, of in database.execute("SELECT id, city_id FROM geo_towns")}
-    owners = {"rlg_data.db": "accounts", "rlg_fans.db": "fan_accounts"}[file.name]
-    owner = {key: town.get(of) for key, of in database.execute(f"SELECT id, town_id FROM {owners}")}
-    paths = {"town_id": town, "city_id": city, "account_id": owner, "fan_id": owner}
+
+    def countries(table: str, key: str) -> list[tuple[object, str]]:
+        """Of each row the column ``key`` and the country."""
+        path = paths[table]
+        column = next(path[level] for level in ("through", "town", "city", "country") if level in path)
+        if "through" in path:
+            known = dict(countries(path["of"], path["key"]))
+        else:
+            known = town if "town" in path else city if "city" in path else {code: code for code in region}
+        rows = database.execute(f"SELECT {key}, {column} FROM {table}").fetchall()
+        return [(first, known.get(value, "")) for first, value in rows]
+
     entries = []
-    for table in tables:
-        names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-        column = next(name for name in ("town_id", "country_code", "city_id", "account_id", "fan_id") if name in names)
-        path = paths.get(column, {code: code for code in region})
-        countries = [path.get(value) or "" for (value,) in database.execute(f"SELECT {column} FROM {table}")]
-        regions = [region.get(country, "") for country in countries]
-        geography = {
-            "region": {code: regions.count(code) for code in sorted(set(regions))},
-            "country": {code: countries.count(code) for code in sorted(set(countries))},
-        }
-        entries.append({"schema": "main", "name": table, "rows": len(countries), "geography": geography})
+    for table in paths:
+        found = [country for _, country in countries(table, "rowid")]
+        regions = [region.get(country, "") for country in found]
+        geography = {"region": dict(Counter(regions)), "country": dict(Counter(found))}
+        entries.append({"schema": "main", "name": table, "rows": len(found), "geography": geography})
     database.close()
     return {"type": "profile", "version": 1, "tables": entries, "tree": None, "excluded": [], "warnings": []}
 
@@ -161,6 +175,7 @@ def _data(database: sqlite3.Connection) -> None:
             "INSERT INTO report_recipients VALUES (?1, 1)",
             "INSERT INTO super_tool_links VALUES (?1, ?1)",
             "INSERT INTO super_tool_calls VALUES (?1, ?1)",
+            "INSERT INTO event_log VALUES ('2026-01-01', ?1)",
         ):
             database.execute(statement, (number,))
 
@@ -182,5 +197,6 @@ def _fans(database: sqlite3.Connection) -> None:
             "INSERT INTO newsletter_deliveries VALUES (?1, 'letter' || ?1, ?1)",
             "INSERT INTO chat_conversations VALUES (?1, ?1)",
             "INSERT INTO chat_messages VALUES (?1, 1)",
+            "INSERT INTO access_log VALUES ('2026-01-01', ?1)",
         ):
             database.execute(statement, both[: 1 + ("?2" in statement)])

@@ -11,7 +11,7 @@ ODD_NAMES = (
     "select", "table", "semi;colon", "--comment", "per%cent", "new\nline", "slash/../up", "$rowid", "a.b", "?", "0",
 )  # fmt: skip
 ODD_VALUES = (
-    None, 0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1, 0.0, -0.0, 1.0, 0.1, 1e308, 5e-324, math.inf, -math.inf, 1e15, 9.3e18,
+    None, 0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1, 0.0, -0.0, 1.0, 0.1, 1e308, 5e-324, math.inf, -math.inf, 1e15,
     "", "text", "nul\0inside", "\0", "ünïcode 😀", "12", "1.0", "1e5", " 7 ", "NULL", "﻿bom", "\u0301combining",
     b"", b"\0", b"\xff\xfe", b"text", bytes(range(256)),
 )  # fmt: skip
@@ -98,7 +98,7 @@ def _tables(connection: sqlite3.Connection) -> None:
         "CREATE TABLE checked (a CHECK (a > 0), b NOT NULL ON CONFLICT REPLACE DEFAULT 'd')",
         "CREATE TABLE uniques (a UNIQUE, b COLLATE RTRIM UNIQUE, c, UNIQUE (a, c), PRIMARY KEY (b, c))",
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, code TEXT UNIQUE)",
-        "CREATE TABLE child (p REFERENCES parent ON DELETE CASCADE, c TEXT REFERENCES parent (code), g REFERENCES gone)",
+        "CREATE TABLE child (p REFERENCES parent ON DELETE CASCADE, c TEXT REFERENCES parent (code), g REFERENCES no)",
     ):
         connection.execute(statement)
     connection.executemany("INSERT INTO alias VALUES (?, ?)", [(-(2**63), "a"), (0, None), (2**63 - 1, b"b")])

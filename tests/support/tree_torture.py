@@ -7,7 +7,18 @@ import socket
 from pathlib import Path
 
 LONG_AGO = 86_400 * 10**9 + 123_456_789  # a time with nanoseconds, in 1970
-ODD_NAMES = (b"with space", b"new\nline", "ünïcode 😀".encode(), b"not\xffutf8", b"-rf", b"*", b"a\\b", b"..hidden", b"~", b"x" * 255)
+ODD_NAMES = (
+    b"with space",
+    b"new\nline",
+    "ünïcode 😀".encode(),
+    b"not\xffutf8",
+    b"-rf",
+    b"*",
+    b"a\\b",
+    b"..hidden",
+    b"~",
+    b"x" * 255,
+)
 
 
 def make_tree(root: Path, *, others: bool = True) -> Path:

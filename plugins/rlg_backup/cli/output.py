@@ -12,11 +12,22 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..core.errors import BackupError
 from ..core.model import Check, Verdict
 
+PIPED = 10_000  # columns
 MARKS = {Verdict.PASS: ("✓", "green"), Verdict.FAIL: ("✗", "red"), Verdict.COULD_NOT_VERIFY: ("?", "yellow")}
+
+
+def printable(text: str) -> str:
+    """The text without control characters and lone surrogates, as escapes: names in a source can hold anything, and a
+    terminal obeys what it is sent."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 class Output:
@@ -25,11 +36,13 @@ class Output:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = PIPED  # a line of a table stays a line for what reads it
 
     def say(self, text: str, style: str | None = None) -> None:
         """A line for a person; silent with --json."""
         if not self.as_json:
-            self.console.print(text, style=style, markup=False)
+            self.console.print(printable(text), style=style, markup=False)
 
     def data(self, value: Any) -> None:
         """The result for a machine; silent without --json."""
@@ -37,14 +50,14 @@ class Output:
             click.echo(json.dumps(value, indent=2, default=str))
 
     def table(self, headers: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
-        """Rows for a person. Text is never read as markup."""
+        """Rows for a person. Text is never read as markup; headers that are all empty are left out."""
         if self.as_json:
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headers))
         for number, header in enumerate(headers):
             table.add_column(header, justify="right" if number in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(cell.replace("[", r"\[") for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         self.console.print(table)
 
     def checks(self, checks: list[Check] | tuple[Check, ...]) -> None:
@@ -85,6 +98,7 @@ def fail(error: BackupError, as_json: bool) -> int:
         value = {"error": type(error).__name__, "message": str(error).split("\nhint: ")[0], "hint": error.hint}
         click.echo(json.dumps(value, indent=2))
     else:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"error: {printable(str(error))}", style="red", markup=False)
     sys.stdout.flush()
     return error.exit_code

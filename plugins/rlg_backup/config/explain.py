@@ -24,10 +24,11 @@ def nearest_key(location: Sequence[str]) -> str | None:
 
 def _inside(model: type[BaseModel], part: str) -> list[type[BaseModel]]:
     field = model.model_fields.get(part)
-    return _models(field.annotation) if field else []
+    return models_in(field.annotation) if field else []
 
 
-def _models(annotation: object) -> list[type[BaseModel]]:
+def models_in(annotation: object) -> list[type[BaseModel]]:
+    """Every model that a value of the annotated type may be, or may hold."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for argument in typing.get_args(annotation) for model in _models(argument)]
+    return [model for argument in typing.get_args(annotation) for model in models_in(argument)]

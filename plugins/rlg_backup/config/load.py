@@ -7,31 +7,34 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from ..core.errors import ConfigurationError, InvalidSetting, UnknownSetting, VariableMissing
-from .explain import nearest_key
+from .explain import models_in, nearest_key
 from .settings import Settings
 
 MAX_BYTES = 1 << 20
-_VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\$|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
+_TAGGED = ("sources", "targets")  # maps whose values are of the kind that their 'type' names
 
 
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML without aliases (they can blow up to any size) and without repeated keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]  # PyYAML has no types here
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # as above
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML has no types here
             raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a plain text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' stands twice", key.start_mark
@@ -43,8 +46,9 @@ class _StrictLoader(yaml.SafeLoader):
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; relative paths in them count from the folder of the file.
 
-    ``${NAME}`` and ``${NAME:-default}`` are replaced in texts, ``$$`` stands for a dollar sign. The
-    environment goes before ``.env``, which is looked for beside the file, then in the working folder.
+    ``${NAME}`` and ``${NAME:-default}`` are replaced in texts, ``$$`` stands for a dollar sign. As in a shell the
+    default also stands in for an empty variable. The environment goes before ``.env``, which is looked for
+    beside the file, then in the working folder.
 
     Raises ConfigurationError's subclasses, each naming the key.
     """
@@ -57,7 +61,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate(filled, context={"base": file.parent})
     except ValidationError as error:
-        raise _explain(error, filled, str(path)) from None
+        raise _explain(error, str(path)) from None
 
 
 @lru_cache(maxsize=4)
@@ -68,16 +72,17 @@ def load_cached(path: Path, modified_ns: int) -> Settings:
 
 def _parse(file: Path) -> Any:
     try:
-        if file.stat().st_size > MAX_BYTES:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise InvalidSetting("load", str(file), f"the file is larger than {MAX_BYTES} bytes")
-        return yaml.load(file.read_text("utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+        return yaml.load(data.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
         hint = "write one with 'rlg-backup init', or name one with --config FILE"
         raise ConfigurationError("load", str(file), "there is no such file", hint) from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigurationError("load", str(file), reason) from None
-    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigurationError("load", str(file), _reason(error)) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date or number that is none
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         problem = getattr(error, "problem", None) or "it is nested too deeply or not YAML"
@@ -89,9 +94,17 @@ def _dotenv(folder: Path) -> dict[str, str]:
 
     for candidate in (folder / ".env", Path.cwd() / ".env"):
         if candidate.is_file():
-            found = dotenv_values(candidate, interpolate=False)
+            try:
+                found = dotenv_values(candidate, interpolate=False)
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError("load", str(candidate), _reason(error)) from None
             return {name: value for name, value in found.items() if value is not None}
     return {}
+
+
+def _reason(error: Exception) -> str:
+    strerror = getattr(error, "strerror", None)
+    return str(strerror).lower() if strerror else "it is not UTF-8 text"
 
 
 def _fill(value: Any, variables: Mapping[str, str], file: str, where: str) -> Any:
@@ -107,7 +120,12 @@ def _fill(value: Any, variables: Mapping[str, str], file: str, where: str) -> An
     def replace(match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
-        found = variables.get(match[1], match[2])
+        if match[1] is None or "${" in (match[2] or ""):
+            hint = "write ${NAME} or ${NAME:-default}, where the default holds no variable; $$ stands for a dollar sign"
+            raise InvalidSetting("load", where, f"in '{file}': a variable is not written as one", hint)
+        found = variables.get(match[1])
+        if not found and match[2] is not None:
+            return match[2]
         if found is None:
             hint = f"set {match[1]} in the environment or in .env, or give a default: ${{{match[1]}:-...}}"
             raise VariableMissing("load", where, f"the variable {match[1]} of '{file}' is not set", hint)
@@ -116,14 +134,24 @@ def _fill(value: Any, variables: Mapping[str, str], file: str, where: str) -> An
     return _VARIABLE.sub(replace, value)
 
 
-def _explain(error: ValidationError, raw: Mapping[str, Any], file: str) -> ConfigurationError:
+def _explain(error: ValidationError, file: str) -> ConfigurationError:
     """The first problem in the words of the file; pydantic's own text may echo values, so it is not used."""
     problems = error.errors(include_url=False, include_input=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    where = [str(part) for part in problem["loc"] if part not in ("sqlite", "files", "local", "s3") or part in raw]
-    dotted = ".".join(where)
+    place = [str(part) for part in problem["loc"]]
+    tag = place[0] in _TAGGED and len(place) > 3  # of <map>.<name>.<type>.<key> the file does not have the type
+    dotted = ".".join(place[:2] + place[3:] if tag else place)
     if problem["type"] == "extra_forbidden":
-        near = nearest_key([str(part) for part in problem["loc"]])
+        near = nearest_key(place)
         hint = f"did you mean '{near}'?" if near else "docs/configuration.md lists every setting"
         return UnknownSetting("load", dotted, f"'{file}' has no such setting", hint)
-    return InvalidSetting("load", dotted or file, f"in '{file}': {problem['msg']}")
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return InvalidSetting("load", f"{dotted}.type", f"in '{file}': it must be one of {_kinds(place[0])}")
+    cause = str(problem["msg"]).removeprefix("Value error, ")
+    return InvalidSetting("load", dotted or file, f"in '{file}': {cause}")
+
+
+def _kinds(setting: str) -> str:
+    annotation = Settings.model_fields[setting].annotation
+    kinds = [model.model_fields["type"].annotation for model in models_in(annotation)]
+    return ", ".join(f"'{get_args(kind)[0]}'" for kind in kinds)

@@ -34,8 +34,13 @@ def _name(value: str) -> str:
 
 def _absolute(value: object, info: ValidationInfo) -> object:
     base = (info.context or {}).get("base")
-    if isinstance(value, str) and value and base is not None:
-        return Path(base) / Path(value).expanduser()
+    if isinstance(value, str) and base is not None:
+        if not value or "\0" in value:
+            raise ValueError("it is not a path")
+        try:
+            return Path(base) / Path(value).expanduser()
+        except RuntimeError:
+            raise ValueError("the user it names with ~ has no home folder here") from None
     return value
 
 

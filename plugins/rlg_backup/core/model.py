@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-BACKUP_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 LEVELS = ("region", "country", "city", "town")
 
 

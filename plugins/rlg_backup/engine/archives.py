@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..core.errors import ObjectDamaged, StorageFull
+from ..core.errors import BackupError, ObjectDamaged
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
 from ..format.archive import open_archive, read_profile
@@ -22,7 +22,7 @@ from ..format.rows import read_part
 from ..format.tree_index import IndexRow, read_index
 from .restore_points import Chosen
 from .wiring import Wiring
-from .workspace import full_disk
+from .workspace import staging_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +71,7 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
     digest, size = sha256(), 0
     try:
         with (
-            full_disk(ARCHIVE),
+            staging_disk(ARCHIVE),
             wiring.storage(chosen.target).open(key) as stream,
             create_private(destination) as file,
         ):
@@ -84,7 +84,7 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
                 wiring.progress(f"download from {chosen.target}", size, entry.size)
         if (size, digest.hexdigest()) != (entry.size, entry.sha256):
             raise ObjectDamaged("fetch", key, f"target '{chosen.target}' holds other bytes than the manifest names")
-    except (ObjectDamaged, StorageFull):
+    except BackupError:
         destination.unlink(missing_ok=True)
         raise
 

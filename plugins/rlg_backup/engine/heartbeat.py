@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
     """Renew every lease of the run now and at each third of its life, until the block ends.
 
-    A lease that was taken over raises LeaseLost at the start, or is logged and left alone after: the
-    commit, which is fenced, is what refuses.
+    A lease that was taken over is logged and left alone: the others are kept, and the commit, which is
+    fenced, is what refuses.
     """
     leases = {target: wiring.lease(target, state) for target, state in reference.leases.items()}
     _renew(leases)
@@ -29,11 +29,7 @@ def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
 
     def beat() -> None:
         while not done.wait(pause):
-            try:
-                _renew(leases)
-            except LeaseLost as error:
-                log.error("%s", error)
-                return
+            _renew(leases)
 
     thread = threading.Thread(target=beat, name="lease-heartbeat", daemon=True)
     thread.start()
@@ -45,10 +41,11 @@ def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
 
 
 def _renew(leases: dict[str, Lease]) -> None:
-    for target, lease in leases.items():
+    for target, lease in list(leases.items()):
         try:
             lease.renew()
-        except LeaseLost:
-            raise
+        except LeaseLost as error:
+            log.error("%s", error)
+            del leases[target]
         except BackupError as error:  # the target may answer again before the lease runs out
             log.warning("the lease on target '%s' was not renewed: %s", target, error)

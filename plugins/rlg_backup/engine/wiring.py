@@ -163,6 +163,6 @@ class Wiring:
         client = (
             self._clients(target, settings)
             if self._clients
-            else s3_client(region=settings.region, endpoint_url=settings.endpoint_url, emulator=settings.emulator)
+            else s3_client(region=settings.region, endpoint_url=settings.endpoint_url)
         )
         return S3Storage(target, client, settings.bucket, prefix=settings.prefix, emulator=settings.emulator)

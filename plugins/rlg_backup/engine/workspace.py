@@ -120,7 +120,7 @@ class Workspace:
     @contextmanager
     def create_file(self, name: str) -> Iterator[BinaryIO]:
         """A new file, encrypted as it is written; complete only when the block ends without an error."""
-        with full_disk(name), create_private(self.path(name)) as raw:
+        with staging_disk(name), create_private(self.path(name)) as raw:
             writer = PayloadWriter(raw, self._file_key(name))
             yield cast(BinaryIO, writer)
             writer.close()
@@ -187,14 +187,14 @@ class Workspace:
 
 
 @contextmanager
-def full_disk(name: str) -> Iterator[None]:
-    """Turns a disk without space into StorageFull."""
+def staging_disk(name: str) -> Iterator[None]:
+    """Turns what the staging disk refuses into our errors: StorageFull without space, StagingLost otherwise."""
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise StorageFull("write", name, "no space is left in the staging folder") from None
-        raise
+        raise StagingLost("write", name, error.strerror or "the staging disk failed") from None
 
 
 def sweep(root: Path, *, older_than_hours: float) -> list[str]:

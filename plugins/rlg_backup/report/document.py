@@ -32,18 +32,18 @@ def as_dict(report: DrillReport) -> dict[str, object]:
 
 
 def _source(source: DrilledSource) -> dict[str, object]:
-    restored = source.regions_restored
+    restored, known = source.regions_restored, bool(source.backup_id)
     return {
         "source": source.source,
         "verdict": source.verdict.value,
         "target": source.target,
         "backup_id": source.backup_id,
-        "kind": source.kind.value,
+        "kind": source.kind.value if known else None,
         "chain": list(source.chain),
-        "taken_at": _time(source.taken_at),
+        "taken_at": _time(source.taken_at) if known else None,
         "manifest_sha256": source.manifest_sha256,
         "signer": source.signer,
-        "fidelity": source.fidelity.value,
+        "fidelity": source.fidelity.value if known else None,
         "masked_columns": list(source.masked_columns),
         "restored": dict(source.restored),
         "timings": {phase: round(seconds, 3) for phase, seconds in source.timings.items()},

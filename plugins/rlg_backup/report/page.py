@@ -66,26 +66,21 @@ def _next_steps(report: DrillReport) -> Markup | None:
 
 
 def _found(report: DrillReport, verdict: Verdict, heading: str) -> Markup | None:
-    rows = [
-        element(
-            "tr",
-            element("td", source.source),
-            element("td", check.group),
-            element("th", check.name, scope="row"),
-            element("td", check.measured),
-            cls=CLASSES[verdict],
-        )
-        for source, check in report.found(verdict)
-    ]
-    if not rows:
+    found = [(source.source, check.group, check.name, check.measured) for source, check in report.found(verdict)]
+    if verdict is Verdict.COULD_NOT_VERIFY:
+        empty = (source.source for source in report.sources if not source.checks)
+        found += [(name, "", "every check", "nothing was checked") for name in empty]
+    if not found:
         return None
+    rows = []
+    for source, group, name, measured in found:
+        cells = (element("td", source), element("td", group), element("th", name, scope="row"), element("td", measured))
+        rows.append(element("tr", cells, cls=CLASSES[verdict]))
     last = "Why" if verdict is Verdict.COULD_NOT_VERIFY else "Measured"
     head = [element("th", name, scope="col") for name in ("Source", "Suite", "Check", last)]
     table = element("table", element("thead", element("tr", head)), element("tbody", rows))
-    counted = element("span", badge(verdict, amount(len(rows), "check")))
-    return element(
-        "section", element("div", element("h2", heading), counted, cls="heading"), element("div", table, cls="wide")
-    )
+    title = element("div", element("h2", heading), badge(verdict, amount(len(rows), "check")), cls="heading")
+    return element("section", title, element("div", table, cls="wide"))
 
 
 def _footer(report: DrillReport) -> Markup:

@@ -17,6 +17,7 @@ class DrilledSource:
     last. ``restored`` is what > how many (tables, rows, files, bytes); ``timings`` phase > seconds, in
     order. ``regions`` is region > rows at the snapshot, of the tables with geography, "" for rows
     without one; ``regions_restored`` the same counted in the restored copy, or None when it was not.
+    An empty ``backup_id`` says that none was restored: the facts about a backup then mean nothing and are not shown.
     """
 
     source: str

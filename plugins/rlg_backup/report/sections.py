@@ -44,6 +44,8 @@ def source_section(source: DrilledSource) -> Markup:
 
 
 def _facts(source: DrilledSource) -> Markup:
+    if not source.backup_id:
+        return element("p", "No backup of this source was restored.")
     masked = f"masked for ever: {', '.join(source.masked_columns)}" if source.masked_columns else "masked"
     contents = [size(number) if noun == "bytes" else f"{number:,} {noun}" for noun, number in source.restored.items()]
     facts: list[tuple[str, Child]] = [

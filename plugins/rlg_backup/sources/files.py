@@ -37,6 +37,9 @@ _SLICE: Final = 1024  # names of a folder looked at before the first is handed o
 _TICK: Final = 20_000_000  # ns; a file system's clock is this coarse at worst: two changes may bear one time
 
 
+_Found = tuple[Entry, tuple[int, int], bool]  # an entry, its device and inode, whether the file has other names
+
+
 class FileSource:
     """The folder ``root`` and all it holds. Links are kept as links, never followed; ``root`` itself may be one.
 
@@ -81,7 +84,7 @@ class FileTreeSnapshot:
     @property
     def excluded(self) -> Sequence[Excluded]:
         """What is left out so far: complete once ``snapshot`` returned, longer if ``entries`` met something new."""
-        return tuple(self._excluded.values())
+        return tuple(one for _, one in sorted(self._excluded.items()))
 
     def entries(self) -> Iterator[Entry]:
         """See the port; names in a folder in the order of their bytes, each folder followed by what it holds.
@@ -99,8 +102,10 @@ class FileTreeSnapshot:
                 if not folder.looked_at and not self._look(walk, folder):
                     pending.pop()
                     continue
-                entry, identity = folder.looked_at.pop()
-                yield entry
+                entry, identity, shared = folder.looked_at.pop()
+                # Decided here and not when it was looked at: the file's first name is the first in this order.
+                first = walk.first_names.setdefault(identity, entry.path) if shared else entry.path
+                yield entry if first == entry.path else _other_name(entry, first)
                 if entry.kind == "folder" and identity in folder.above:
                     self._leave_out(entry.path, "it is a folder that holds itself")
                 elif entry.kind == "folder":
@@ -122,15 +127,13 @@ class FileTreeSnapshot:
             for _ in range(min(_SLICE, len(folder.names))):
                 name = folder.names.pop()
                 path = folder.path + b"/" + name if folder.path else name
-                found = self._one(opened, name, path, walk.first_names)
+                found = self._one(opened, name, path)
                 if found is not None:
                     folder.looked_at.append(found)
         folder.looked_at.reverse()
         return bool(folder.looked_at)
 
-    def _one(
-        self, folder: int, name: bytes, path: bytes, first_names: dict[tuple[int, int], bytes]
-    ) -> tuple[Entry, tuple[int, int]] | None:
+    def _one(self, folder: int, name: bytes, path: bytes) -> _Found | None:
         if self._left_out(path, name):
             return None
         try:
@@ -138,14 +141,8 @@ class FileTreeSnapshot:
             if (reason := _OTHER_KINDS.get(stat.S_IFMT(state.st_mode))) is not None:
                 self._leave_out(path, reason)
                 return None
-            identity = (state.st_dev, state.st_ino)
-            if stat.S_ISREG(state.st_mode) and state.st_nlink > 1:
-                first = first_names.setdefault(identity, path)
-                if first != path:
-                    return Entry(
-                        path, "hardlink", stat.S_IMODE(state.st_mode), state.st_mtime_ns, target=first
-                    ), identity
-            return _described(folder, name, path, state), identity
+            shared = stat.S_ISREG(state.st_mode) and state.st_nlink > 1
+            return _described(folder, name, path, state), (state.st_dev, state.st_ino), shared
         except OSError as error:
             if error.errno in _GONE:
                 return None
@@ -195,18 +192,15 @@ class FileTreeSnapshot:
         try:
             folder = open_folder(self._root, parent)
             try:
-                state = os.lstat(name, dir_fd=folder)
-                if entry.kind == "hardlink" and stat.S_ISREG(state.st_mode):
-                    return Entry(
-                        entry.path, entry.kind, stat.S_IMODE(state.st_mode), state.st_mtime_ns, target=entry.target
-                    )
-                found = _described(folder, name, entry.path, state)
+                found = _described(folder, name, entry.path, os.lstat(name, dir_fd=folder))
             finally:
                 os.close(folder)
         except OSError as error:
             if error.errno in _GONE:
                 raise SourceChanged("read", shown(entry.path), "it is gone") from error
             raise SourceUnreadable("read", shown(entry.path), _words(error)) from error
+        if entry.kind == "hardlink" and found.kind == "file":
+            return _other_name(found, entry.target)
         if found.kind != entry.kind:
             raise SourceChanged("read", shown(entry.path), f"it was a {entry.kind} and is a {found.kind}")
         return found
@@ -217,7 +211,7 @@ class _Folder:
 
     def __init__(self, path: bytes, names: list[bytes], above: tuple[tuple[int, int], ...]) -> None:
         self.path, self.names, self.above = path, names, above
-        self.looked_at: list[tuple[Entry, tuple[int, int]]] = []
+        self.looked_at: list[_Found] = []
 
 
 class FileReader:
@@ -290,6 +284,10 @@ def _entry(
     kind = {stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}.get(stat.S_IFMT(state.st_mode), "file")
     size = state.st_size if kind == "file" else 0
     return Entry(path, kind, stat.S_IMODE(state.st_mode), state.st_mtime_ns, size, target, holes, xattrs)
+
+
+def _other_name(entry: Entry, first: bytes) -> Entry:
+    return Entry(entry.path, "hardlink", entry.mode, entry.mtime_ns, target=first)
 
 
 def _words(error: OSError) -> str:

@@ -127,7 +127,8 @@ class FileDestination:
         try:
             self._partial.rename(self._path)  # takes the place of an empty folder, of nothing else
         except OSError as error:
-            cause = "something took its name meanwhile"
+            taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+            cause = "something took its name meanwhile" if taken else _words(error)
             raise DestinationUnsuitable("restore to", str(self._path), cause) from error
         self._partial = None
         sync(self._path.parent)

@@ -82,7 +82,6 @@ class ObjectStream(io.RawIOBase):
             cause = f"target '{self._bucket.target}' broke off {_TRIES} times at byte {self._at}"
             raise StorageUnavailable("read", self._key, cause)
         self._body.close()
-        self._whole = False
         self._connect()
 
     def _connect(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ..core.errors import InvalidSetting, ValidationUnavailable
 from .references import Relation
@@ -15,6 +16,11 @@ from .references import Relation
 class Database:
     name: str
     is_sqlite: bool
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL ``run_suites`` takes for a SQLite file; a path may hold characters that a URL gives a meaning."""
+    return f"sqlite:///{quote(str(file))}"
 
 
 def connection_string(url: str) -> tuple[Database, str]:

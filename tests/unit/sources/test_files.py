@@ -6,19 +6,20 @@ import io
 import os
 import stat
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.compare import assert_trees_equal
+from tests.support.tree_torture import LONG_AGO, has_attributes, make_tree
 
 from rlg_backup.core.errors import BackupError, DestinationUnsuitable, MemberDamaged, SourceChanged, SourceUnreadable
 from rlg_backup.sources.files import FileSource
 from rlg_backup.sources.files_destination import FileDestination
 from rlg_backup.sources.port import Entry
-from tests.support.compare import assert_trees_equal
-from tests.support.tree_torture import LONG_AGO, has_attributes, make_tree
 
 
 def copy(source: Path, path: Path) -> list[str]:
@@ -98,7 +99,9 @@ def test_holes_read_as_zeros_and_are_the_ones_of_the_file(tmp_path: Path) -> Non
         assert not content[offset : offset + length].strip(b"\0")
 
 
-words = st.binary(min_size=1, max_size=6).filter(lambda name: not {b"/"[0], 0} & set(name) and name not in (b".", b".."))
+words = st.binary(min_size=1, max_size=6).filter(
+    lambda name: not {b"/"[0], 0} & set(name) and name not in (b".", b"..")
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -189,8 +192,10 @@ def test_a_tree_deeper_than_pythons_stack_is_listed(tmp_path: Path) -> None:
         os.close(opened)
         opened = following
     os.close(opened)
-    assert len(entries(tmp_path)) == 1201
-    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil cannot
+    try:
+        assert len(entries(tmp_path)) == 1201
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil cannot
 
 
 def test_the_marker_moves_with_the_tree_and_the_system_stays(tmp_path: Path) -> None:
@@ -363,8 +368,8 @@ def refused(kind: type[BackupError], path: Path, *made: tuple[Entry, bytes | Non
     return str(caught.value)
 
 
-def file(path: bytes, content: bytes = b"", **fields: object) -> tuple[Entry, bytes]:
-    return Entry(path, "file", 0o600, 0, **{"size": len(content), **fields}), content  # type: ignore[arg-type]
+def file(path: bytes, content: bytes = b"", mode: int = 0o600, **fields: object) -> tuple[Entry, bytes]:
+    return Entry(path, "file", mode, 0, **{"size": len(content), **fields}), content  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -485,3 +490,57 @@ def test_what_is_not_finished_is_private_and_leaves_nothing_behind(tmp_path: Pat
 def test_an_empty_tree_is_a_folder(tmp_path: Path) -> None:
     make_all(tmp_path / "b")
     assert os.listdir(tmp_path / "b") == []
+
+
+@pytest.fixture
+def powerless() -> Iterator[Path]:
+    """A folder of a user who is not root, with that user's rights while the test runs."""
+    folder = Path(tempfile.mkdtemp(prefix="powerless-"))
+    before = os.geteuid()
+    if before == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(before)
+        subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_a_file_that_may_not_be_read_is_named_and_not_skipped(powerless: Path) -> None:
+    (powerless / "secret").write_bytes(b"x")
+    (powerless / "secret").chmod(0)
+    with FileSource(powerless).snapshot() as snapshot:
+        (_, entry) = snapshot.entries()
+        with pytest.raises(SourceUnreadable) as caught:
+            snapshot.open(entry)
+    assert str(caught.value) == "unable to read 'secret': permission denied"
+
+
+def test_a_folder_that_may_not_be_listed_is_named_and_not_skipped(powerless: Path) -> None:
+    (powerless / "locked").mkdir(0)
+    with pytest.raises(SourceUnreadable) as caught, FileSource(powerless).snapshot():
+        pass
+    assert str(caught.value) == "unable to list 'locked': permission denied"
+
+
+def test_modes_that_bind_their_owner_hinder_neither_a_restore_nor_its_removal(
+    powerless: Path,
+) -> None:
+    closed = Entry(b"closed", "folder", 0o500, 5)
+    made = ((Entry(b"", "folder", 0o500, 7), None), (closed, None), file(b"closed/f", b"x", mode=0o400))
+    make_all(powerless / "b", *[(entry, content) for entry, content in made])
+    assert (powerless / "b" / "closed" / "f").read_bytes() == b"x"
+    assert stat.S_IMODE((powerless / "b").stat().st_mode) == 0o500
+    with FileDestination(powerless / "c") as destination:
+        for entry, content in made:
+            destination.make(entry, None if content is None else io.BytesIO(content))
+        (powerless / "c").mkdir()
+        (powerless / "c").chmod(0o700)
+        parent = powerless.stat().st_mode
+        powerless.chmod(0o500)  # the rename at the end is refused
+        with pytest.raises(DestinationUnsuitable) as caught:
+            destination.finish()
+        powerless.chmod(stat.S_IMODE(parent))
+    assert caught.value.cause == "permission denied"
+    assert sorted(os.listdir(powerless)) == ["b", "c"]

@@ -113,7 +113,9 @@ def test_every_expression_is_a_text_and_a_table_without_geography_has_none() -> 
 
 def test_names_are_quoted_and_tables_by_their_own_rule() -> None:
     odd = 'x" FROM secrets --'
-    geography = parse_geography({"levels": {"region": {"table": "t", "key": odd}}, "tables": {"public.a": {"region": odd}}})
+    geography = parse_geography(
+        {"levels": {"region": {"table": "t", "key": odd}}, "tables": {"public.a": {"region": odd}}}
+    )
     assert geography.expressions("t", "r", quoted)["region"] == 'CAST(r."x"" FROM secrets --" AS TEXT)'
     through = parse_geography(
         {
@@ -155,7 +157,11 @@ def test_a_table_the_source_lacks_is_named(table: str) -> None:
         ("geo_towns", "city_id", "levels.town': the table 'geo_towns' of the source has no column 'city_id'"),
         ("accounts", "town_id", "tables.accounts': the table 'accounts' of the source has no column 'town_id'"),
         ("accounts", "id", "tables.subscriptions': the table 'accounts' of the source has no column 'id'"),
-        ("payments", "subscription_id", "tables.payments': the table 'payments' of the source has no column 'subscription_id'"),
+        (
+            "payments",
+            "subscription_id",
+            "tables.payments': the table 'payments' of the source has no column 'subscription_id'",
+        ),
     ],
 )
 def test_a_column_the_source_lacks_is_named(table: str, column: str, message: str) -> None:
@@ -177,7 +183,10 @@ HOW = "it needs levels with their columns, or all of through, of and key"
         ({"levels": {"region": {"table": "t", "key": "k", "up": "x"}}}, "levels.region.up': no setting has this name"),
         ({"levels": {"region": {"table": "t"}}}, "levels.region': it needs a table and a key"),
         ({"levels": {"region": {"table": "t", "key": 5}}}, "levels.region.key': it is not a name"),
-        ({"levels": {"planet": LEVEL}}, "levels.planet': there is no such level; the levels are region, country, city, town"),
+        (
+            {"levels": {"planet": LEVEL}},
+            "levels.planet': there is no such level; the levels are region, country, city, town",
+        ),
         ({"levels": {"region": {**LEVEL, "parent": "p"}}}, "levels.region.parent': no level above it is configured"),
         (
             {"levels": {"region": LEVEL, "town": {"table": "u", "key": "k"}}},
@@ -187,7 +196,10 @@ HOW = "it needs levels with their columns, or all of through, of and key"
             {"levels": {"region": LEVEL, "town": {**LEVEL, "parent": "p"}}},
             "levels.town.table': 't' is the table of another level",
         ),
-        ({"levels": {"region": LEVEL}, "tables": {"a": {"town": "x"}}}, "tables.a.town': the level 'town' is not configured"),
+        (
+            {"levels": {"region": LEVEL}, "tables": {"a": {"town": "x"}}},
+            "tables.a.town': the level 'town' is not configured",
+        ),
         ({"levels": {"region": LEVEL}, "tables": {"a": {}}}, f"tables.a': {HOW}"),
         ({"levels": {"region": LEVEL}, "tables": {"a": {"through": "x", "of": "b"}}}, f"tables.a': {HOW}"),
         ({"levels": {"region": LEVEL}, "tables": {"a": {"region": "x", "of": "b"}}}, f"tables.a': {HOW}"),

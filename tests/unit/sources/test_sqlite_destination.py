@@ -15,13 +15,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.compare import assert_databases_equal
+from tests.support.sqlite_torture import make_torture
 
 from rlg_backup.core.errors import BackupError, DestinationUnsuitable, MemberDamaged, ParityFailed
 from rlg_backup.sources.port import Table
 from rlg_backup.sources.sqlite import SqliteSource
 from rlg_backup.sources.sqlite_destination import SqliteDestination
-from tests.support.compare import assert_databases_equal
-from tests.support.sqlite_torture import make_torture
 
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -90,7 +90,9 @@ def test_values_that_their_affinity_would_change_stay_as_they_are(tmp_path: Path
     )
     copy(source, tmp_path / "b.db")
     with sqlite3.connect(tmp_path / "b.db") as connection:
-        assert connection.execute("SELECT a, typeof(a), b, typeof(b) FROM t").fetchall() == [(1, "integer", "2", "text")]
+        assert connection.execute("SELECT a, typeof(a), b, typeof(b) FROM t").fetchall() == [
+            (1, "integer", "2", "text")
+        ]
     connection.close()
 
 
@@ -171,7 +173,7 @@ def test_rows_in_any_order_give_the_same_database(tmp_path: Path) -> None:
     source = make(
         tmp_path / "a.db",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, v)",
-        "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 500) INSERT INTO t SELECT x, x FROM n",
+        "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 500) INSERT INTO t SELECT x, x FROM n",
         "CREATE TABLE u (v)",
         "INSERT INTO u SELECT v FROM t",
     )
@@ -198,7 +200,10 @@ def test_a_table_excluded_from_the_backup_is_there_and_empty_and_its_broken_refe
     )
     assert copy(source, tmp_path / "b.db", exclude=("par*",)) == []
     with sqlite3.connect(tmp_path / "b.db") as connection:
-        assert connection.execute("SELECT (SELECT count(*) FROM parent), (SELECT count(*) FROM child)").fetchone() == (0, 1)
+        assert connection.execute("SELECT (SELECT count(*) FROM parent), (SELECT count(*) FROM child)").fetchone() == (
+            0,
+            1,
+        )
     connection.close()
 
 

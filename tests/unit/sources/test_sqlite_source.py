@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.support.sqlite_torture import make_torture
 
 from rlg_backup.core.errors import InvalidSetting, SourceUnreadable
 from rlg_backup.sources import sqlite_read
 from rlg_backup.sources.geography import parse_geography
 from rlg_backup.sources.port import ROLE
 from rlg_backup.sources.sqlite import SqliteSnapshot, SqliteSource
-from tests.support.sqlite_torture import make_torture
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def database(tmp_path: Path) -> Path:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL, town_id)")
-        connection.executemany("INSERT INTO accounts VALUES (?, ?, 1)", [(number, f"n{number}") for number in range(10)])
+        connection.executemany(
+            "INSERT INTO accounts VALUES (?, ?, 1)", [(number, f"n{number}") for number in range(10)]
+        )
         connection.execute("CREATE TABLE notes (body)")
     connection.close()
     return path
@@ -138,7 +140,9 @@ def test_every_table_is_listed_or_excluded_with_a_reason(tmp_path: Path) -> None
 def test_columns_say_their_type_key_and_whether_they_take_null(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9) NOT NULL, g AS (a), s AS (a) STORED, b)")
+        connection.execute(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9) NOT NULL, g AS (a), s AS (a) STORED, b)"
+        )
         connection.execute("CREATE TABLE w (a, b TEXT, PRIMARY KEY (b, a)) WITHOUT ROWID")
     connection.close()
     with SqliteSource(path).snapshot() as snapshot:
@@ -276,7 +280,9 @@ def make_places(path: Path, key: str = "INTEGER PRIMARY KEY") -> None:
 def test_geography_fields_follow_the_columns_and_a_row_without_one_is_kept(database: Path) -> None:
     make_places(database)
     with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE accounts SET town_id = CASE id WHEN 0 THEN NULL WHEN 1 THEN 77 ELSE 2 END WHERE id < 3")
+        connection.execute(
+            "UPDATE accounts SET town_id = CASE id WHEN 0 THEN NULL WHEN 1 THEN 77 ELSE 2 END WHERE id < 3"
+        )
         connection.execute("DELETE FROM accounts WHERE id > 3")
     connection.close()
     geography = parse_geography({"levels": LEVELS, "tables": {"accounts": {"town": "town_id"}}})

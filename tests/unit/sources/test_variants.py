@@ -11,9 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlg_backup.sources.variants import TYPES, VARIANT, ColumnForm, plain_values, text_array, variant_array, variant_values
+from rlg_backup.sources.variants import (
+    TYPES,
+    VARIANT,
+    ColumnForm,
+    plain_values,
+    text_array,
+    variant_array,
+    variant_values,
+)
 
-text = st.one_of(st.text(max_size=20).map(lambda value: value.encode("utf-8", "replace")), st.binary(max_size=8)).map(bytearray)
+text = st.one_of(st.text(max_size=20).map(lambda value: value.encode("utf-8", "replace")), st.binary(max_size=8)).map(
+    bytearray
+)
 values = st.one_of(
     st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), text, st.binary(max_size=20)
 )

@@ -42,6 +42,12 @@ def test_a_body_that_breaks_off_again_and_again_is_taken_up_where_it_broke(s3_se
     assert hashlib.sha256(storage.get_bytes("a", limit=10**9)[0]).hexdigest() == large[1]
 
 
+def test_a_line_that_always_breaks_off_early_still_gets_the_object_through(s3_server, storage):
+    storage.put_bytes("a", b"0123456789" * 200_000)
+    s3_server.order(Fault("GET", "/p/a", times=99, cut=300_000))
+    assert storage.get_bytes("a", limit=2_000_000)[0] == b"0123456789" * 200_000
+
+
 def test_a_body_that_never_goes_on_ends_in_an_error_and_not_in_a_short_file(s3_server, storage):
     storage.put_bytes("a", b"0123456789")
     s3_server.order(Fault("GET", "/p/a", cut=4), Fault("GET", "/p/a", times=99, cut=0))

@@ -12,7 +12,7 @@ from ..archives import ARCHIVE
 from ..heartbeat import heartbeat
 from ..members import StagedMember
 from ..wiring import Wiring
-from ..workspace import Reference, Workspace, full_disk
+from ..workspace import Reference, Workspace, staging_disk
 
 
 def encrypt(wiring: Wiring, reference: Reference) -> Reference:
@@ -23,7 +23,7 @@ def encrypt(wiring: Wiring, reference: Reference) -> Reference:
     workspace.remove_file(ARCHIVE)
     taken_at = datetime.strptime(staged["identity"]["taken_at"], "%Y-%m-%dT%H:%M:%S%z")
     members = [StagedMember(**member) for member in staged["members"]]
-    with heartbeat(wiring, reference), full_disk(ARCHIVE), create_private(workspace.path(ARCHIVE)) as file:
+    with heartbeat(wiring, reference), staging_disk(ARCHIVE), create_private(workspace.path(ARCHIVE)) as file:
         sink = encrypt_to(file, wiring.recipients)
         archive = ZipWriter(sink, taken_at)
         for place, member in enumerate(members, 1):

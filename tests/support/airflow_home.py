@@ -1,0 +1,129 @@
+"""Airflow for tests: a home of its own in a temporary folder, its metadata in SQLite.
+
+Import this before anything imports airflow: Airflow reads the environment once, when it is imported. What a test
+asks of Airflow afterwards (``bag``, ``run``) needs ``migrate``, which does its work once in a process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+DAGS = PROJECT / "dags"
+VARIABLE = "RLG_BACKUP_CONFIG"
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What Airflow must be told, so that nothing outside ``home`` is read or written."""
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+
+
+if "airflow" in sys.modules:
+    raise RuntimeError("airflow was imported before its environment was set")
+HOME = Path(tempfile.mkdtemp(prefix="rlg-airflow-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+os.environ.update(environment(HOME))
+
+
+@lru_cache(maxsize=1)
+def migrate() -> None:
+    """Make the metadata database and the pool of the backup steps."""
+    from airflow.models.pool import Pool
+    from airflow.utils import db
+
+    db.initdb()
+    Pool.create_or_update_pool("rlg_backup", slots=4, description="", include_deferred=False)
+
+
+def bag() -> Any:
+    """The project's DAG files parsed now, with the environment as it is now."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    migrate()
+    return BundleDagBag(DAGS, bundle_path=DAGS, bundle_name="dags-folder")
+
+
+@dataclass
+class Ran:
+    """What one run of a DAG came to: states by task, the exceptions that ended tasks, the log."""
+
+    dag_run: Any
+    errors: dict[str, list[BaseException]] = field(default_factory=dict)
+    log: str = ""
+
+    @property
+    def state(self) -> str:
+        return str(self.dag_run.state)
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {_name(instance): str(instance.state) for instance in self.dag_run.get_task_instances()}
+
+    @property
+    def run_id(self) -> str:
+        return str(self.dag_run.run_id)
+
+    def error(self, task: str) -> tuple[str, str]:
+        """Class and whole text of what ended a task at last."""
+        last = self.errors[task][-1]
+        return type(last).__name__, str(last)
+
+    def returned(self, task: str) -> Any:
+        instance = self.dag_run.get_task_instance(task)
+        return instance.xcom_pull(task_ids=task)
+
+
+def run(dag_id: str, conf: dict[str, Any] | None = None) -> Ran:
+    """Parse the DAG files and run one of them to its end, each task in this process."""
+    dag = bag().dags[dag_id]
+    log = io.StringIO()
+    with _recorded() as errors, contextlib.redirect_stdout(log):
+        return Ran(dag.test(logical_date=None, run_conf=conf), errors, log.getvalue())
+
+
+@contextlib.contextmanager
+def _recorded() -> Iterator[dict[str, list[BaseException]]]:
+    """Airflow logs what ends a task and goes on; here it is kept as well."""
+    from airflow.sdk.definitions import dag as module
+
+    errors: dict[str, list[BaseException]] = {}
+    original = module._run_task
+
+    def recording(*, ti: Any, **given: Any) -> Any:
+        try:
+            return original(ti=ti, **given)
+        except Exception as error:
+            errors.setdefault(_name(ti), []).append(error)
+            raise
+
+    module._run_task = recording
+    try:
+        yield errors
+    finally:
+        module._run_task = original
+
+
+def _name(instance: Any) -> str:
+    return instance.task_id + (f"[{instance.map_index}]" if instance.map_index >= 0 else "")
