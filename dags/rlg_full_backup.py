@@ -1,6 +1,7 @@
 """Full backups of every source: Sundays 02:00 in the configured time zone."""
 
 from airflow.sdk import CronTriggerTimetable, dag
+
 from rlg_backup.tasks.backup import backup_group
 from rlg_backup.tasks.configuration import cron, settings
 from rlg_backup.tasks.outcome import outcome_of_backups

@@ -4,6 +4,7 @@ Replacing live data is refused: name a place that does not exist yet.
 """
 
 from airflow.sdk import Param, dag
+
 from rlg_backup.tasks.configuration import settings
 from rlg_backup.tasks.guard import STEP
 from rlg_backup.tasks.outcome import outcome_of_checks
@@ -26,7 +27,7 @@ PLACE = {**STEP, "queue": SETTINGS.restore_queue}
             "latest",
             type="string",
             title="Restore point",
-            description="An id or its beginning (rlg-backup list shows them), a time (the newest backup not after it), or latest.",
+            description="An id or its beginning (rlg-backup list), a time (the newest not after it), or latest.",
             examples=["latest"],
         ),
         "to": Param(

@@ -1,9 +1,10 @@
 """The monthly restore drill: the newest backup of every source into scratch, tested, reported. 1st of the month."""
 
 from airflow.sdk import CronTriggerTimetable, dag
+
 from rlg_backup.tasks.configuration import cron, settings
 from rlg_backup.tasks.drill import clean, prepare, restore_to_scratch, run_drill_suites, write_report
-from rlg_backup.tasks.guard import STEP
+from rlg_backup.tasks.guard import ONCE, STEP
 from rlg_backup.tasks.outcome import outcome_of_checks
 
 SETTINGS = settings()
@@ -21,12 +22,10 @@ SOURCES = list(SETTINGS.sources)
 )
 def rlg_restore_drill():
     scratch = prepare.override(**PLACE)()
-    blocks = [
-        restore_to_scratch.override(task_id=f"restore_{source}", **PLACE)(source, scratch) for source in SOURCES
-    ]
+    blocks = [restore_to_scratch.override(task_id=f"restore_{source}", **PLACE)(source, scratch) for source in SOURCES]
     suites = run_drill_suites.override(task_id="suites", **PLACE)(SOURCES, blocks)
     report = write_report.override(task_id="report", **PLACE)(suites)
-    cleaned = clean.override(queue=SETTINGS.restore_queue)(scratch)
+    cleaned = clean.override(**{**ONCE, "queue": SETTINGS.restore_queue})(scratch)
     report >> cleaned.as_teardown(setups=scratch, on_failure_fail_dagrun=True)
     outcome_of_checks.override(task_id="outcome")(report, "drill")
 

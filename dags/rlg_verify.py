@@ -1,6 +1,7 @@
 """Full verification of every backup right after its commit, on the workers that hold identities."""
 
 from airflow.sdk import AssetAny, Param, dag
+
 from rlg_backup.tasks.backup import committed
 from rlg_backup.tasks.configuration import settings
 from rlg_backup.tasks.guard import STEP

@@ -7,8 +7,9 @@ import sys
 import time
 
 from project import HOME, environment, standalone, write_environment
-from rlg_backup.cli.output import progress_bar
 from standalone import PROJECT, Standalone
+
+from rlg_backup.cli.output import progress_bar
 
 PATIENCE = 900  # seconds for one run
 MARKS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "-"}
@@ -81,7 +82,8 @@ def follow_verifications(airflow: Standalone, before: set[str]) -> bool:
     """The runs that the commits started, until each source's newest backup was looked at."""
     begin, good, seen = time.monotonic(), True, set(before)
     verified: set[str] = set()
-    wanted = set(airflow.returned("rlg_full_backup", airflow.runs("rlg_full_backup")[-1]["dag_run_id"], "outcome") or {})
+    backup = airflow.runs("rlg_full_backup")[-1]["dag_run_id"]
+    wanted = set(airflow.returned("rlg_full_backup", backup, "outcome") or {})
     while not wanted <= verified and time.monotonic() - begin < PATIENCE:
         for run in airflow.runs("rlg_verify"):
             if run["dag_run_id"] not in seen:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rlg_backup.cli.setup_commands import KEY_FILES, write_keys
 from standalone import PROJECT, Standalone
+
+from rlg_backup.cli.setup_commands import KEY_FILES, write_keys
 
 HOME = PROJECT / ".demo"
 
@@ -16,7 +17,7 @@ def environment(home: Path) -> dict[str, str]:
     keys = home / "keys"
     if not (keys / KEY_FILES["staging"]).exists():
         write_keys(keys)
-    public = {what: _public(keys / place) for what, place in KEY_FILES.items() if what in ("identity", "escrow", "signing")}
+    public = {what: _public(keys / KEY_FILES[what]) for what in ("identity", "escrow", "signing")}
     return {
         "RLG_BACKUP_CONFIG": str(PROJECT / "include" / "config" / "backup.yaml"),
         "RLG_HOME": str(home),

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -105,24 +106,25 @@ def run(dag_id: str, conf: dict[str, Any] | None = None) -> Ran:
 
 @contextlib.contextmanager
 def _recorded() -> Iterator[dict[str, list[BaseException]]]:
-    """Airflow logs what ends a task and goes on; here it is kept as well."""
-    from airflow.sdk.definitions import dag as module
+    """Airflow logs what ends a task and goes on; here it is kept as well. Its loop waits no whole seconds."""
+    from airflow.sdk.execution_time import supervisor
 
     errors: dict[str, list[BaseException]] = {}
-    original = module._run_task
+    run_task, sleep = supervisor.run_task_in_process, time.sleep
 
-    def recording(*, ti: Any, **given: Any) -> Any:
-        try:
-            return original(ti=ti, **given)
-        except Exception as error:
-            errors.setdefault(_name(ti), []).append(error)
-            raise
+    def recording(ti: Any, task: Any, **given: Any) -> Any:
+        result = run_task(ti, task, **given)
+        if result.error is not None:
+            errors.setdefault(_name(ti), []).append(result.error)
+        return result
 
-    module._run_task = recording
+    supervisor.run_task_in_process = recording
+    time.sleep = lambda seconds: sleep(min(seconds, 0.01))
     try:
         yield errors
     finally:
-        module._run_task = original
+        supervisor.run_task_in_process = run_task
+        time.sleep = sleep
 
 
 def _name(instance: Any) -> str:

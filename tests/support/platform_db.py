@@ -108,7 +108,7 @@ def profile_of(file: Path) -> dict[str, object]:
 
     entries = []
     for table in paths:
-        found = [country for _, country in countries(table, "rowid")]
+        found = [country for _, country in countries(table, "1")]
         regions = [region.get(country, "") for country in found]
         geography = {"region": dict(Counter(regions)), "country": dict(Counter(found))}
         entries.append({"schema": "main", "name": table, "rows": len(found), "geography": geography})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +83,11 @@ class World:
         }
         world.save()
         return world
+
+    def copy(self, root: Path) -> World:
+        """The same project in another folder, with everything it has done so far."""
+        shutil.copytree(self.root, root)
+        return World(root, copy.deepcopy(self.settings), self.public)
 
     @property
     def config(self) -> Path:

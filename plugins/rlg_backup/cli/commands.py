@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from ..config.load import load
-from ..core.errors import BackupNotFound
+from ..core.errors import FAILED, BackupError, BackupNotFound
 from ..core.model import Check, Kind, Verdict
 from ..engine.wiring import Wiring
-from .output import Output, progress_bar
+from .output import Output, progress_bar, told
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 source_option = click.option("--source", help="The source; may be left out when there is one, or an id names it.")
@@ -58,10 +58,17 @@ def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> 
     from ..engine.backup import backup as run
 
     out, results = Output(as_json), []
+    failed: dict[str, BackupError] = {}
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
-        for source in sources or wiring.settings.sources:
-            results.append(run(wiring, source, Kind(kind)))
+        names = sources or tuple(wiring.settings.sources)
+        for source in names:
+            try:
+                results.append(run(wiring, source, Kind(kind)))
+            except BackupError as error:  # the other sources are still backed up
+                if len(names) == 1:
+                    raise
+                failed[source] = error
     for result in results:
         copies = ", ".join(f"{target} (#{sequence})" for target, sequence in result.committed.items())
         verdict = Verdict.PASS if result.complete else Verdict.FAIL
@@ -70,8 +77,12 @@ def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> 
             out.say(f"  no copy on {target}: {reason}", "red")
         for warning in result.warnings:
             out.say(f"  warning: {warning}", "yellow")
-    out.data([result.to_json() for result in results])
-    return 0 if all(result.complete for result in results) else 1
+    for source, fault in failed.items():
+        out.verdict(Verdict.FAIL, f"{source}  {fault}")
+    out.data([*(result.to_json() for result in results), *({"source": n, **told(e)} for n, e in failed.items())])
+    if failed:
+        return next(iter(failed.values())).exit_code
+    return 0 if all(result.complete for result in results) else FAILED
 
 
 @click.command("list")
@@ -79,7 +90,10 @@ def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> 
 @json_option
 @click.pass_obj
 def list_command(config: Path, source: str | None, as_json: bool) -> int:
-    """List the restore points of every target, oldest first."""
+    """List the restore points of every target, oldest first.
+
+    Example: rlg-backup list --source rlg_data --json
+    """
     from ..engine.restore_points import list_points
 
     out, wiring = Output(as_json), wire(config)
@@ -108,7 +122,10 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def show(config: Path, which: str, source: str | None, target: str | None, as_json: bool) -> int:
-    """Show one restore point: what it holds, who can open it, who signed it."""
+    """Show one restore point: what it holds, who can open it, who signed it.
+
+    Example: rlg-backup show latest --source rlg_data
+    """
     from ..engine.restore_points import choose
 
     out, wiring = Output(as_json), wire(config)
@@ -149,6 +166,8 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
     """Prove a backup without restoring it (ID, its beginning, a time, or latest).
 
     Quick checks signatures, the chain, sizes and digests. Full also decrypts and reads every row.
+
+    Example: rlg-backup verify latest --source rlg_data --full
     """
     from ..engine.verify import verify as run
 
@@ -202,7 +221,10 @@ def restore(
 @json_option
 @click.pass_obj
 def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
-    """Restore the newest backups into scratch, run the expectation suites, write the report."""
+    """Restore the newest backups into scratch, run the expectation suites, write the report.
+
+    Example: rlg-backup drill --source rlg_data
+    """
     from ..engine.drill import drill as run
 
     out = Output(as_json)
@@ -222,7 +244,10 @@ def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def doctor(config: Path, as_json: bool) -> int:
-    """Check the configuration, keys, sources, targets, staging, and Airflow's pools and queues."""
+    """Check the configuration, keys, sources, targets, staging, and Airflow's pools and queues.
+
+    Example: rlg-backup --config /etc/rlg-backup/backup.yaml doctor
+    """
     from ..engine.doctor import examine
 
     out, wiring = Output(as_json), wire(config)

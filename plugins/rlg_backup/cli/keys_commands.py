@@ -65,12 +65,14 @@ def make(what: str, post_quantum: bool = False) -> tuple[str, str | None]:
 
 def write_key(path: Path, what: str, secret: str, public: str | None) -> None:
     """A key file of mode 600; raises DestinationUnsuitable rather than write over one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = [f"# {CUSTODY[what]}", *([f"# public: {public}"] if public else []), secret, ""]
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with create_private(path) as file:
             file.write("\n".join(lines).encode())
     except FileExistsError:
         raise DestinationUnsuitable(
             "write", str(path), "there is a file already", "keys are never written over"
         ) from None
+    except OSError as error:
+        raise DestinationUnsuitable("write", str(path), (error.strerror or "the system refuses").lower()) from None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -57,9 +59,13 @@ for command in (*setup_commands.COMMANDS, keys_commands.keys, *commands.COMMANDS
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line and exit; no error of ours ends in a traceback."""
+    """Run the command line and exit; no error of ours ends in a traceback.
+
+    Told to end (SIGTERM), it wipes its staging and gives its leases back first, as on Ctrl-C.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     try:
+        signal.signal(signal.SIGTERM, _end)
         sys.exit(cli.main(args=given, standalone_mode=False) or 0)
     except BackupError as error:
         sys.exit(fail(error, "--json" in given))
@@ -67,8 +73,12 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; nothing was committed", err=True)
+        click.echo("stopped; 'rlg-backup list' shows what was committed before", err=True)
         sys.exit(FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

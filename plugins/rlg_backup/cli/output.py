@@ -92,11 +92,15 @@ def progress_bar(enabled: bool) -> Iterator[Any]:
         yield show
 
 
+def told(error: BackupError) -> dict[str, str | None]:
+    """An error as JSON."""
+    return {"error": type(error).__name__, "message": str(error).split("\nhint: ")[0], "hint": error.hint}
+
+
 def fail(error: BackupError, as_json: bool) -> int:
     """Print an error; returns the exit code of its class."""
     if as_json:
-        value = {"error": type(error).__name__, "message": str(error).split("\nhint: ")[0], "hint": error.hint}
-        click.echo(json.dumps(value, indent=2))
+        click.echo(json.dumps(told(error), indent=2))
     else:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print(f"error: {printable(str(error))}", style="red", markup=False)

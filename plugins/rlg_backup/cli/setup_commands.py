@@ -33,12 +33,15 @@ def init(folder: Path, post_quantum: bool, as_json: bool) -> int:
     output, file = Output(as_json), folder / "backup.yaml"
     if file.exists():
         raise DestinationUnsuitable("write", str(file), "there is a configuration already")
-    folder.mkdir(parents=True, exist_ok=True)
     public = write_keys(folder / "keys", post_quantum)
     template = resources.files("rlg_backup.cli").joinpath("backup.template.yaml").read_text("utf-8")
     for name, value in public.items():
         template = template.replace(f"<{name}>", value)
-    file.write_text(template, "utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as sink:
+            sink.write(template)
+    except OSError as error:
+        raise DestinationUnsuitable("write", str(file), (error.strerror or "the system refuses").lower()) from None
     output.say(f"wrote {file}: name your sources in it, then run 'rlg-backup --config {file} doctor'")
     for what, place in KEY_FILES.items():
         output.say(f"  keys/{place}", "bold")

@@ -153,5 +153,5 @@ def _explain(error: ValidationError, file: str) -> ConfigurationError:
 
 def _kinds(setting: str) -> str:
     annotation = Settings.model_fields[setting].annotation
-    kinds = [model.model_fields["type"].annotation for model in models_in(annotation)]
-    return ", ".join(f"'{get_args(kind)[0]}'" for kind in kinds)
+    kinds = [str(get_args(model.model_fields["type"].annotation)[0]) for model in models_in(annotation)]
+    return ", ".join(kinds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..core.errors import BackupError
+from ..core.errors import BackupError, BackupIncomplete
 from ..core.model import Kind
 from . import steps
 from .wiring import Wiring
@@ -65,9 +65,10 @@ def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None) -
 
 
 def _copy(wiring: Wiring, reference: Reference, timer: _Timer) -> tuple[Reference, dict[str, str]]:
-    """Upload to and validate on each target; one that fails does not stop the others."""
-    failed: dict[str, str] = {}
-    for target in wiring.source_settings(reference.source).targets:
+    """Upload to and validate on each target; one that fails does not stop the others. Raises when all fail."""
+    failed: dict[str, BackupError] = {}
+    planned = wiring.source_settings(reference.source).targets
+    for target in planned:
         if target in reference.down:
             continue
         try:
@@ -75,8 +76,19 @@ def _copy(wiring: Wiring, reference: Reference, timer: _Timer) -> tuple[Referenc
             reference = timer.run(f"validate {target}", lambda: steps.validate(wiring, uploaded, target))  # noqa: B023  # called at once
         except BackupError as error:
             log.error("%s", error)
-            failed[target] = str(error)
-    return reference, failed
+            failed[target] = error
+    if failed and len(failed) + len(reference.down) == len(planned):
+        raise _no_copy(reference, failed)
+    return reference, {target: str(error) for target, error in failed.items()}
+
+
+def _no_copy(reference: Reference, failed: Mapping[str, BackupError]) -> BackupError:
+    """Why no target has a copy: the one error where there is one target, all of them otherwise."""
+    reasons = {**reference.down, **{target: str(error) for target, error in failed.items()}}
+    if len(reasons) == 1:
+        return next(iter(failed.values()))
+    told = "; ".join(f"{target}: {reason}" for target, reason in reasons.items())
+    return BackupIncomplete("copy", reference.backup_id, f"no target has it ({told})")
 
 
 def result(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from ..config.settings import FilesSettings
@@ -28,8 +29,8 @@ def examine(wiring: Wiring) -> list[Check]:
         _check("keys", "identities", lambda: _identities(wiring)),
         _check("staging", "folder", lambda: _staging(wiring.settings.staging.folder)),
     ]
-    checks += [_check("sources", name, lambda name=name: _source(wiring, name)) for name in wiring.settings.sources]
-    checks += [_check("targets", name, lambda name=name: _target(wiring, name)) for name in wiring.settings.targets]
+    checks += [_check("sources", name, partial(_source, wiring, name)) for name in wiring.settings.sources]
+    checks += [_check("targets", name, partial(_target, wiring, name)) for name in wiring.settings.targets]
     checks += _airflow(wiring)
     return checks
 

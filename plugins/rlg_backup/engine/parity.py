@@ -97,7 +97,9 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
 
 
 def reversed_rows(archive: Archive, table: TableProfile, key: bytes | None) -> Iterator[pa.RecordBatch]:
-    """The rows of a table with tokens turned back into the values they stand for."""
+    """The rows of a table with tokens turned back into the values they stand for; as in ``read``, of an empty table
+    no batch (its part has columns, but no types)."""
     policies = Policies(table.name, {}, key, {})
     for batch in rows_of(archive, table):
-        yield policies.reverse(batch)
+        if batch.num_rows:
+            yield policies.reverse(batch)

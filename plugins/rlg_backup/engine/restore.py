@@ -23,6 +23,7 @@ from .archives import Archive, fetch, index_of, open_local, whole_member
 from .parity import restored_tables, restored_tree, reversed_rows
 from .restore_points import Chosen, choose
 from .wiring import Wiring
+from .workspace import make_private
 
 IRREVERSIBLE = ("hash", "redact")
 
@@ -63,10 +64,16 @@ def destination_path(to: str) -> Path:
 
 def require_new(place: Path) -> Path:
     """The absolute path, when a restore may make it; raises DestinationUnsuitable. Live data is never replaced."""
-    place = place.expanduser().absolute()
-    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
-        hint = "name a new database file or folder; replacing live data is not supported yet"
-        raise DestinationUnsuitable("restore to", str(place), "it exists", hint)
+    place = place.absolute()
+    try:
+        if place.lstat() and not (place.is_dir() and not any(place.iterdir())):
+            hint = "name a new database file or folder; replacing live data is not supported yet"
+            raise DestinationUnsuitable("restore to", str(place), "it exists", hint)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # as it must be: nothing has that name
+    except (OSError, ValueError) as error:
+        cause = (getattr(error, "strerror", None) or "it is not a path").lower()
+        raise DestinationUnsuitable("restore to", str(place), cause) from None
     if not place.parent.is_dir():
         raise DestinationUnsuitable("restore to", str(place), "the folder it would be in does not exist")
     return place
@@ -190,7 +197,7 @@ def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:
 @contextmanager
 def _private_folder(root: Path) -> Iterator[Path]:
     folder = root / f"restore-{secrets.token_hex(6)}"
-    folder.mkdir(mode=0o700, parents=True)
+    make_private(folder, root)
     try:
         yield folder
     finally:

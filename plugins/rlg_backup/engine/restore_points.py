@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..catalog import RestorePoint, compare_heads
+from ..catalog import Catalog, RestorePoint, compare_heads
 from ..core.errors import BackupError, BackupNotFound, DamageError, ObjectDamaged, StorageError
 from ..core.model import Copy, backup_time
 from ..format.manifest import Manifest
@@ -44,7 +44,8 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """The restore points of a source, newest last, and the targets whose catalog could not be read, with why."""
+    """The restore points of a source, newest last, and why the list may not be whole, by target: its catalog could
+    not be read, or hides records (CatalogGap; what it does list is among the points)."""
 
     points: tuple[Listed, ...]
     unreadable: dict[str, BackupError]
@@ -73,49 +74,48 @@ def list_points(wiring: Wiring, source: str) -> Listing:
     unreadable: dict[str, BackupError] = {}
     for target in wiring.source_settings(source).targets:
         try:
-            for point in wiring.catalog(target, source).points():
+            catalog = wiring.catalog(target, source)
+            points = catalog.points(whole=False)
+            for point in points:
                 copies.setdefault(point.backup_id, []).append(Copy(target, point.sequence))
                 kinds[point.backup_id] = point.kind.value
+            if _is_short(catalog, points):
+                catalog.head()  # says what is hidden
         except BackupError as error:
             unreadable[target] = error
-    points = tuple(Listed(source, name, kinds[name], tuple(copies[name])) for name in sorted(copies))
-    return Listing(points, unreadable)
+    listed = [Listed(source, name, kinds[name], tuple(found)) for name, found in copies.items()]
+    listed.sort(key=lambda point: (point.taken, point.copies[0].sequence))  # ids of one second are in no order
+    return Listing(tuple(listed), unreadable)
+
+
+def _is_short(catalog: Catalog, points: Sequence[RestorePoint]) -> bool:
+    """Whether records are missing: within the list, or after it as far as this machine has seen it."""
+    known = catalog.seen.get(catalog.target, catalog.source)
+    return len(points) < max(points[-1].sequence if points else 0, known.sequence if known else 0)
 
 
 def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | None = None) -> Chosen:
     """The restore point that ``which`` names: an id or its beginning, ``latest``, or a time (the newest not after it).
 
     Targets are asked in their configured order; one that fails is passed over as long as another holds the
-    same point. ``latest`` is refused with CatalogGap when any target says that something newer is hidden.
+    same point. ``latest`` and a time are refused with CatalogGap when any target says that something is hidden.
     """
     targets = [target] if target else list(wiring.source_settings(source).targets)
-    if which == "latest":
-        return _latest(wiring, source, targets)
     moment = _moment(which)
+    if which == "latest" or moment:
+        return _newest(wiring, source, targets, moment)
     failures: list[BackupError] = []
     for name in targets:
         try:
-            point = _as_of(wiring, source, name, moment) if moment else wiring.catalog(name, source).find(which)
-            return _open(wiring, source, name, point)
+            return _open(wiring, source, name, wiring.catalog(name, source).find(which))
         except (StorageError, DamageError, BackupNotFound) as error:
             failures.append(error)
     raise next((error for error in failures if not isinstance(error, BackupNotFound)), failures[0])
 
 
-def _as_of(wiring: Wiring, source: str, target: str, moment: datetime) -> RestorePoint:
-    catalog = wiring.catalog(target, source)
-    catalog.verify_chain()
-    before = [point for point in catalog.points() if point.time <= moment]
-    if not before:
-        hint = "'rlg-backup list' shows what there is"
-        raise BackupNotFound(
-            "find", moment.isoformat(), f"target '{target}' has no backup of '{source}' that old", hint
-        )
-    return max(before, key=lambda point: point.backup_id)
-
-
-def _latest(wiring: Wiring, source: str, targets: Sequence[str]) -> Chosen:
-    """The newest point of the targets that answer, when none of them is missing what another has seen."""
+def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetime | None) -> Chosen:
+    """The newest point, not after ``moment`` where one is given, of the targets that answer, when none of them is
+    missing what another has seen."""
     catalogs = {name: wiring.catalog(name, source) for name in targets}
     findings = compare_heads(catalogs)
     for finding in findings:
@@ -123,15 +123,24 @@ def _latest(wiring: Wiring, source: str, targets: Sequence[str]) -> Chosen:
             raise finding.error
     down = {finding.target for finding in findings}
     points = []
-    for name, catalog in catalogs.items():
-        if name not in down and catalog.points():
-            points.append((catalog.latest(), name))
+    for name in targets:
+        if name not in down:
+            catalogs[name].verify_chain()
+            points += [point for point in catalogs[name].points() if moment is None or point.time <= moment]
     if not points:
-        hint = "make one with 'rlg-backup backup'"
-        raise BackupNotFound("find", "latest", f"source '{source}' has no backup on {', '.join(targets)}", hint)
-    newest = max(point.backup_id for point, _ in points)
-    point, name = next((point, name) for point, name in points if point.backup_id == newest)
-    return _open(wiring, source, name, point)
+        raise _nothing(source, targets, moment)
+    newest = max(point.time for point in points)
+    # The first target that has one of that second; of two in one second the one committed later there.
+    at_last = [point for point in points if point.time == newest]
+    point = max((p for p in at_last if p.target == at_last[0].target), key=lambda p: p.sequence)
+    return _open(wiring, source, point.target, point)
+
+
+def _nothing(source: str, targets: Sequence[str], moment: datetime | None) -> BackupNotFound:
+    where = f"source '{source}' has no backup on {', '.join(targets)}"
+    if moment is None:
+        return BackupNotFound("find", "latest", where, "make one with 'rlg-backup backup'")
+    return BackupNotFound("find", moment.isoformat(), f"{where} that old", "'rlg-backup list' shows what there is")
 
 
 def _open(wiring: Wiring, source: str, target: str, point: RestorePoint) -> Chosen:

@@ -7,24 +7,27 @@ another version of the engine are therefore noticed before anything is built on 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import quote
 
 from .. import __version__
-from ..core.errors import EngineMismatch, ObjectDamaged, StagingLost, StepSkipped, StorageFull
+from ..core.errors import EngineMismatch, InvalidSetting, ObjectDamaged, StagingLost, StepSkipped, StorageFull
 from ..core.private import create_private
 from ..format.age import PayloadReader, PayloadWriter
 from ..format.keys import StagingKey
 
-_NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
+_LONGEST_NAME = 200  # bytes of a folder
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,10 @@ class Workspace:
         """Make the folder (0700). A folder left by an earlier try of the same number is wiped first."""
         folder = cls._folder(root, reference)
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
-        for parent in (folder, *folder.parents):
-            if parent == root.parent:
-                break
-            parent.chmod(0o700)
+        make_private(folder, root)
         nonce = secrets.token_bytes(32)
-        (folder / "nonce").write_bytes(nonce)
+        with staging_disk("nonce"), create_private(folder / "nonce") as file:
+            file.write(nonce)
         return cls(folder, key, replace(reference, nonce_sha256=hashlib.sha256(nonce).hexdigest()))
 
     @classmethod
@@ -111,7 +111,11 @@ class Workspace:
 
     @staticmethod
     def _folder(root: Path, reference: Reference) -> Path:
-        return root / reference.run / reference.source / str(reference.attempt)
+        """A run may be called anything (Airflow's users name theirs), its folder may not."""
+        run = quote(reference.run, safe=" +:,=@").replace(".", "%2E")
+        if len(run) > _LONGEST_NAME:
+            run = f"{run[:_LONGEST_NAME]}-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+        return root / run / reference.source / str(reference.attempt)
 
     def path(self, name: str) -> Path:
         """Where a file of that name lies; not every file is encrypted by us (an archive is, by age)."""
@@ -186,6 +190,24 @@ class Workspace:
         return self._key.file_key(nonce, mine.run, mine.source, str(mine.attempt), name)
 
 
+def make_private(folder: Path, root: Path) -> None:
+    """Make a folder below the staging folder and what is missing above it, all 0700 whatever the umask.
+
+    A staging folder that exists keeps its mode: it may be shared with others. Raises InvalidSetting.
+    """
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        for place in (root, *reversed(folder.relative_to(root).parents[:-1]), folder.relative_to(root)):
+            with suppress(FileExistsError):
+                (root / place).mkdir(0o700)
+                (root / place).chmod(0o700)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+    except OSError as error:
+        cause = f"no folder can be made in it ({(error.strerror or 'the system refuses').lower()})"
+        raise InvalidSetting("use", "staging.folder", cause, "name a folder this user may write to") from None
+
+
 @contextmanager
 def staging_disk(name: str) -> Iterator[None]:
     """Turns what the staging disk refuses into our errors: StorageFull without space, StagingLost otherwise."""
@@ -205,7 +227,10 @@ def sweep(root: Path, *, older_than_hours: float) -> list[str]:
     removed = []
     limit = time.time() - older_than_hours * 3600
     for run in sorted(root.iterdir()) if root.is_dir() else []:
-        newest = max((path.lstat().st_mtime for path in (run, *run.rglob("*"))), default=0.0)
+        try:
+            newest = max(path.lstat().st_mtime for path in (run, *run.rglob("*")))
+        except FileNotFoundError:  # its own run wipes it at this moment
+            continue
         if run.is_dir() and newest < limit:
             shutil.rmtree(run, ignore_errors=True)
             removed.append(run.name)

@@ -53,9 +53,9 @@ _MONTHS = (
 
 def duration(seconds: float) -> str:
     """``3 ms``, ``1.2 s``, ``4 min 12 s``, ``2 h 5 min``."""
-    if seconds < 1:
+    if round(seconds, 3) < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 3600:
@@ -88,6 +88,8 @@ def summary(report: DrillReport) -> str:
         else f"On {moment(report.started)} the backups of {listed} were" if names
         else f"On {moment(report.started)} no backup was"
     )  # fmt: skip
+    if not names:
+        return f"{opening} drilled. Nothing was checked. It took {duration(report.seconds)}."
     text = f"{opening} drilled: restored into a scratch place and compared with what was there at the snapshot. "
     if not total:
         return f"{text}Nothing was checked. It took {duration(report.seconds)}."

@@ -48,10 +48,17 @@ class Table:
 class TableSnapshot(Protocol):
     """All tables at one instant. Closing it ends the source's transaction."""
 
-    identity: SnapshotIdentity
-    tables: Sequence[Table]
-    excluded: Sequence[Excluded]
-    warnings: Sequence[str]
+    @property
+    def identity(self) -> SnapshotIdentity: ...
+
+    @property
+    def tables(self) -> Sequence[Table]: ...
+
+    @property
+    def excluded(self) -> Sequence[Excluded]: ...
+
+    @property
+    def warnings(self) -> Sequence[str]: ...
 
     def schema_files(self) -> Mapping[str, bytes]:
         """Member name (below ``schema/``) to content: what ``TableDestination`` needs to make the tables."""
@@ -125,9 +132,14 @@ class EntryReader(AbstractContextManager["EntryReader"], Protocol):
 class FileSnapshot(Protocol):
     """A tree as it was listed. Files are read after; each says whether it changed meanwhile."""
 
-    identity: SnapshotIdentity
-    excluded: Sequence[Excluded]
-    warnings: Sequence[str]
+    @property
+    def identity(self) -> SnapshotIdentity: ...
+
+    @property
+    def excluded(self) -> Sequence[Excluded]: ...
+
+    @property
+    def warnings(self) -> Sequence[str]: ...
 
     def entries(self) -> Iterator[Entry]:
         """Every entry in order of path, a folder before what it holds; the root has the path b''."""

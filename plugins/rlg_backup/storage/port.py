@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -36,8 +36,8 @@ class Storage(Protocol):
     def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
         """Store a file's bytes under a key that must not exist yet (else ObjectExists), atomically.
 
-        The bytes read are hashed on the way; if they are not ``sha256`` (hex) nothing becomes visible
-        and ObjectDamaged is raised.
+        The bytes read are hashed on the way; if they are not ``sha256`` (hex), or cannot be read, nothing
+        becomes visible and ObjectDamaged is raised.
         """
         ...
 
@@ -68,4 +68,8 @@ class Storage(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is gone already is fine (idempotent)."""
+        ...
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Remove what uploads that were broken off left behind; returns how many."""
         ...

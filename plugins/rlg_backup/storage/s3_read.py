@@ -43,8 +43,7 @@ class ObjectStream(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")
         while self._at < self._end:
-            # A block that breaks off is lost whole: smaller ones get through where large ones do not.
-            block = self._next(min(len(view), self._end - self._at, _BLOCK >> (2 * self._tries)))
+            block = self._next(min(len(view), self._end - self._at))
             if block:
                 view[: len(block)] = block
                 self._at += len(block)

@@ -145,12 +145,12 @@ def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging
     def group() -> Any:
         if not shared_staging:
             return backup_in_one.override(**place, outlets=[committed(name)])(name, kind)
-        staged = stage.override(**place)(name, kind)
-        checked = snapshot.override(**place)(staged)
+        staged: Any = stage.override(**place)(name, kind)
+        checked: Any = snapshot.override(**place)(staged)
         for verb in (anonymize, encrypt, checksum):
             checked = verb.override(**place)(checked)
-        copies = [_copy(target, checked, place) for target in source.targets]
-        done = commit.override(**place, outlets=[committed(name)])(copies)
+        copies: Any = [_copy(target, checked, place) for target in source.targets]
+        done: Any = commit.override(**place, outlets=[committed(name)])(copies)
         wiped = wipe.override(**place)(staged).as_teardown(setups=staged, on_failure_fail_dagrun=True)
         done >> wiped
         return done
@@ -161,6 +161,7 @@ def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging
 def _copy(target: str, checked: Any, place: dict[str, Any]) -> Any:
     @task_group(group_id=target)
     def copy() -> Any:
-        return validate.override(**place)(upload.override(**place)(checked, target), target)
+        sent: Any = upload.override(**place)(checked, target)
+        return validate.override(**place)(sent, target)
 
     return copy()

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import TriggerRule, get_current_context, task
 
 from .configuration import run_name
-from .guard import ONCE, STEP, guarded
+from .guard import guarded
 from .wire import wire
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ def prepare() -> str:
     return str(make_scratch(wire(), f"{run_name(context['run_id'])}-{context['ti'].try_number}"))
 
 
-@task(**STEP)
+@task
 @guarded
 def restore_to_scratch(source: str, scratch: str) -> Json:
     """The newest backup of a source, restored and compared with its profile; what went wrong is in the result."""
@@ -50,7 +50,7 @@ def write_report(blocks: list[Json]) -> Json:
     """The drill report, as a page and as JSON; its verdict is judged by the outcome."""
     from ..engine.drill_report import write_report as write
 
-    verdict, files = write(wire(), blocks, get_current_context()["dag_run"].start_date)
+    verdict, files = write(wire(), blocks, get_current_context()["dag_run"].run_after)
     wrong = [
         f"{block['source']}: {check['group']}/{check['name']}: {check['verdict']}"
         for block in blocks
@@ -65,7 +65,7 @@ def write_report(blocks: list[Json]) -> Json:
     }
 
 
-@task(**ONCE)
+@task
 @guarded
 def clean(scratch: str) -> None:
     """Remove what was restored: a drill leaves no copy of the data behind."""

@@ -60,8 +60,8 @@ def load_and_prove(chosen: Json) -> Json:
 @guarded
 def run_suites(done: Json) -> Json:
     """The expectation suites of the source over what was restored; PASS where it has none."""
-    from ..engine.drill import check_restored
     from ..core.model import Verdict
+    from ..engine.drill import check_restored
 
     checks = check_restored(wire(), done["source"], done["backup_id"], done["to"], target=done["target"])
     verdict = Verdict.of(check.verdict for check in checks) if checks else Verdict.PASS

@@ -123,8 +123,9 @@ def test_a_view_that_would_hide_a_table_of_the_database_is_refused(shop: Path) -
     assert str(caught.value) == "unable to validate 'shop.db': the database has a table 'rlg_mine' of its own"
 
 
-def test_a_suite_cannot_write_to_the_database(shop: Path) -> None:
-    (found,) = run(shop, {**UNIQUE, "meta": {"considers": "DELETE FROM orders RETURNING 1"}})
+@pytest.mark.parametrize("query", ["DROP TABLE orders", "DELETE FROM orders WHERE id = 1 RETURNING 1"])
+def test_a_suite_cannot_write_to_the_database(shop: Path, query: str) -> None:
+    (found,) = run(shop, {**UNIQUE, "meta": {"considers": query}})
     assert (found.verdict, found.measured) == (Verdict.COULD_NOT_VERIFY, "the database could not evaluate it")
     database = sqlite3.connect(shop)
     assert database.execute("SELECT COUNT(*) FROM orders").fetchone() == (45,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from typing import BinaryIO, cast
 
 from ...core.private import create_private
 from ...format.age import encrypt as encrypt_to
@@ -25,7 +26,7 @@ def encrypt(wiring: Wiring, reference: Reference) -> Reference:
     members = [StagedMember(**member) for member in staged["members"]]
     with heartbeat(wiring, reference), staging_disk(ARCHIVE), create_private(workspace.path(ARCHIVE)) as file:
         sink = encrypt_to(file, wiring.recipients)
-        archive = ZipWriter(sink, taken_at)
+        archive = ZipWriter(cast(BinaryIO, sink), taken_at)
         for place, member in enumerate(members, 1):
             with workspace.open_file(member.file) as content:
                 archive.add(

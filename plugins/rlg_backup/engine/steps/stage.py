@@ -1,23 +1,29 @@
-"""stage: takes the source's lease on every target that answers, and makes the private staging folder."""
+"""stage: takes the source's lease on every target that can be used, and makes the private staging folder."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from datetime import timedelta
 
 from ...catalog import Lease
-from ...core.errors import BackupError, StorageDenied, StorageUnavailable
+from ...catalog.lease_file import HOLDER_LIMIT
+from ...core.errors import BackupError, LeaseHeld
 from ...core.model import Kind, new_backup_id
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace, sweep
+
+log = logging.getLogger(__name__)
+
+ABANDONED = timedelta(days=2)  # no upload goes on for that long
 
 
 def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1) -> Reference:
     """Start a run. What dead runs left in the staging folder is removed first.
 
     Checks before anything is read that the run can end well: recipients, signing key, staging key. Raises
-    LeaseHeld when another run is at work on the source, and the last target's error when no target answers.
+    LeaseHeld when another run is at work on the source, and the last target's error when no target can be used.
     """
     settings = wiring.source_settings(source)
     assert wiring.recipients and wiring.signing_key
@@ -25,7 +31,7 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
     leases: dict[str, Lease] = {}
     down: dict[str, str] = {}
     failure: BackupError | None = None
-    holder = f"{socket.gethostname()}/{os.getpid()}/{run}"
+    holder = _holder(run)
     ttl = timedelta(minutes=wiring.settings.lease_minutes)
     try:
         for target in settings.targets:
@@ -33,7 +39,9 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
                 leases[target] = Lease.acquire(
                     wiring.storage(target), source, holder, ttl, trusted=wiring.trusted, clock=wiring.clock
                 )
-            except (StorageUnavailable, StorageDenied) as error:
+            except LeaseHeld:
+                raise
+            except BackupError as error:  # whatever is wrong with one target, the others still get their copy
                 down[target], failure = str(error), error
         if failure is not None and not leases:
             raise failure
@@ -50,6 +58,15 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
         workspace = Workspace.create(wiring.settings.staging.folder, wiring.staging_key, reference)
         return workspace.put_record("stage", {"targets": list(settings.targets)})
     except BaseException:
-        for lease in leases.values():
-            lease.release()
+        for target, lease in leases.items():
+            try:
+                lease.release()
+            except BackupError as error:  # what went wrong before is what is to be told
+                log.warning("the lease of '%s' on '%s' is left to run out: %s", source, target, error)
         raise
+
+
+def _holder(run: str) -> str:
+    """Who holds a lease, for people: host, process, run. A run may be called anything, a holder is short ASCII."""
+    text = f"{socket.gethostname()}/{os.getpid()}/{run}"
+    return "".join(character if " " <= character <= "~" else "?" for character in text)[:HOLDER_LIMIT]
