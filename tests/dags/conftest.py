@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.support import airflow_home
 from tests.support.world import World
 
+MakeWorld = Callable[..., World]
+
 
 @pytest.fixture(autouse=True, scope="session")
-def airflow() -> None:
+def metadata() -> None:
     airflow_home.migrate()
 
 
 @pytest.fixture
-def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
-    """A project; the DAG files read its configuration from here on."""
-    from rlg_backup.tasks.guard import STEP
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWorld:
+    """Makes a project with one SQLite source, for the targets named; the DAG files read it from then on."""
+    airflow_home.retry_once_at_once(monkeypatch)
 
     def make(*targets: str) -> World:
         made = World.make(tmp_path / "project", targets=targets or ("local",))
         monkeypatch.setenv(airflow_home.VARIABLE, str(made.config))
         return made
 
-    monkeypatch.setitem(STEP, "retry_delay", timedelta(0))  # what is retried is the same, without the waiting
-    monkeypatch.setitem(STEP, "retries", 1)
     return make
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World]) -> World:
+def world(make_world: MakeWorld) -> World:
     """A project with one source and one target."""
     return make_world()

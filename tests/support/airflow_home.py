@@ -15,10 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = PROJECT / "dags"
@@ -66,13 +69,26 @@ def bag() -> Any:
     return BundleDagBag(DAGS, bundle_path=DAGS, bundle_name="dags-folder")
 
 
+def retry_once_at_once(patch: pytest.MonkeyPatch) -> None:
+    """What is retried stays the same; how often and after how long is for production."""
+    from rlg_backup.tasks.guard import STEP
+
+    patch.setitem(STEP, "retry_delay", timedelta(0))
+    patch.setitem(STEP, "retries", 1)
+
+
 @dataclass
 class Ran:
     """What one run of a DAG came to: states by task, the exceptions that ended tasks, the log."""
 
     dag_run: Any
-    errors: dict[str, list[BaseException]] = field(default_factory=dict)
-    log: str = ""
+    errors: dict[str, list[BaseException]]
+    written: io.StringIO
+
+    @property
+    def log(self) -> str:
+        """What the tasks wrote."""
+        return self.written.getvalue()
 
     @property
     def state(self) -> str:
@@ -98,10 +114,25 @@ class Ran:
 
 def run(dag_id: str, conf: dict[str, Any] | None = None) -> Ran:
     """Parse the DAG files and run one of them to its end, each task in this process."""
-    dag = bag().dags[dag_id]
+    return _run(bag().dags[dag_id], conf)
+
+
+def run_made(dag: Any) -> Ran:
+    """Run a DAG that no file holds."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+
+    held = bag()
+    held.dags = {dag.dag_id: dag}
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(held, "dags-folder", None)
+    return _run(dag, None)
+
+
+def _run(dag: Any, conf: dict[str, Any] | None) -> Ran:
     log = io.StringIO()
     with _recorded() as errors, contextlib.redirect_stdout(log):
-        return Ran(dag.test(logical_date=None, run_conf=conf), errors, log.getvalue())
+        return Ran(dag.test(logical_date=None, run_conf=conf), errors, log)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ def assert_databases_equal(left: Path, right: Path) -> None:
         rows = one.execute(definitions).fetchall()
         assert rows == two.execute(definitions).fetchall()
         for _, kind, name, _, _, root in rows:
-            if kind == "table" and root:
+            if kind == b"table" and root:
                 assert table_rows(one, name.decode()) == table_rows(two, name.decode()), name
         assert _checks(one) == _checks(two)
     finally:

@@ -68,8 +68,10 @@ def _values(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE late ADD COLUMN c REAL DEFAULT 1.5")
     columns = ", ".join(f"c{number}" for number in range(2000))
     connection.execute(f"CREATE TABLE wide ({columns})")
-    connection.execute(f"INSERT INTO wide VALUES ({', '.join('?' * 2000)})", list(range(2000)))
+    # The index lists the rows of its column in the other order: read side by side they would be mixed up.
     connection.execute(f"INSERT INTO wide VALUES ({', '.join('?' * 2000)})", [str(number) for number in range(2000)])
+    connection.execute(f"INSERT INTO wide VALUES ({', '.join('?' * 2000)})", list(range(2000)))
+    connection.execute("CREATE INDEX on_wide ON wide (c1999)")
 
 
 def _names(connection: sqlite3.Connection) -> None:

@@ -144,10 +144,10 @@ def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[C
         return []
     if settings.expectations is None or settings.references is None:
         raise InvalidSetting("run the suites of", source, "'drill.expectations' or 'drill.references' is not set")
-    from ..validation import run_suites
+    from ..validation import run_suites, sqlite_url
 
     return run_suites(
-        f"sqlite:///{place}",
+        sqlite_url(Path(place)),
         settings.expectations / folder,
         profile=profile.to_dict(),
         references=settings.references,

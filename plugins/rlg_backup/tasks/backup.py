@@ -75,9 +75,15 @@ def checksum(reference: Json) -> Json:
 @task
 @guarded
 def upload(reference: Json, target: str) -> Json:
-    """Send archive and manifest to one target."""
-    from ..engine import steps
+    """Send archive and manifest to one target; one that was down at ``stage`` is not tried again."""
+    from airflow.sdk.exceptions import AirflowFailException
 
+    from ..engine import steps
+    from ..engine.workspace import Reference
+
+    if reason := Reference.from_json(reference).down.get(target):
+        # The run holds no lease there, so no later try can help: it would only hold the commit up.
+        raise AirflowFailException(f"StorageUnavailable: {reason}")
     return _run(lambda wiring, given: steps.upload(wiring, given, target), reference)
 
 

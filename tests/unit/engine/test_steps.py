@@ -330,7 +330,7 @@ def test_a_failed_run_wipes_its_staging_and_gives_its_leases_back(world: World) 
         with pytest.raises(SourceUnreadable) as caught:
             backup(world.wiring(), "app", Kind.FULL)
         assert str(caught.value) == (
-            f"unable to read '{world.root / 'app.db'}': it is not a database, or an encrypted one"
+            f"unable to read '{world.root / 'app.db'}': it is not a SQLite database"
         )
         assert world.staged() == []
         assert world.objects() == {}

@@ -11,6 +11,7 @@ from ...catalog import Lease
 from ...catalog.lease_file import HOLDER_LIMIT
 from ...core.errors import BackupError, LeaseHeld
 from ...core.model import Kind, new_backup_id
+from ...storage.port import Storage
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace, sweep
 
@@ -39,6 +40,7 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
                 leases[target] = Lease.acquire(
                     wiring.storage(target), source, holder, ttl, trusted=wiring.trusted, clock=wiring.clock
                 )
+                _sweep(wiring.storage(target))
             except LeaseHeld:
                 raise
             except BackupError as error:  # whatever is wrong with one target, the others still get their copy
@@ -70,3 +72,11 @@ def _holder(run: str) -> str:
     """Who holds a lease, for people: host, process, run. A run may be called anything, a holder is short ASCII."""
     text = f"{socket.gethostname()}/{os.getpid()}/{run}"
     return "".join(character if " " <= character <= "~" else "?" for character in text)[:HOLDER_LIMIT]
+
+
+def _sweep(storage: Storage) -> None:
+    """What killed uploads left on the target; the run does not depend on it."""
+    try:
+        storage.sweep(ABANDONED)
+    except BackupError as error:
+        log.warning("what broken uploads left on '%s' stays there for now: %s", storage.name, error)

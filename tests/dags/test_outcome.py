@@ -1,0 +1,120 @@
+"""outcome: what was not done, not looked at or not PASS ends a run failed, and is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.airflow_home import Ran, run, run_made
+from tests.support.world import World, dump
+
+pytestmark = pytest.mark.airflow
+Json = dict[str, Any]
+
+
+def checks(*results: Json | str) -> Ran:
+    """A run whose steps return these; a step given as text raises it, or is skipped for 'skip'."""
+    from airflow.sdk import dag, task
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from rlg_backup.tasks.outcome import outcome_of_checks
+
+    @task
+    def step(result: Json | str) -> Json:
+        if result == "skip":
+            raise AirflowSkipException
+        if isinstance(result, str):
+            raise ValueError(result)
+        return result
+
+    @dag(schedule=None)
+    def made() -> None:
+        found = [step.override(task_id=f"step_{place}")(result) for place, result in enumerate(results)]
+        outcome_of_checks.override(task_id="outcome")(found, "test")
+
+    return run_made(made())
+
+
+@pytest.mark.parametrize(
+    ("results", "problem"),
+    [
+        ([{"name": "a", "verdict": "FAIL", "why": "rows: 3"}], "a: FAIL: rows: 3"),
+        ([{"name": "a", "verdict": "COULD-NOT-VERIFY", "why": "no key"}], "a: COULD-NOT-VERIFY: no key"),
+        ([{"name": "a", "verdict": "FAIL"}], "a: FAIL: see the report"),
+        ([{"name": "a", "verdict": "pass"}], "a: pass: see the report"),
+        ([], "nothing was checked; no step failed: look for one that was skipped or did not start"),
+        (["broken"], "a step ended without a verdict; failed at: step_0"),
+        (
+            ["skip"],
+            "a step ended without a verdict; no step failed: look for one that was skipped or did not start",
+        ),
+        (
+            [{"name": "a", "verdict": "PASS"}, "broken"],
+            "a step ended without a verdict; failed at: step_1",
+        ),
+    ],
+    ids=["fail", "could-not-verify", "no-reason", "unknown-verdict", "nothing", "raised", "skipped", "one-raised"],
+)
+def test_what_is_not_pass_fails_the_run_with_its_reason(results: list[Json | str], problem: str, world: World) -> None:
+    done = checks(*results)
+    assert (done.state, done.error("outcome")) == ("failed", ("AirflowFailException", problem))
+
+
+def test_every_check_pass_is_a_success(world: World) -> None:
+    done = checks({"name": "a", "verdict": "PASS"}, {"name": "b", "verdict": "PASS"})
+    assert (done.state, done.states["outcome"]) == ("success", "success")
+
+
+def test_a_configuration_without_a_source_is_not_a_success(world: World) -> None:
+    from airflow.sdk import dag
+
+    from rlg_backup.tasks.outcome import outcome_of_backups
+
+    @dag(schedule=None)
+    def made() -> None:
+        outcome_of_backups.override(task_id="outcome")([], [])
+
+    problem = "nothing was planned: the configuration has no source"
+    assert run_made(made()).error("outcome") == ("AirflowFailException", problem)
+
+
+def test_a_verified_backup_is_a_success_and_a_damaged_one_names_what_differs(world: World) -> None:
+    backup_id = world.back_up()
+    good = run("rlg_verify")
+    assert (good.state, good.returned("outcome")["results"][0]["verdict"]) == ("success", "PASS")
+    archive = next(path for path in world.target().rglob("*.age") if backup_id in str(path))
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    archive.write_bytes(data)
+    bad = run("rlg_verify", {"source": "app", "restore_point": backup_id})
+    kind, text = bad.error("outcome")
+    assert (bad.state, kind) == ("failed", "AirflowFailException")
+    assert text.startswith(f"app {backup_id}: FAIL: ")
+
+
+def test_a_source_that_cannot_be_verified_fails_the_verification_of_all(world: World) -> None:
+    """A mapped step that failed has no result: its absence must not read as success."""
+    world.settings["sources"]["later"] = {**world.source, "path": "later.db"}
+    world.save()
+    world.back_up("app")
+    done = run("rlg_verify")
+    assert done.error("verify[1]")[0] == "AirflowFailException"
+    assert (done.state, done.error("outcome")) == ("failed", ("AirflowFailException", "failed at: verify_1"))
+
+
+def test_a_restore_gives_the_same_database_in_a_new_place_and_refuses_one_that_is_there(world: World) -> None:
+    world.back_up()
+    place = world.root / "again.db"
+    done = run("rlg_restore", {"source": "app", "to": str(place)})
+    assert (done.state, done.errors) == ("success", {})
+    assert dump(place) == dump(world.root / "app.db")
+    again = run("rlg_restore", {"source": "app", "to": str(place)})
+    assert again.error("choose")[0] == "AirflowFailException"
+    kind, text = again.error("choose")
+    assert text.startswith(f"DestinationUnsuitable: unable to restore to '{place}': ")
+    assert again.error("outcome")[1] == "a step ended without a verdict; failed at: choose"
+    relative = run("rlg_restore", {"source": "app", "to": "again.db"})
+    assert relative.error("choose") == (
+        "AirflowFailException",
+        "DestinationUnsuitable: unable to restore to 'again.db': it is not an absolute path\nhint: begin with /",
+    )
