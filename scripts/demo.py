@@ -102,4 +102,7 @@ def say(text: str, since: float | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")

@@ -5,6 +5,7 @@ Used by ``make demo``, ``make up`` and the tests that need a real scheduler.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -84,6 +85,11 @@ class Standalone:
 
     def start(self) -> None:
         """Start and wait until the API answers and every DAG file was parsed once."""
+        self._lock = (self.home / "running").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"an Airflow runs on {self.home} already (make up?); stop it first") from None
         log = (self.home / "standalone.log").open("ab")
         airflow = Path(sys.executable).parent / "airflow"
         self._process = subprocess.Popen(
@@ -94,16 +100,23 @@ class Standalone:
             start_new_session=True,
             cwd=PROJECT,
         )
-        wanted = {path.stem for path in (PROJECT / "dags").glob("*.py")}
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            if wanted <= self._dags():
+        try:
+            if self._ready():
                 return
-            time.sleep(1)
+        except BaseException:
+            self.stop()
+            raise
         self.stop()
         raise RuntimeError(f"Airflow was not ready; its output is in {self.home / 'standalone.log'}")
+
+    def _ready(self) -> bool:
+        wanted = {path.stem for path in (PROJECT / "dags").glob("*.py")}
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
+            if wanted <= self._dags():
+                return True
+            time.sleep(1)
+        return False
 
     def stop(self) -> None:
         """SIGINT to the whole session, which is what ends it cleanly; then SIGKILL to what is left of it."""
@@ -120,6 +133,7 @@ class Standalone:
                 time.sleep(0.2)
         self._process.wait(timeout=10)
         self._process = None
+        self._lock.close()
 
     def wait(self) -> None:
         """Until it ends by itself or by Ctrl-C."""

@@ -112,7 +112,7 @@ def test_a_restore_gives_the_same_database_in_a_new_place_and_refuses_one_that_i
     assert again.error("choose")[0] == "AirflowFailException"
     kind, text = again.error("choose")
     assert text.startswith(f"DestinationUnsuitable: unable to restore to '{place}': ")
-    assert again.error("outcome")[1] == "a step ended without a verdict; failed at: choose"
+    assert again.error("outcome")[1] == "nothing was checked; failed at: choose"
     relative = run("rlg_restore", {"source": "app", "to": "again.db"})
     assert relative.error("choose") == (
         "AirflowFailException",

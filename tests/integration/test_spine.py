@@ -138,7 +138,9 @@ def test_both_sources_pass_both_verifications(tortured: World) -> None:
             done = tortured.run("verify", "latest", "--source", source, depth, "--json")
             assert (done.code, done.json["verdict"]) == (0, "PASS"), done.out
             groups = {check["group"] for check in done.json["checks"]}
-            assert groups == ({"catalog", "object"} if depth == "--quick" else {"catalog", "object", "archive", "members"})
+            assert groups == (
+                {"catalog", "object"} if depth == "--quick" else {"catalog", "object", "archive", "members"}
+            )
 
 
 def test_the_list_names_every_point_and_an_id_or_its_beginning_finds_it(tortured: World) -> None:
@@ -186,7 +188,11 @@ def test_tokenized_columns_are_nowhere_in_the_clear_and_come_back(world: World, 
     world.back_up()
     assert holds_any(world.target(), (*EMAILS, *PHONES, *WORDS, "people", "orders")) == []
     manifest = world.run("show", "latest", "--json").json["manifest"]
-    assert (manifest["fidelity"], manifest["masked_columns"], manifest["contents"]["names"]) == ("recoverable", [], None)
+    assert (manifest["fidelity"], manifest["masked_columns"], manifest["contents"]["names"]) == (
+        "recoverable",
+        [],
+        None,
+    )
     assert manifest["tokenization_key"] == world.wiring().tokenization_key.key_id  # type: ignore[union-attr]
     values = stored(world, "people")
     assert [row["note"] for row in values] == list(WORDS)

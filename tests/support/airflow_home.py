@@ -114,7 +114,9 @@ class Ran:
 
 def run(dag_id: str, conf: dict[str, Any] | None = None) -> Ran:
     """Parse the DAG files and run one of them to its end, each task in this process."""
-    return _run(bag().dags[dag_id], conf)
+    parsed = bag()
+    assert not parsed.import_errors, parsed.import_errors
+    return _run(parsed.dags[dag_id], conf)
 
 
 def run_made(dag: Any) -> Ran:

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import stat
 import struct
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -31,34 +30,30 @@ def assert_databases_equal(left: Path, right: Path) -> None:
         two.close()
 
 
-def table_rows(connection: sqlite3.Connection, name: str) -> Counter[tuple[Any, ...]]:
-    """The rows of a table as multiset: of each column, generated ones too, class and exact bytes."""
+def table_rows(connection: sqlite3.Connection, name: str) -> list[tuple[Any, ...]]:
+    """The rows of a table in the order in which they are stored: row id, and of each column, generated ones
+    too, class and exact bytes."""
     described = connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,)).fetchall()
     columns = [column.decode() for (column,) in described]
-    parts = []
-    for start in range(0, len(columns), 400):
-        cells = []
-        for column in columns[start : start + 400]:
-            word = '"t"."' + column.replace('"', '""') + '"'
-            cells += [f"typeof({word})", word, f"CASE typeof({word}) WHEN 'text' THEN CAST({word} AS BLOB) END"]
-        table = '"' + name.replace('"', '""') + '"'
-        found = connection.execute(f'SELECT {", ".join(cells)} FROM {table} AS "t" NOT INDEXED').fetchall()
-        parts.append([tuple(map(_bits, row)) for row in found])
-    rows = Counter(tuple(cell for part in row for cell in part) for row in zip(*parts, strict=True))
     lowered = {column.lower() for column in columns}
-    word = next((word for word in ("rowid", "_rowid_", "oid") if word not in lowered), None)
-    if word is not None:
-        table = '"' + name.replace('"', '""') + '"'
-        try:
-            identities = connection.execute(f'SELECT {word} FROM {table} AS "t" NOT INDEXED').fetchall()
-        except sqlite3.OperationalError:  # WITHOUT ROWID
-            return rows
-        return Counter((*identity, *row) for identity, row in zip(identities, _ordered(parts), strict=True))
-    return rows
+    cells = [word for word in ("rowid", "_rowid_", "oid") if word not in lowered][:1]
+    table = _quoted(name)
+    if connection.execute("SELECT wr FROM pragma_table_list(?)", (name,)).fetchone()[0]:
+        cells = []
+    for column in columns:
+        word = f'"t".{_quoted(column)}'
+        cells += [f"typeof({word})", word, f"CASE typeof({word}) WHEN 'text' THEN CAST({word} AS BLOB) END"]
+    parts = [
+        connection.execute(
+            f'SELECT {", ".join(cells[start : start + 1500])} FROM {table} AS "t" NOT INDEXED'
+        ).fetchall()
+        for start in range(0, len(cells), 1500)
+    ]
+    return [tuple(_bits(cell) for part in row for cell in part) for row in zip(*parts, strict=True)]
 
 
-def _ordered(parts: list[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
-    return [tuple(cell for part in row for cell in part) for row in zip(*parts, strict=True)]
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _bits(value: Any) -> Any:

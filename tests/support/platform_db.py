@@ -80,11 +80,12 @@ def plant(file: Path, *statements: str) -> None:
 
 
 def geography_of(product: str) -> dict[str, dict[str, str]]:
-    """The shipped configuration's path from a row to its place, by table."""
+    """The shipped configuration's path from a row to its place, by table; the levels' own tables included."""
     settings = yaml.safe_load((CONFIG / "backup.yaml").read_text("utf-8"))
     (source,) = (source for source, suites in settings["drill"]["suites"].items() if suites == product)
-    tables: dict[str, dict[str, str]] = settings["sources"][source]["geography"]["tables"]
-    return tables
+    geography = settings["sources"][source]["geography"]
+    own = {level["table"]: {name: level["key"]} for name, level in geography["levels"].items()}
+    return {**own, **geography["tables"]}
 
 
 def profile_of(file: Path) -> dict[str, object]:
@@ -98,11 +99,12 @@ def profile_of(file: Path) -> dict[str, object]:
     def countries(table: str, key: str) -> list[tuple[object, str]]:
         """Of each row the column ``key`` and the country."""
         path = paths[table]
-        column = next(path[level] for level in ("through", "town", "city", "country") if level in path)
+        column = next(path[level] for level in ("through", "town", "city", "country", "region") if level in path)
         if "through" in path:
             known = dict(countries(path["of"], path["key"]))
         else:
             known = town if "town" in path else city if "city" in path else {code: code for code in region}
+            known = {} if "region" in path else known
         rows = database.execute(f"SELECT {key}, {column} FROM {table}").fetchall()
         return [(first, known.get(value, "")) for first, value in rows]
 
@@ -110,6 +112,9 @@ def profile_of(file: Path) -> dict[str, object]:
     for table in paths:
         found = [country for _, country in countries(table, "1")]
         regions = [region.get(country, "") for country in found]
+        if "region" in paths[table]:  # the table of the regions themselves: no row of it is in a country
+            regions = [code for (code,) in database.execute(f"SELECT {paths[table]['region']} FROM {table}")]
+            found = [""] * len(regions)
         geography = {"region": dict(Counter(regions)), "country": dict(Counter(found))}
         entries.append({"schema": "main", "name": table, "rows": len(found), "geography": geography})
     database.close()

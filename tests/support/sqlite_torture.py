@@ -95,6 +95,7 @@ def _tables(connection: sqlite3.Connection) -> None:
         "CREATE TABLE shadowed_all (rowid TEXT, _rowid_ TEXT, OID TEXT)",
         "CREATE TABLE without_rowid (a TEXT COLLATE NOCASE, b INTEGER, c BLOB, d REAL,"
         " PRIMARY KEY (c DESC, a)) WITHOUT ROWID",
+        "CREATE TABLE without_index (a TEXT COLLATE NOCASE, b, PRIMARY KEY (b DESC, a)) WITHOUT ROWID",
         "CREATE TABLE strict_any (i INTEGER, r REAL, t TEXT, b BLOB, a ANY) STRICT",
         "CREATE TABLE generated (a INTEGER, v AS (a * 2) VIRTUAL, s TEXT AS ('s' || a) STORED, b TEXT, UNIQUE (s))",
         "CREATE TABLE checked (a CHECK (a > 0), b NOT NULL ON CONFLICT REPLACE DEFAULT 'd')",
@@ -113,6 +114,7 @@ def _tables(connection: sqlite3.Connection) -> None:
     connection.execute(
         "INSERT INTO without_rowid VALUES ('B', 1, x'01', 1), ('a', 2, x'01', 2.5), ('a', '3', x'02', 'r')"
     )
+    connection.execute("INSERT INTO without_index VALUES ('B', 1), ('a', 1), ('C', 2), ('d', 'x'), ('e', x'00')")
     connection.execute(
         "INSERT INTO strict_any VALUES (1, 2, 't', x'00', 1), (2, 2.5, '', x'', '1'), (3, 1, 'u', x'01', 1.0)"
     )

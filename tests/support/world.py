@@ -99,7 +99,8 @@ class World:
         return next(iter(self.settings["sources"].values()))  # type: ignore[no-any-return]
 
     def save(self) -> None:
-        self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True), "utf-8")
+        plain = json.loads(json.dumps(self.settings))  # a value that stands twice would become an alias
+        self.config.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), "utf-8")
 
     def run(self, *arguments: str | Path) -> Ran:
         return run("--config", self.config, *arguments)
@@ -143,7 +144,8 @@ class World:
 
     @property
     def targets(self) -> list[str]:
-        return list(self.settings["targets"])
+        """The names of the targets that hold something, whatever the configuration says by now."""
+        return sorted(path.name.removeprefix("backups-") for path in self.root.glob("backups-*"))
 
 
 POLICIES = {"people.email": "tokenize", "people.phone": "tokenize"}

@@ -12,7 +12,7 @@ from ..config.load import load
 from ..core.errors import FAILED, BackupError, BackupNotFound
 from ..core.model import Check, Kind, Verdict
 from ..engine.wiring import Wiring
-from .output import Output, progress_bar, told
+from .output import Output, printable, progress_bar, told
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 source_option = click.option("--source", help="The source; may be left out when there is one, or an id names it.")
@@ -101,7 +101,7 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
     for name in [source] if source else wiring.settings.sources:
         listing = list_points(wiring, name)
         for target, error in listing.unreadable.items():
-            click.echo(f"warning: target '{target}' is left out: {error}", err=True)
+            click.echo(printable(f"warning: target '{target}' may hold more than is listed: {error}"), err=True)
             code = error.exit_code
         for point in listing.points:
             copies = ", ".join(copy.target for copy in point.copies)
@@ -150,6 +150,7 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
         ["manifest", f"SHA-256 {chosen.manifest_sha256}"],
         ["read from", f"{chosen.target}, sequence {chosen.point.sequence}"],
     ]
+    rows += [["not asked", f"{name}: {why}"] for name, why in chosen.unasked.items()]
     out.table(["", ""], rows)
     out.data({"target": chosen.target, "sequence": chosen.point.sequence, "manifest": manifest.to_dict()})
     return 0

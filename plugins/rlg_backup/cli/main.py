@@ -42,7 +42,7 @@ Examples:
 @click.version_option(__version__, prog_name="rlg-backup")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     default=lambda: os.environ.get("RLG_BACKUP_CONFIG", "backup.yaml"),
     show_default="$RLG_BACKUP_CONFIG, then backup.yaml",
     help="The configuration file.",

@@ -139,8 +139,8 @@ def _explain(error: ValidationError, file: str) -> ConfigurationError:
     problems = error.errors(include_url=False, include_input=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     place = [str(part) for part in problem["loc"]]
-    tag = place[0] in _TAGGED and len(place) > 3  # of <map>.<name>.<type>.<key> the file does not have the type
-    dotted = ".".join(place[:2] + place[3:] if tag else place)
+    tagged = bool(place) and place[0] in _TAGGED  # pydantic says <map>.<name>.<type>.<key>
+    dotted = ".".join(place[:2] + place[3:] if tagged else place)
     if problem["type"] == "extra_forbidden":
         near = nearest_key(place)
         hint = f"did you mean '{near}'?" if near else "docs/configuration.md lists every setting"

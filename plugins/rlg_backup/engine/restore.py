@@ -191,7 +191,8 @@ def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:
     masked = chosen.manifest.masked_columns if chosen.manifest.fidelity == Fidelity.MASKED else ()
     lost = (f"masked for ever, not restored: {', '.join(masked)}",) if masked else ()
     excluded = tuple(f"not in the backup: {item.name} ({item.reason})" for item in profile.excluded)
-    return (*lost, *excluded, *profile.warnings)
+    unasked = tuple(f"target '{name}' may hold a newer one: {why}" for name, why in chosen.unasked.items())
+    return (*unasked, *lost, *excluded, *profile.warnings)
 
 
 @contextmanager

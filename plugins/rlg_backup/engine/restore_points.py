@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from ..catalog import Catalog, RestorePoint, compare_heads
-from ..core.errors import BackupError, BackupNotFound, DamageError, ObjectDamaged, StorageError
+from ..core.errors import BackupError, BackupNotFound, InvalidSetting, ObjectDamaged, StorageError
 from ..core.model import Copy, backup_time
 from ..format.manifest import Manifest
 from .wiring import Wiring
@@ -53,7 +53,8 @@ class Listing:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A restore point on one target, with its manifest verified."""
+    """A restore point on one target, with its manifest verified. ``unasked``: targets that could not be asked for a
+    newer one, and why."""
 
     point: RestorePoint
     target: str
@@ -61,6 +62,7 @@ class Chosen:
     manifest: Manifest
     manifest_sha256: str
     signer: str
+    unasked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -108,7 +110,7 @@ def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | 
     for name in targets:
         try:
             return _open(wiring, source, name, wiring.catalog(name, source).find(which))
-        except (StorageError, DamageError, BackupNotFound) as error:
+        except BackupError as error:  # whatever is wrong there, another target may hold a sound copy
             failures.append(error)
     raise next((error for error in failures if not isinstance(error, BackupNotFound)), failures[0])
 
@@ -117,11 +119,13 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
     """The newest point, not after ``moment`` where one is given, of the targets that answer, when none of them is
     missing what another has seen."""
     catalogs = {name: wiring.catalog(name, source) for name in targets}
-    findings = compare_heads(catalogs)
-    for finding in findings:
-        if not isinstance(finding.error, StorageError) or len(findings) == len(catalogs):
+    down: dict[str, BackupError] = {}
+    for finding in compare_heads(catalogs):
+        if not isinstance(finding.error, (StorageError, InvalidSetting)):
             raise finding.error
-    down = {finding.target for finding in findings}
+        down.setdefault(finding.target, finding.error)
+    if len(down) == len(catalogs):
+        raise next(iter(down.values()))
     points = []
     for name in targets:
         if name not in down:
@@ -133,7 +137,8 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
     # The first target that has one of that second; of two in one second the one committed later there.
     at_last = [point for point in points if point.time == newest]
     point = max((p for p in at_last if p.target == at_last[0].target), key=lambda p: p.sequence)
-    return _open(wiring, source, point.target, point)
+    chosen = _open(wiring, source, point.target, point)
+    return replace(chosen, unasked={target: str(error) for target, error in down.items()})
 
 
 def _nothing(source: str, targets: Sequence[str], moment: datetime | None) -> BackupNotFound:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import (
     BackupError,
+    CatalogError,
     CatalogGap,
     DamageError,
     KeyUnavailable,
@@ -58,7 +59,7 @@ def verify(
     start = time.perf_counter()
     try:
         chosen = choose(wiring, source, which, target=target)
-    except (DamageError, CatalogGap, StorageError) as error:
+    except (DamageError, CatalogError, StorageError) as error:
         return Verification(source, which, target or "any", (_failed("catalog", "signatures and chain", error),))
     record = f"sequence {chosen.point.sequence}, signed by {chosen.signer}"
     checks = [
@@ -71,6 +72,8 @@ def verify(
             time.perf_counter() - start,
         )
     ]
+    for name, reason in chosen.unasked.items():
+        checks.append(Check("catalog", f"target {name}", Verdict.COULD_NOT_VERIFY, reason, "nothing newer there"))
     checks += _guarded("object", "size and digest", lambda: [_object(wiring, chosen)])
     if full:
         checks += _guarded("archive", "decrypt", lambda: _contents(wiring, chosen))

@@ -292,7 +292,7 @@ def _building(verb: str, subject: str) -> Iterator[None]:
             raise MemberDamaged(verb, subject, "its definitions do not fit together") from error
         cause = "no space is left on its disk" if name == "SQLITE_FULL" else f"SQLite reports {name}"
         raise DestinationUnsuitable(verb, subject, cause) from error
-    except (ValueError, pa.ArrowException) as error:
+    except (ValueError, OverflowError, pa.ArrowException) as error:
         raise MemberDamaged(verb, subject, "its rows have no form of the format") from error
     except OSError as error:
         raise DestinationUnsuitable(verb, subject, error.strerror or "the system refuses") from error

@@ -15,7 +15,7 @@ from .sqlite_schema import Layout, quoted, text_of
 from .variants import FORM, ColumnForm, text_array
 
 BATCH_BYTES: Final = 64 << 20  # of text and blobs in a batch, unless one row alone is larger
-_PIECE_ROWS: Final = 256  # rows fetched before their size is looked at again
+_PIECE_ROWS: Final = 128  # rows fetched before their size is looked at again
 _COUNTED: Final = frozenset((bytes, bytearray))
 
 Values = list[list[Any]]
@@ -65,7 +65,9 @@ class TableReader:
             for level, name in zip(LEVELS, self._extra_names(LEVELS if places else ()), strict=bool(places)):
                 arrays.append(text_array(values[last + LEVELS.index(level)]))
                 fields.append(_field(name, pa.string(), "utf8", level.encode()))
+            values.clear()  # let go of before the batch is worked on: it would be there twice
             yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+            del arrays
 
     def _extra_names(self, names: Sequence[str]) -> list[str]:
         """``$name``, with one more ``$`` while a column of the table has that name."""
@@ -113,6 +115,7 @@ def _gather(cursors: Sequence[sqlite3.Cursor], width: int, batch_rows: int) -> I
         # Rows that grow: fewer at a time, so that a piece stays at an eighth of a batch.
         fitting = BATCH_BYTES // 8 * len(piece[0]) // (weight + 1)
         piece_rows = max(1, min(_PIECE_ROWS, 2 * piece_rows, fitting))
+        del parts, piece
         if len(held[0]) >= batch_rows or size >= BATCH_BYTES:
             yield from _split(held, kinds, size)
             held, kinds, size = [[] for _ in range(width)], [set() for _ in range(width)], 0

@@ -283,7 +283,9 @@ def _parse_row(row: Mapping[str, Any]) -> SchemaRow:
     name, owner = _parse_cell(row["name"]), _parse_cell(row["tbl_name"])
     if row["type"] not in ("table", "index", "view", "trigger") or name is None or owner is None:
         raise ValueError("a row of sqlite_schema")
-    return SchemaRow(int(row["rowid"]), row["type"], name, owner, bool(row["root"]), _parse_cell(row["sql"]))
+    if type(row["rowid"]) is not int or not 0 < row["rowid"] < 2**63:
+        raise ValueError("a row of sqlite_schema")
+    return SchemaRow(row["rowid"], row["type"], name, owner, bool(row["root"]), _parse_cell(row["sql"]))
 
 
 def _parse_cell(cell: Any) -> bytes | None:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from ..core.errors import BackupError, InvalidSetting
 from .configuration import settings
 from .wire import connection_exists
 
 log = logging.getLogger(__name__)
+PATIENCE = 30  # seconds for a webhook to answer
 
 
 def send(title: str, text: str, data: dict[str, Any]) -> list[str]:
@@ -28,10 +30,12 @@ def send(title: str, text: str, data: dict[str, Any]) -> list[str]:
     }
     sent = []
     for connection, channel in channels.items():
-        if not connection_exists(connection):
-            continue
         try:
+            if not connection_exists(connection):
+                continue
             channel(title, text, data)
+        except BackupError as error:
+            log.error("the alert did not go out by %s: %s", connection, error)
         except Exception as error:  # a vendor's client raises what it likes; the other channels still have to be tried
             log.error("the alert did not go out by %s: %s", connection, type(error).__name__)
         else:
@@ -45,7 +49,7 @@ def _mail(title: str, text: str, data: dict[str, Any]) -> None:
 
     alerts = settings().alerts
     if not alerts.email_to:
-        raise ValueError("alerts.email_to names nobody")
+        raise InvalidSetting("send to", "alerts.email_to", "it names nobody")
     with SmtpHook(smtp_conn_id="rlg_alert_smtp") as hook:
         hook.send_email_smtp(
             to=list(alerts.email_to),
@@ -66,5 +70,5 @@ def _webhook(title: str, text: str, data: dict[str, Any]) -> None:
 
     body = json.dumps({"title": title, "text": text, "data": data})
     HttpHook(method="POST", http_conn_id="rlg_alert_webhook").run(
-        data=body, headers={"Content-Type": "application/json"}
+        data=body, headers={"Content-Type": "application/json"}, extra_options={"timeout": PATIENCE}
     )

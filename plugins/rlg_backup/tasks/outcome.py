@@ -22,7 +22,7 @@ def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
     problems = [] if plan else ["nothing was planned: the configuration has no source"]
     for source in plan:
         if source not in done:
-            problems.append(f"{source}: no backup was committed; failed at: {failed_steps(source)}")
+            problems.append(f"{source}: no backup was committed; {where(source)}")
             continue
         for target, reason in done[source]["missing"].items():
             problems.append(f"{source}: backup {done[source]['backup_id']} has no copy on '{target}': {reason}")
@@ -35,10 +35,10 @@ def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
 def outcome_of_checks(results: list[Json | None] | Json | None, what: str) -> Json:
     """Every planned check PASS, or an alert and a failed run. Each result has ``name`` and ``verdict``."""
     given = [results] if isinstance(results, dict) else list(results or [])
-    problems = [] if given else [f"nothing was checked; failed at: {failed_steps()}"]
+    problems = [] if given else [f"nothing was checked; {where()}"]
     for result in given:
         if result is None:
-            problems.append(f"a step ended without a verdict; failed at: {failed_steps()}")
+            problems.append(f"a step ended without a verdict; {where()}")
         elif result["verdict"] != "PASS":
             problems.append(f"{result['name']}: {result['verdict']}: {result.get('why', 'see the report')}")
     if not problems and (failed := failed_steps()):
@@ -59,6 +59,12 @@ def finish(problems: list[str], summary: Json, what_to_do: str) -> None:
     text = "\n".join([*(f"- {problem}" for problem in problems), "", what_to_do])
     send(title, text, {"dag": context["dag"].dag_id, "run": context["run_id"], "problems": problems, **summary})
     raise AirflowFailException("; ".join(problems))
+
+
+def where(group: str | None = None) -> str:
+    """Which steps failed, in words; a step that was skipped or never started is not one of them."""
+    failed = failed_steps(group)
+    return f"failed at: {failed}" if failed else "no step failed: look for one that was skipped or did not start"
 
 
 def failed_steps(group: str | None = None) -> str:

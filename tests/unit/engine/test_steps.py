@@ -150,7 +150,8 @@ def test_a_verb_whose_staging_was_wiped_says_so(world: World, verb: str) -> None
     with pytest.raises(StagingLost) as caught:
         STEPS[verb](wiring, reference)
     assert str(caught.value) == (
-        "unable to go on with 'run-1/app': its staging folder was wiped, belongs to another try, or is on another worker\n"
+        "unable to go on with 'run-1/app': "
+        "its staging folder was wiped, belongs to another try, or is on another worker\n"
         "hint: clear the run from 'stage'; where workers share no disk set staging.mode: local"
     )
 
@@ -269,7 +270,9 @@ def test_a_staging_folder_that_cannot_be_made_is_an_error_of_its_setting(world: 
     assert backup(world.wiring(), "app", Kind.FULL).complete  # the lease was given back
 
 
-@pytest.mark.parametrize("run", ["../../outside", "/etc/passwd", "..", ".", "manual__2026-11-23T02:00:00+00:00", "x" * 900])
+@pytest.mark.parametrize(
+    "run", ["../../outside", "/etc/passwd", "..", ".", "manual__2026-11-23T02:00:00+00:00", "x" * 900]
+)
 def test_a_run_may_be_called_anything_and_stays_in_staging(world: World, run: str) -> None:
     wiring = world.wiring()
     around = {path for path in world.root.iterdir() if path.name not in ("staging", "backups-local", "backups-second")}
@@ -315,7 +318,8 @@ def test_an_object_that_rots_on_the_target_is_not_committed(world: World, name: 
     with pytest.raises(ObjectDamaged) as caught:
         steps.validate(wiring, reference, "local")
     assert str(caught.value) == (
-        f"unable to validate 'app/{reference.backup_id}/{name}': the target 'local' gives back other bytes than were sent"
+        f"unable to validate 'app/{reference.backup_id}/{name}': "
+        "the target 'local' gives back other bytes than were sent"
     )
     sound = steps.validate(wiring, reference, "second")
     done = result(wiring, steps.commit(wiring, sound))
@@ -329,17 +333,13 @@ def test_a_failed_run_wipes_its_staging_and_gives_its_leases_back(world: World) 
     for _ in range(2):  # the second would meet a lease that was kept
         with pytest.raises(SourceUnreadable) as caught:
             backup(world.wiring(), "app", Kind.FULL)
-        assert str(caught.value) == (
-            f"unable to read '{world.root / 'app.db'}': it is not a SQLite database"
-        )
+        assert str(caught.value) == (f"unable to read '{world.root / 'app.db'}': it is not a SQLite database")
         assert world.staged() == []
         assert world.objects() == {}
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_failure_in_any_verb_leaves_nothing_behind(
-    world: World, verb: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_in_any_verb_leaves_nothing_behind(world: World, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Planted(Exception):
         """Not one of ours: a defect, a killed process."""
 
@@ -380,7 +380,7 @@ def test_one_target_down_from_the_start_is_said_and_the_other_has_the_backup(wor
 def test_an_upload_to_a_target_that_was_down_is_refused(world: World) -> None:
     world.target("second").write_text("a file where a folder should be")
     wiring = world.wiring()
-    reference = run_through_one(wiring, "checksum")
+    reference = run_through(wiring, "checksum")
     with pytest.raises(StorageUnavailable) as caught:
         steps.upload(wiring, reference, "second")
     assert str(caught.value) == "unable to reach 'second': it did not answer when the run began"
@@ -442,13 +442,6 @@ def test_what_dead_runs_left_is_removed_and_what_lives_is_not(world: World, tmp_
     assert sweep(root, older_than_hours=24) == ["dead"]
     assert [path.name for path in root.iterdir()] == ["living"]
     assert sweep(tmp_path / "nowhere", older_than_hours=24) == []
-
-
-def run_through_one(wiring: Wiring, last: str) -> Reference:
-    reference = begun(wiring)
-    for verb in VERBS[: VERBS.index(last) + 1]:
-        reference = STEPS[verb](wiring, reference)
-    return reference
 
 
 def flip(path: Path, at: int) -> None:

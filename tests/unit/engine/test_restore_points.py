@@ -1,0 +1,106 @@
+"""Which restore point a text names, over several targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rlg_backup.core.errors import BackupNotFound
+from rlg_backup.core.model import Kind
+from rlg_backup.engine.backup import backup
+from rlg_backup.engine.restore_points import choose, list_points
+from tests.support.world import World
+
+START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def hourly(template: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, list[str]]]:
+    """Three backups in one second, then one an hour later, all on two targets."""
+    world = template.copy(tmp_path_factory.mktemp("points") / "world")
+    moments = [START, START, START, START + timedelta(hours=1)]
+    ids = []
+    for moment in moments:
+        wiring = world.wiring(clock=lambda moment=moment: moment)
+        ids.append(backup(wiring, "app", Kind.FULL).backup_id)
+    yield world, ids
+
+
+def test_backups_of_one_second_are_listed_in_the_order_they_were_committed(hourly: tuple[World, list[str]]) -> None:
+    world, ids = hourly
+    listing = list_points(world.wiring(), "app")
+    assert [point.backup_id for point in listing.points] == ids
+    assert [[(copy.target, copy.sequence) for copy in point.copies] for point in listing.points] == [
+        [("local", number), ("second", number)] for number in (1, 2, 3, 4)
+    ]
+    assert listing.unreadable == {}
+
+
+@pytest.mark.parametrize(
+    ("which", "number"),
+    [
+        ("latest", 4),
+        ("2026-11-23T02:00:00Z", 3),  # of three in that second the last committed
+        ("2026-11-23T02:59:59+00:00", 3),
+        ("2026-11-23T05:00:00+02:00", 4),
+        ("2099-01-01", 4),
+    ],
+)
+def test_a_time_names_the_newest_backup_that_is_not_after_it(
+    hourly: tuple[World, list[str]], which: str, number: int
+) -> None:
+    world, ids = hourly
+    chosen = choose(world.wiring(), "app", which)
+    assert (chosen.point.backup_id, chosen.target) == (ids[number - 1], "local")
+    assert choose(world.wiring(), "app", which, target="second").target == "second"
+
+
+def test_an_id_or_its_beginning_names_one_backup_and_is_refused_when_it_names_more(
+    hourly: tuple[World, list[str]],
+) -> None:
+    world, ids = hourly
+    for name in ids:
+        assert choose(world.wiring(), "app", name).point.backup_id == name
+    assert choose(world.wiring(), "app", "20261123T03").point.backup_id == ids[3]
+    with pytest.raises(BackupNotFound) as caught:
+        choose(world.wiring(), "app", "20261123T02")
+    assert str(caught.value) == (
+        "unable to find '20261123T02': 3 backups on target 'local' begin with it\n"
+        f"hint: there is {ids[0]} and {ids[1]} and {ids[2]}"
+    )
+
+
+def test_a_time_before_the_first_backup_is_refused(hourly: tuple[World, list[str]]) -> None:
+    with pytest.raises(BackupNotFound) as caught:
+        choose(hourly[0].wiring(), "app", "2026-11-23T01:59:59Z")
+    assert str(caught.value) == (
+        "unable to find '2026-11-23T01:59:59+00:00': source 'app' has no backup on local, second that old\n"
+        "hint: 'rlg-backup list' shows what there is"
+    )
+
+
+def test_the_newest_backup_is_found_on_whichever_target_has_it(world: World, tmp_path: Path) -> None:
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    first = world.back_up()
+    world.source["targets"] = ["second"]
+    world.save()
+    second = world.back_up()
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    chosen = choose(world.wiring(), "app")
+    assert (chosen.point.backup_id, chosen.target, dict(chosen.unasked)) == (second, "second", {})
+    assert choose(world.wiring(), "app", "latest", target="local").point.backup_id == first
+    assert choose(world.wiring(), "app", second[:24]).target == "second"
+
+
+def test_a_source_that_was_never_backed_up_has_no_latest(world: World) -> None:
+    with pytest.raises(BackupNotFound) as caught:
+        choose(world.wiring(), "app")
+    assert str(caught.value) == (
+        "unable to find 'latest': source 'app' has no backup on local, second\n"
+        "hint: make one with 'rlg-backup backup'"
+    )
