@@ -30,7 +30,7 @@ up: $(VENV)/.demo-ready  ## Start Airflow with its UI on the project (after make
 	@$(BIN)/python scripts/up.py
 
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
-	@$(BIN)/python -m pytest -q $(PYTEST)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)
 
 lint: $(VENV)/.test-ready  ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .

@@ -24,21 +24,21 @@ DOWN = "unable to read 'catalog/app/lease.json': target 'away' cannot be reached
 def add_tree(world: World) -> None:
     (world.root / "tree").mkdir()
     (world.root / "tree" / "letter.txt").write_text("to whom it may concern")
-    world.settings["sources"]["tree"] = {"type": "files", "path": "tree", "targets": world.targets}
+    world.settings["sources"]["tree"] = {"type": "files", "path": "tree", "targets": list(world.settings["targets"])}
     world.save()
 
 
 def add_broken(world: World) -> None:
     """A source that is a text file, not a database."""
     (world.root / "broken.db").write_text("no database at all " * 100)
-    world.settings["sources"]["broken"] = {"type": "sqlite", "path": "broken.db", "targets": world.targets}
+    world.settings["sources"]["broken"] = {"type": "sqlite", "path": "broken.db", "targets": list(world.settings["targets"])}
     world.save()
 
 
 def s3_target(world: World, name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target at an emulator, with credentials from the Airflow connection of the target's name alone."""
     world.settings["targets"][name] = {"type": "s3", "bucket": "backups", "region": "us-east-1", "emulator": True}
-    world.source["targets"] = world.targets
+    world.source["targets"] = list(world.settings["targets"])
     world.save()
     extra = {"endpoint_url": url, "region_name": "us-east-1", "config_kwargs": {"retries": {"max_attempts": 1}}}
     connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}

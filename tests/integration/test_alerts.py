@@ -151,7 +151,7 @@ def test_no_alert_holds_a_row_value_a_key_or_a_password(
 def test_a_backup_that_misses_one_copy_is_named_by_its_id(world: World, hook: Hook) -> None:
     del world.settings["sources"]["broken"]
     world.settings["targets"]["away"] = {"type": "s3", "bucket": "b", "region": "us-east-1", "emulator": True}
-    world.source["targets"] = world.targets
+    world.source["targets"] = list(world.settings["targets"])
     world.save()
     closed = f"http://127.0.0.1:{free_port()}"
     extra = {"endpoint_url": closed, "config_kwargs": {"retries": {"max_attempts": 1}}}
@@ -186,7 +186,8 @@ def test_a_mail_server_that_refuses_does_not_stop_the_webhook(
 ) -> None:
     mailbox.refusing = True
     assert (send(caplog), len(hook.requests)) == (["rlg_alert_webhook"], 1)
-    assert "the alert did not go out by rlg_alert_smtp: SMTPDataError" in caplog.messages
+    said = [text for text in caplog.messages if text.startswith("the alert did not go out")]
+    assert said == ["the alert did not go out by rlg_alert_smtp: SMTPDataError"]
     assert PASSWORD not in caplog.text
 
 
@@ -195,7 +196,19 @@ def test_a_webhook_that_answers_with_an_error_does_not_stop_the_mail(
 ) -> None:
     hook.status = 500
     assert (send(caplog), len(mailbox.messages)) == (["rlg_alert_smtp"], 1)
-    assert "the alert did not go out by rlg_alert_webhook: HTTPError" in caplog.messages
+    said = [text for text in caplog.messages if text.startswith("the alert did not go out")]
+    assert said == ["the alert did not go out by rlg_alert_webhook: AirflowException"]
+
+
+def test_a_webhook_that_never_answers_is_given_up(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlg_backup.tasks.alerts.PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = {"conn_type": "http", "host": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        monkeypatch.setenv("AIRFLOW_CONN_RLG_ALERT_WEBHOOK", json.dumps(connection))
+        assert send(caplog) == []
+    assert "the alert did not go out by rlg_alert_webhook: ReadTimeout" in caplog.messages
 
 
 def test_a_connection_that_cannot_be_read_does_not_stop_the_other_channel(

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.compare import assert_databases_equal
+from tests.support.world import Ran, World
 
 from rlg_backup.core.errors import (
     BackupError,
@@ -24,8 +26,6 @@ from rlg_backup.engine.archives import ARCHIVE, fetch, open_local, open_remote, 
 from rlg_backup.engine.restore_points import Chosen, choose
 from rlg_backup.engine.wiring import Wiring
 from rlg_backup.format.age import encrypt
-from tests.support.compare import assert_databases_equal
-from tests.support.world import Ran, World
 
 MOVED = "compare with the source's other targets before restoring from this one"
 RENEWED = f"{MOVED}; a target that was emptied or put back on purpose needs a new name in the configuration"

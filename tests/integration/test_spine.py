@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-
-from rlg_backup.engine.archives import Archive, index_of, open_remote
-from rlg_backup.engine.restore_points import choose
 from tests.support.compare import assert_databases_equal, assert_trees_equal
 from tests.support.sqlite_torture import make_torture
 from tests.support.tree_torture import make_tree
 from tests.support.world import EMAILS, PHONES, WORDS, World, holds_any
+
+from rlg_backup.engine.archives import Archive, index_of, open_remote
+from rlg_backup.engine.restore_points import choose
 
 
 @pytest.fixture(scope="module")

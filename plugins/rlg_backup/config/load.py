@@ -22,12 +22,16 @@ _TAGGED = ("sources", "targets")  # maps whose values are of the kind that their
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without aliases (they can blow up to any size) and without repeated keys."""
+    """Safe YAML without aliases (they can blow up to any size), without tags (none is needed, and PyYAML's
+    constructors fail on wrong ones in ways of their own) and without repeated keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML has no types here
             raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", mark)
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # as above
+        if getattr(event, "tag", None) is not None:
+            raise yaml.constructor.ConstructorError(None, None, "tags (!name) are not allowed", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

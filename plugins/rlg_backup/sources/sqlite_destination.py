@@ -149,7 +149,7 @@ class SqliteDestination:
         values: list[str] = []
         columns: list[Sequence[Any]] = []
         identity = places[layout.alias] if layout.alias is not None else roles.index(ROWID) if ROWID in roles else None
-        if identity is not None:
+        if identity is not None and batch.num_rows:  # without rows it has no type to speak of
             batch = _in_order(batch, identity, layout.name)
             targets, values, columns = ["rowid"], ["?"], [batch.column(identity).to_pylist()]
         for number, column in enumerate(layout.columns):

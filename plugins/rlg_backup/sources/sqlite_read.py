@@ -14,7 +14,7 @@ from .port import ROLE, ROWID
 from .sqlite_schema import Layout, quoted, text_of
 from .variants import FORM, ColumnForm, text_array
 
-BATCH_BYTES: Final = 64 << 20  # of text and blobs in a batch, unless one row alone is larger
+BATCH_BYTES: Final = 32 << 20  # of text and blobs in a batch, unless one row alone is larger
 _PIECE_ROWS: Final = 128  # rows fetched before their size is looked at again
 _COUNTED: Final = frozenset((bytes, bytearray))
 

@@ -70,12 +70,20 @@ def resolver(found: Settings) -> Callable[[str], str]:
     """Reads ``secret:BACKEND/KEY``: the variable KEY of a backend named under ``secrets``."""
 
     def resolve(rest: str) -> str:
-        name, slash, key = rest.partition("/")
+        name, _, key = rest.partition("/")
         backend = found.secrets.get(name)
-        if backend is None or not slash:
+        if backend is None:
             known = ", ".join(sorted(found.secrets)) or "none"
             raise KeyUnavailable("read", f"secret:{name}", f"'secrets' names no such backend (there are: {known})")
-        value = _open(backend).get_variable(key)
+        if not key:
+            raise KeyUnavailable("read", f"secret:{rest}", "it names no variable", f"write secret:{name}/KEY")
+        try:
+            value = _open(backend).get_variable(key)
+        except KeyUnavailable:
+            raise
+        except Exception as error:  # a vendor's client raises what it likes, and its text may hold what it was given
+            cause = f"the backend does not give it ({type(error).__name__})"
+            raise KeyUnavailable("read", f"secret:{rest}", cause, f"look at secrets.{name} and its permissions") from None
         if value is None:
             raise KeyUnavailable("read", f"secret:{rest}", "the backend holds no such variable")
         return str(value)

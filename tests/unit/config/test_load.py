@@ -53,9 +53,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert (app.datasets, app.geography, app.totals, app.policies, app.personal_text_allowed) == ({}, None, {}, {}, ())
 
 
-def test_relative_paths_count_from_the_folder_of_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_count_from_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.world import World
 
 from rlg_backup.core.errors import BackupNotFound
 from rlg_backup.core.model import Kind
 from rlg_backup.engine.backup import backup
 from rlg_backup.engine.restore_points import choose, list_points
-from tests.support.world import World
 
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -101,6 +101,5 @@ def test_a_source_that_was_never_backed_up_has_no_latest(world: World) -> None:
     with pytest.raises(BackupNotFound) as caught:
         choose(world.wiring(), "app")
     assert str(caught.value) == (
-        "unable to find 'latest': source 'app' has no backup on local, second\n"
-        "hint: make one with 'rlg-backup backup'"
+        "unable to find 'latest': source 'app' has no backup on local, second\nhint: make one with 'rlg-backup backup'"
     )

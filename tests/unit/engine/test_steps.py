@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.world import EMAILS, PHONES, WORDS, World, holds_any
 
 from rlg_backup import __version__
 from rlg_backup.core.errors import (
@@ -32,7 +33,6 @@ from rlg_backup.engine.backup import backup, result
 from rlg_backup.engine.restore_points import list_points
 from rlg_backup.engine.wiring import Wiring
 from rlg_backup.engine.workspace import Reference, Workspace, sweep
-from tests.support.world import EMAILS, PHONES, WORDS, World, holds_any
 
 VERBS = ("snapshot", "anonymize", "encrypt", "checksum", "upload", "validate", "commit")
 Step = Callable[[Wiring, Reference], Reference]
