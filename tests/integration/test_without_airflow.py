@@ -1,5 +1,5 @@
-"""The command line alone, installed without Airflow and without Great Expectations: it backs up and restores from a folder
-and from S3."""
+"""The command line alone, installed without Airflow and without Great Expectations: it backs up to, and restores
+from, a folder and S3."""
 
 from __future__ import annotations
 
@@ -123,8 +123,12 @@ def test_a_drill_says_what_it_would_need(world: World) -> None:
     back = world.root / "suites" / "app"
     back.mkdir(parents=True)
     world.settings["drill"] = {
-        "scratch": "scratch", "reports": "reports", "expectations": "suites", "references": ".", "suites": {"app": "app"},
-    }  # fmt: skip
+        "scratch": "scratch",
+        "reports": "reports",
+        "expectations": "suites",
+        "references": ".",
+        "suites": {"app": "app"},
+    }
     world.save()
     command(world, "backup")
     done = subprocess.run(

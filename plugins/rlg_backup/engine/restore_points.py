@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from ..catalog import Catalog, RestorePoint, compare_heads
@@ -134,9 +135,10 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
     if not points:
         raise _nothing(source, targets, moment)
     newest = max(point.time for point in points)
-    # The first target that has one of that second; of two in one second the one committed later there.
+    # Of several in one second the one that no target has another after; target by target they are in order.
     at_last = [point for point in points if point.time == newest]
-    point = max((p for p in at_last if p.target == at_last[0].target), key=lambda p: p.sequence)
+    followed = {one.backup_id for one, other in pairwise(at_last) if one.target == other.target}
+    point = next((point for point in at_last if point.backup_id not in followed), at_last[-1])
     chosen = _open(wiring, source, point.target, point)
     return replace(chosen, unasked={target: str(error) for target, error in down.items()})
 

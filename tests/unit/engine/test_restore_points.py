@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from tests.support.world import World
@@ -82,19 +81,18 @@ def test_a_time_before_the_first_backup_is_refused(hourly: tuple[World, list[str
     )
 
 
-def test_the_newest_backup_is_found_on_whichever_target_has_it(world: World, tmp_path: Path) -> None:
-    world.source["targets"] = ["local", "second"]
-    world.save()
-    first = world.back_up()
+@pytest.mark.parametrize("later", [0, 1], ids=["in the same second", "a second later"])
+def test_the_newest_backup_is_found_on_whichever_target_has_it(world: World, later: int) -> None:
+    first = backup(world.wiring(clock=lambda: START), "app", Kind.FULL).backup_id
     world.source["targets"] = ["second"]
     world.save()
-    second = world.back_up()
+    second = backup(world.wiring(clock=lambda: START + timedelta(seconds=later)), "app", Kind.FULL).backup_id
     world.source["targets"] = ["local", "second"]
     world.save()
     chosen = choose(world.wiring(), "app")
     assert (chosen.point.backup_id, chosen.target, dict(chosen.unasked)) == (second, "second", {})
     assert choose(world.wiring(), "app", "latest", target="local").point.backup_id == first
-    assert choose(world.wiring(), "app", second[:24]).target == "second"
+    assert choose(world.wiring(), "app", second).target == "second"
 
 
 def test_a_source_that_was_never_backed_up_has_no_latest(world: World) -> None:
