@@ -96,7 +96,7 @@ def test_schedules_are_those_of_the_configuration_in_its_time_zone(dags: dict[st
 
 
 def test_every_commit_starts_a_verification(dags: dict[str, Any]) -> None:
-    starting = {asset.name for _, asset in dags["rlg_verify"].timetable.asset_condition.iter_assets()}
+    starting = {asset.name for asset in dags["rlg_verify"].schedule.objects}
     made = {asset.name for task in dags["rlg_full_backup"].tasks for asset in task.outlets}
     assert starting == made == {f"rlg_backup_{source}" for source in SOURCES}
     assert [task.task_id for task in dags["rlg_full_backup"].tasks if task.outlets] == [f"{s}.commit" for s in SOURCES]

@@ -44,12 +44,12 @@ def environment(**more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", **more}
 
 
-def command(world: World, *arguments: str | Path, code: int = 0, **more: str) -> Any:
+def command(world: World, *arguments: str | Path, **more: str) -> Any:
     done = subprocess.run(
         [VENV / "bin" / "rlg-backup", "--config", world.config, *arguments, "--json"],
         env=environment(**more), cwd=world.root, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (code, ""), (done.stdout, done.stderr)
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
     return json.loads(done.stdout)
 
 

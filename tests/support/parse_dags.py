@@ -50,7 +50,7 @@ def main() -> None:
         "bare": sorted(  # modules of the package under their file name alone
             name
             for name, module in sys.modules.items()
-            if "." not in name and str(getattr(module, "__file__", None)).startswith(ours)
+            if name.isidentifier() and name != "rlg_backup" and str(getattr(module, "__file__", None)).startswith(ours)
         ),
     }
     sys.stdout.write("\n" + json.dumps(report) + "\n")

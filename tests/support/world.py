@@ -96,7 +96,7 @@ class World:
     @property
     def source(self) -> dict[str, Any]:
         """The settings of the first source."""
-        return next(iter(self.settings["sources"].values()))  # type: ignore[no-any-return]
+        return next(iter(self.settings["sources"].values()))
 
     def save(self) -> None:
         plain = json.loads(json.dumps(self.settings))  # a value that stands twice would become an alias

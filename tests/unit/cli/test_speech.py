@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -69,7 +69,7 @@ def test_the_help_shows_every_command_the_examples_and_the_exit_codes() -> None:
 def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_path: Path) -> None:
     backup_id = json.loads(world.run("list", "--json").out)[0]["backup_id"]
     out = tmp_path / "out.db"
-    cases: dict[str, tuple[list[str | Path], set[str]]] = {
+    cases: dict[str, tuple[Sequence[str | Path], set[str]]] = {
         "backup": (
             ["backup"],
             {"source", "backup_id", "kind", "committed", "missing", "warnings", "seconds"},
@@ -90,8 +90,8 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
         assert (done.code, done.err) == (0, ""), name
         value = done.json[0] if isinstance(done.json, list) else done.json
         assert set(value) == keys, name
-    for arguments in (["show", "nothing"], ["verify", "nothing"], ["restore", "nothing", "--to", str(tmp_path / "x")]):
-        done = world.run(*arguments, "--json")
+    for wrong in (["show", "nothing"], ["verify", "nothing"], ["restore", "nothing", "--to", str(tmp_path / "x")]):
+        done = world.run(*wrong, "--json")
         assert (done.code, done.err, done.json["error"]) == (2, "", "BackupNotFound")
         assert set(done.json) == {"error", "message", "hint"}
 
@@ -106,9 +106,8 @@ def test_piped_output_has_no_colour_no_bars_and_one_line_for_each_row(world: Wor
     shown = world.run("show", "latest")
     assert "\x1b" not in shown.out + shown.err
     lines = shown.out.splitlines()
-    assert re.fullmatch(
-        r"manifest +SHA-256 [0-9a-f]{64} *", next(line for line in lines if line.startswith("manifest"))
-    )
+    [manifest] = [line for line in lines if line.startswith("manifest")]
+    assert re.fullmatch(r"manifest +SHA-256 [0-9a-f]{64} *", manifest)
     assert len(lines) == 12
     done = world.run("backup")
     assert (done.err, "\x1b" in done.out) == ("", False)
