@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rlg_backup.engine.archives import ARCHIVE
 from tests.support.airflow_home import run
 from tests.support.s3_server import S3Server
 from tests.support.world import EMAILS, PHONES, World, holds_any
+
+from rlg_backup.engine.archives import ARCHIVE
 
 pytestmark = pytest.mark.airflow
 VERBS = ("stage", "snapshot", "anonymize", "encrypt", "checksum", "local.upload", "local.validate", "commit", "wipe")
@@ -31,7 +32,11 @@ def add_tree(world: World) -> None:
 def add_broken(world: World) -> None:
     """A source that is a text file, not a database."""
     (world.root / "broken.db").write_text("no database at all " * 100)
-    world.settings["sources"]["broken"] = {"type": "sqlite", "path": "broken.db", "targets": list(world.settings["targets"])}
+    world.settings["sources"]["broken"] = {
+        "type": "sqlite",
+        "path": "broken.db",
+        "targets": list(world.settings["targets"]),
+    }
     world.save()
 
 
@@ -138,7 +143,8 @@ def test_a_verb_taken_out_of_the_graph_stops_the_run_before_anything_is_committe
     place = done.run_id.replace(":", "_").replace("+", "_").replace(".", "_")
     assert done.error(f"app.{failed}") == (
         "AirflowFailException",
-        f"StepSkipped: unable to go on with '{place}/app': the step '{missed}' did not run\nhint: clear the run from 'stage'",
+        f"StepSkipped: unable to go on with '{place}/app': the step '{missed}' did not run\n"
+        "hint: clear the run from 'stage'",
     )
     assert (done.state, done.states["outcome"], world.records(), world.staged()) == ("failed", "failed", [], [])
 
@@ -179,9 +185,7 @@ def test_no_upload_is_tried_again_to_a_target_that_was_down_when_the_run_began(
     """The run holds no lease there, so no later try can help: it would only hold the commit up."""
     s3_target(world, "away", closed_port(), monkeypatch)
     done = run("rlg_full_backup")
-    assert [str(error) for error in done.errors["app.away.upload"]] == [
-        f"StorageUnavailable: {DOWN}"
-    ]
+    assert [str(error) for error in done.errors["app.away.upload"]] == [f"StorageUnavailable: {DOWN}"]
 
 
 def test_an_s3_target_is_reached_through_its_airflow_connection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from tests.support.world import World
 pytestmark = pytest.mark.airflow
 SHIPPED = PROJECT / "include" / "config" / "backup.yaml"
 # Nothing of this is a key: parsing must not need one.
-VARIABLES = {name: "not-read-when-parsing" for name in ("RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_SIGNER")}
+VARIABLES = dict.fromkeys(("RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_SIGNER"), "not-read-when-parsing")
 FILES = {f"{name}.py" for name in ("rlg_full_backup", "rlg_restore", "rlg_restore_drill", "rlg_verify")}
 SOURCES = ("data", "fans", "files")
 
@@ -104,7 +104,10 @@ def test_every_commit_starts_a_verification(dags: dict[str, Any]) -> None:
 
 def test_scheduled_work_refuses_backfills_and_runs_once_at_a_time(dags: dict[str, Any]) -> None:
     for name in ("rlg_full_backup", "rlg_restore_drill"):
-        assert sorted(str(getattr(kind, "value", kind)) for kind in dags[name].allowed_run_types) == ["manual", "scheduled"]
+        assert sorted(str(getattr(kind, "value", kind)) for kind in dags[name].allowed_run_types) == [
+            "manual",
+            "scheduled",
+        ]
         assert (dags[name].max_active_runs, dags[name].catchup) == (1, False)
 
 
@@ -115,7 +118,17 @@ def test_no_run_has_a_time_limit_that_would_skip_its_teardowns_and_every_task_ha
 
 
 def test_the_verbs_of_a_source_run_on_its_queue_and_in_its_pool(dags: dict[str, Any]) -> None:
-    verbs = ["stage", "snapshot", "anonymize", "encrypt", "checksum", "local.upload", "local.validate", "commit", "wipe"]
+    verbs = [
+        "stage",
+        "snapshot",
+        "anonymize",
+        "encrypt",
+        "checksum",
+        "local.upload",
+        "local.validate",
+        "commit",
+        "wipe",
+    ]
     dag = dags["rlg_full_backup"]
     assert sorted(dag.task_ids) == sorted(["outcome", *(f"{source}.{verb}" for source in SOURCES for verb in verbs)])
     assert {(task.queue, task.pool) for task in dag.tasks if task.task_id != "outcome"} == {("backup", "rlg_backup")}
@@ -145,12 +158,17 @@ def test_every_run_ends_in_an_outcome_that_runs_whatever_became_of_the_rest(dags
 
 def test_wiping_and_cleaning_are_teardowns_that_fail_the_run_when_they_fail(dags: dict[str, Any]) -> None:
     found = {
-        task.task_id: (task.on_failure_fail_dagrun, sorted(setup for setup in task.upstream_task_ids if _setup(dag, setup)))
+        task.task_id: (
+            task.on_failure_fail_dagrun,
+            sorted(setup for setup in task.upstream_task_ids if _setup(dag, setup)),
+        )
         for dag in dags.values()
         for task in dag.tasks
         if task.is_teardown
     }
-    assert found == {f"{source}.wipe": (True, [f"{source}.stage"]) for source in SOURCES} | {"clean": (True, ["prepare"])}
+    assert found == {f"{source}.wipe": (True, [f"{source}.stage"]) for source in SOURCES} | {
+        "clean": (True, ["prepare"])
+    }
 
 
 def _setup(dag: Any, task: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def checks(*results: Json | str) -> Ran:
 
     @dag(schedule=None)
     def made() -> None:
-        found = [step.override(task_id=f"step_{place}")(result) for place, result in enumerate(results)]
+        found: Any = [step.override(task_id=f"step_{place}")(result) for place, result in enumerate(results)]
         outcome_of_checks.override(task_id="outcome")(found, "test")
 
     return run_made(made())
@@ -109,8 +110,8 @@ def test_a_restore_gives_the_same_database_in_a_new_place_and_refuses_one_that_i
     assert (done.state, done.errors) == ("success", {})
     assert dump(place) == dump(world.root / "app.db")
     again = run("rlg_restore", {"source": "app", "to": str(place)})
-    assert again.error("choose")[0] == "AirflowFailException"
     kind, text = again.error("choose")
+    assert kind == "AirflowFailException"
     assert text.startswith(f"DestinationUnsuitable: unable to restore to '{place}': ")
     assert again.error("outcome")[1] == "nothing was checked; failed at: choose"
     relative = run("rlg_restore", {"source": "app", "to": "again.db"})
@@ -118,3 +119,40 @@ def test_a_restore_gives_the_same_database_in_a_new_place_and_refuses_one_that_i
         "AirflowFailException",
         "DestinationUnsuitable: unable to restore to 'again.db': it is not an absolute path\nhint: begin with /",
     )
+
+
+def test_a_drill_leaves_a_report_and_no_copy_of_the_data(world: World) -> None:
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    world.back_up()
+    done = run("rlg_restore_drill")
+    assert (done.state, done.errors) == ("success", {})
+    assert done.returned("report")["verdict"] == "PASS"
+    assert Path(done.returned("report")["report"]).is_file()
+    assert list((world.root / "scratch").iterdir()) == []
+
+
+def test_a_drill_of_a_damaged_backup_fails_and_cleans_up(world: World) -> None:
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    world.back_up()
+    archive = next(world.target().rglob("*.age"))
+    archive.write_bytes(archive.read_bytes()[:-1])
+    done = run("rlg_restore_drill")
+    kind, text = done.error("outcome")
+    assert (done.state, kind) == ("failed", "AirflowFailException")
+    assert text.startswith("restore drill: FAIL: app: ")
+    assert list((world.root / "scratch").iterdir()) == []
+
+
+def test_staging_that_cannot_be_wiped_fails_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import task
+    from airflow.sdk.exceptions import AirflowFailException
+
+    @task(task_id="wipe")
+    def wipe(reference: Json) -> None:
+        raise AirflowFailException("files are left")
+
+    monkeypatch.setattr("rlg_backup.tasks.backup.wipe", wipe)
+    done = run("rlg_full_backup")
+    assert (done.state, done.states["outcome"], done.states["app.wipe"]) == ("failed", "success", "failed")

@@ -36,7 +36,7 @@ class Mailbox:
             return f"554 refused, {PASSWORD}"
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=email.policy.default)
-        self.messages.append(cast(EmailMessage, message))
+        self.messages.append(message)
         return "250 kept"
 
 
@@ -70,7 +70,7 @@ class Hook(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # noqa: N802  # http.server's name
+    def do_POST(self) -> None:  # http.server's name
         hook = cast(Hook, self.server)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         hook.requests.append((self.path, self.headers["Content-Type"], json.loads(body)))
@@ -219,13 +219,14 @@ def test_a_connection_that_cannot_be_read_does_not_stop_the_other_channel(
     assert PASSWORD not in caplog.text
 
 
-def test_mail_to_nobody_is_said_in_the_log(
-    world: World, mailbox: Mailbox, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_mail_to_nobody_is_said_in_the_log(world: World, mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
     world.settings["alerts"]["email_to"] = []
     world.save()
     assert (send(caplog), mailbox.messages) == ([], [])
-    assert "the alert did not go out by rlg_alert_smtp: unable to send to 'alerts.email_to': it names nobody" in caplog.messages
+    assert (
+        "the alert did not go out by rlg_alert_smtp: unable to send to 'alerts.email_to': it names nobody"
+        in caplog.messages
+    )
 
 
 def test_without_a_channel_the_alert_is_in_the_log_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""A byte that is flipped, cut off or added anywhere, on a target: a verdict of FAIL, and a restore that leaves nothing."""
+"""A byte flipped, cut off or added anywhere on a target: a verdict of FAIL, and a restore that leaves nothing."""
 
 from __future__ import annotations
 

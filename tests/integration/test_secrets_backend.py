@@ -111,7 +111,11 @@ def test_without_its_identity_a_backup_could_not_be_verified_and_the_run_says_wh
     done = airflow_home.run("rlg_verify")
     kind, text = done.error("outcome")
     cause = "archive/decrypt: unable to read 'secret:aws/another': the backend holds no such variable"
-    assert (done.state, kind, text) == ("failed", "AirflowFailException", f"app {text.split()[1]} COULD-NOT-VERIFY: {cause}")
+    assert (done.state, kind, text) == (
+        "failed",
+        "AirflowFailException",
+        f"app {text.split()[1]} COULD-NOT-VERIFY: {cause}",
+    )
 
 
 def test_a_backend_that_does_not_answer_is_no_traceback_of_its_sdk(world: World) -> None:

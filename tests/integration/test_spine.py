@@ -28,13 +28,11 @@ def tortured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     make_torture(world.root / "torture.db")
     make_tree(world.root / "tree")
     world.settings["sources"] = {
-        # 'large' holds 300,000 random bytes, in which an address may stand by chance.
         "torture": {
             "type": "sqlite",
             "path": "torture.db",
             "targets": ["local"],
             "exclude": ["latin"],
-            "personal_text_allowed": ["large.b"],
             "names_in_clear": True,
         },
         "tree": {"type": "files", "path": "tree", "targets": ["local"], "exclude": ["a-b"]},
@@ -302,3 +300,48 @@ def test_a_worker_without_an_identity_backs_up_and_says_what_it_cannot_verify(wo
         "unable to open 'encryption.identities': no identity is configured here\n"
         "hint: run this where identities live (a restore worker), or name one with --identity",
     )
+
+
+def test_one_of_two_targets_down_is_a_failure_with_a_backup(tmp_path: Path) -> None:
+    world = World.make(tmp_path / "world", targets=("local", "second"))
+    world.target("second").write_text("a file where a folder should be")
+    done = world.run("backup")
+    why = "unable to read 'catalog/app/lease.json': the folder of target 'second' is a file"
+    lines = done.out.splitlines()
+    assert (done.code, lines[1]) == (1, f"  no copy on second: {why}")
+    assert re.fullmatch(r"✗ FAIL  app  \S+  committed on local \(#1\)", lines[0])
+    listed = world.run("list", "--json")
+    assert [point["targets"] for point in listed.json] == [{"local": 1}]
+    assert listed.code != 0  # a target that cannot be listed is never passed over in silence
+    assert world.run("restore", "--target", "local", "--to", tmp_path / "back.db").code == 0
+
+
+def test_an_empty_folder_may_be_restored_into_and_a_database_may_not_take_its_place(
+    tortured: World, world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "tree").mkdir()
+    assert tortured.run("restore", "--source", "tree", "--to", tmp_path / "tree").code == 0
+    world.back_up()
+    (tmp_path / "folder").mkdir()
+    done = world.run("restore", "--to", tmp_path / "folder")
+    assert (done.code, done.err) == (
+        2,
+        f"error: unable to restore to '{tmp_path}/folder': it exists already\n"
+        "hint: name a file that does not exist, or move that one away first\n",
+    )
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize(("source", "to"), [("torture", "file://{out}"), ("tree", "sqlite:///{out}")])
+def test_a_backup_is_not_restored_to_the_wrong_kind_of_place(
+    tortured: World, tmp_path: Path, source: str, to: str
+) -> None:
+    out = tmp_path / "out"
+    kind = {"torture": "a database", "tree": "a file tree"}[source]
+    done = tortured.run("restore", "--source", source, "--to", to.format(out=out))
+    hint = {"torture": "sqlite:///FILE", "tree": "file:///FOLDER"}[source]
+    assert (done.code, done.err) == (
+        2,
+        f"error: unable to restore to '{to.format(out=out)}': the source is {kind}\nhint: use {hint} or a plain path\n",
+    )
+    assert not out.exists()

@@ -22,9 +22,8 @@ BUCKET = "rlg-backups"
 
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
-    """The small environment of requirements-cli.lock; made by make where it is not there yet."""
-    if not (VENV / ".ready").exists():
-        subprocess.run(["make", ".venv-cli/.ready"], cwd=ROOT, check=True, capture_output=True, timeout=280)
+    """The small environment of requirements-cli.lock, made by make where it is missing or older than the lock."""
+    subprocess.run(["make", ".venv-cli/.ready"], cwd=ROOT, check=True, capture_output=True, timeout=280)
 
 
 @pytest.fixture(scope="module")

@@ -124,9 +124,9 @@ def run_made(dag: Any) -> Ran:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import sync_bag_to_db
 
-    held = bag()
+    held, bundles = bag(), DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow has no type here
     held.dags = {dag.dag_id: dag}
-    DagBundlesManager().sync_bundles_to_db()
+    bundles.sync_bundles_to_db()
     sync_bag_to_db(held, "dags-folder", None)
     return _run(dag, None)
 
@@ -140,8 +140,9 @@ def _run(dag: Any, conf: dict[str, Any] | None) -> Ran:
 @contextlib.contextmanager
 def _recorded() -> Iterator[dict[str, list[BaseException]]]:
     """Airflow logs what ends a task and goes on; here it is kept as well. Its loop waits no whole seconds."""
-    from airflow.sdk.execution_time import supervisor
+    from airflow.sdk.execution_time import supervisor as module
 
+    supervisor: Any = module
     errors: dict[str, list[BaseException]] = {}
     run_task, sleep = supervisor.run_task_in_process, time.sleep
 
@@ -152,7 +153,7 @@ def _recorded() -> Iterator[dict[str, list[BaseException]]]:
         return result
 
     supervisor.run_task_in_process = recording
-    time.sleep = lambda seconds: sleep(min(seconds, 0.01))
+    time.sleep = lambda seconds: sleep(min(float(seconds), 0.01))
     try:
         yield errors
     finally:
@@ -161,4 +162,4 @@ def _recorded() -> Iterator[dict[str, list[BaseException]]]:
 
 
 def _name(instance: Any) -> str:
-    return instance.task_id + (f"[{instance.map_index}]" if instance.map_index >= 0 else "")
+    return str(instance.task_id) + (f"[{instance.map_index}]" if instance.map_index >= 0 else "")

@@ -1,4 +1,4 @@
-"""Parses the DAG files as a dag-processor does and prints what it met, as JSON. Run as a script, with its environment set.
+"""Parses the DAG files as a dag-processor does and prints what it met, as JSON. Run as a script; all is by environment.
 
 Every attempt to reach a network is refused and listed. Airflow's own imports are paid for before the clock starts.
 """

@@ -11,7 +11,8 @@ Two questions are asked of each text, blob, JSON or variant column, and of file 
   what is shaped like one passes Luhn's check: of plain numbers one in ten does.
 
 A run goes on without hits and undeclared kinds only. Results hold names and counts, never a value.
-Not searched: numbers, compressed or encrypted blobs, text in UTF-16 or base64, pictures.
+Not searched: numbers, compressed or encrypted blobs, text in UTF-16 or base64, pictures. In blobs that are not UTF-8
+original values are searched for, shapes are not.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .shapes import CANDIDATE, CARD, CARD_SHAPED, HARMLESS, kinds_in
 from .text import text_of
 from .tokens import OVERHEAD, VERSION
 
+UNREADABLE = "\ufffd"  # what text_of puts for bytes that are not UTF-8
 ORIGINAL, NO_TOKEN = "original", "not-a-token"
 _PIECE = 4 << 20  # bytes of text looked at together: what bounds the memory
 
@@ -78,7 +80,7 @@ def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Coll
 
 def scan_names(label: str, paths: Sequence[bytes], originals: Originals) -> Seen:
     """The same for the relative paths of a tree's entries; ``label`` names them in the finding."""
-    texts = pl.Series("value", [path.decode("utf-8", "replace") for path in paths], dtype=pl.String)
+    texts = pl.Series("value", [path.decode("utf-8", "backslashreplace") for path in paths], dtype=pl.String)
     return _text_seen(label, texts, originals, shapes=True)
 
 
@@ -169,6 +171,8 @@ def _shapes(piece: pl.DataFrame) -> Counter[tuple[str, str]]:
     candidates = plain.filter(pl.col("value").str.contains(CANDIDATE))
     rows: Counter[tuple[str, str]] = Counter()
     for text, weight in candidates.select("value", "rows").iter_rows():
+        if UNREADABLE in text:  # a picture, a vector: random bytes have every shape sooner or later
+            continue
         for kind in kinds_in(text):
             rows[kind, ""] += weight
     return rows

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..config.settings import FilesSettings, SourceSettings
 from ..core.errors import DestinationUnsuitable, ParityFailed
 from ..core.model import Check, Fidelity, Verdict
 from ..format.profile import Profile
@@ -26,6 +27,14 @@ from .wiring import Wiring
 from .workspace import make_private
 
 IRREVERSIBLE = ("hash", "redact")
+
+
+def _require_kind(source: SourceSettings, to: str) -> None:
+    """A place that names its kind must be of the source's."""
+    files = isinstance(source, FilesSettings)
+    if to.startswith("sqlite:" if files else "file:"):
+        kind, form = ("a file tree", "file:///FOLDER") if files else ("a database", "sqlite:///FILE")
+        raise DestinationUnsuitable("restore to", to, f"the source is {kind}", f"use {form} or a plain path")
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,7 @@ def restore(
     profile. Raises DestinationUnsuitable, ParityFailed, and what choosing, fetching and decrypting raise.
     """
     place = require_new(destination_path(to))
+    _require_kind(wiring.source_settings(source), to)
     keys = wiring.identities(identities)
     clock = _Phases()
     with _private_folder(wiring.settings.staging.folder) as folder:

@@ -83,7 +83,9 @@ def resolver(found: Settings) -> Callable[[str], str]:
             raise
         except Exception as error:  # a vendor's client raises what it likes, and its text may hold what it was given
             cause = f"the backend does not give it ({type(error).__name__})"
-            raise KeyUnavailable("read", f"secret:{rest}", cause, f"look at secrets.{name} and its permissions") from None
+            raise KeyUnavailable(
+                "read", f"secret:{rest}", cause, f"look at secrets.{name} and its permissions"
+            ) from None
         if value is None:
             raise KeyUnavailable("read", f"secret:{rest}", "the backend holds no such variable")
         return str(value)

@@ -204,3 +204,16 @@ def test_nothing_looked_at_is_nothing_found() -> None:
         Seen("messages.body", 0, {})
     ]
     assert scan("messages", batch_of(n=pa.array([1])), Originals(KEY), ()) == []
+
+
+def test_random_bytes_have_no_shape_yet_an_original_value_among_them_is_found() -> None:
+    noise = bytes(range(128, 256)) * 20 + b" 192.168.17.23 4111 1111 1111 1111 nobody@example.org " + b"\xff\xfe"
+    originals = Originals(b"k" * 32)
+    personal = pa.record_batch([pa.array(["miriam.peretz@example.org"])], ["email"])
+    originals.collect("people", personal, ["email"])
+    blobs = pa.record_batch([pa.array([noise, noise + b" miriam.peretz@example.org "], pa.binary())], ["picture"])
+    finding = Finding()
+    for seen in scan("files", blobs, originals, []):
+        finding.add(seen)
+    assert [str(hit) for hit in finding.hits] == ["files.picture: original values of people.email in 1 of 2"]
+    assert finding.undeclared == []

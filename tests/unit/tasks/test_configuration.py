@@ -40,8 +40,16 @@ def test_a_file_that_is_not_there_is_said_with_the_way_out(tmp_path: Path, monke
     ("text", "kind", "cause"),
     [
         ("", InvalidSetting, "unable to load '{}': the file does not hold a mapping of settings"),
-        ("version: 1\nversion: 1\n", InvalidSetting, "unable to load '{}': the key 'version' stands twice (line 2, column 1)"),
-        ("version: [1", InvalidSetting, "unable to load '{}': expected ',' or ']', but got '<stream end>' (line 1, column 12)"),
+        (
+            "version: 1\nversion: 1\n",
+            InvalidSetting,
+            "unable to load '{}': the key 'version' stands twice (line 2, column 1)",
+        ),
+        (
+            "version: [1",
+            InvalidSetting,
+            "unable to load '{}': expected ',' or ']', but got '<stream end>' (line 1, column 12)",
+        ),
     ],
     ids=["empty", "twice", "not-yaml"],
 )

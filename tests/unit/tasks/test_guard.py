@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from tests.support import airflow_home  # noqa: F401  # before airflow
 
-from airflow.sdk.exceptions import AirflowFailException
 from rlg_backup.core import errors
 from rlg_backup.core.errors import BackupError, ObjectDamaged, StorageUnavailable
 from rlg_backup.tasks.guard import ONCE, STEP, guarded

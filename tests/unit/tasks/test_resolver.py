@@ -36,7 +36,6 @@ def test_a_variable_of_a_named_backend_is_read(tmp_path: Any, monkeypatch: pytes
     assert resolve(tmp_path, "vars/rlg_identity", vars={"backend": VARIABLES}) == "AGE-SECRET-KEY-1"
 
 
-
 @pytest.mark.parametrize(
     ("reference", "backends", "text"),
     [
@@ -46,9 +45,21 @@ def test_a_variable_of_a_named_backend_is_read(tmp_path: Any, monkeypatch: pytes
             {"b": {"backend": VARIABLES}, "a": {"backend": VARIABLES}},
             "unable to read 'secret:vault': 'secrets' names no such backend (there are: a, b)",
         ),
-        ("a", {"a": {"backend": VARIABLES}}, "unable to read 'secret:a': it names no variable\nhint: write secret:a/KEY"),
-        ("a/", {"a": {"backend": VARIABLES}}, "unable to read 'secret:a/': it names no variable\nhint: write secret:a/KEY"),
-        ("a/rlg_gone", {"a": {"backend": VARIABLES}}, "unable to read 'secret:a/rlg_gone': the backend holds no such variable"),
+        (
+            "a",
+            {"a": {"backend": VARIABLES}},
+            "unable to read 'secret:a': it names no variable\nhint: write secret:a/KEY",
+        ),
+        (
+            "a/",
+            {"a": {"backend": VARIABLES}},
+            "unable to read 'secret:a/': it names no variable\nhint: write secret:a/KEY",
+        ),
+        (
+            "a/rlg_gone",
+            {"a": {"backend": VARIABLES}},
+            "unable to read 'secret:a/rlg_gone': the backend holds no such variable",
+        ),
         (
             "a/key",
             {"a": {"backend": "no.such.Backend"}},
@@ -58,7 +69,8 @@ def test_a_variable_of_a_named_backend_is_read(tmp_path: Any, monkeypatch: pytes
         (
             "a/key",
             {"a": {"backend": "Backend"}},
-            "unable to open 'Backend': the backend cannot be made (ValueError)\nhint: secrets.<name>.backend is a class",
+            "unable to open 'Backend': the backend cannot be made (ValueError)\n"
+            "hint: secrets.<name>.backend is a class",
         ),
         (
             "a/key",
@@ -78,7 +90,6 @@ def test_what_cannot_be_read_is_said(
 
 
 def test_what_a_backends_client_says_does_not_get_out(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-
 
     module = types.ModuleType("a_vendors_module")
     module.Secretive = Secretive  # type: ignore[attr-defined]

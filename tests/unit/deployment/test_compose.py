@@ -1,0 +1,189 @@
+"""docker-compose.yaml, Dockerfile and .env.example agree with each other and with the shipped configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rlg_backup.config.load import load
+from rlg_backup.config.settings import LocalTarget, Settings
+
+PROJECT = Path(__file__).parents[3]
+COMPOSE = (PROJECT / "docker-compose.yaml").read_text("utf-8")
+SHIPPED = PROJECT / "include" / "config" / "backup.yaml"
+BACKUP, RESTORE = "worker-backup", "worker-restore"
+WORKERS = {BACKUP, RESTORE}
+AIRFLOW = {"init", "api-server", "scheduler", "dag-processor", "triggerer"} | WORKERS
+SET_BY_AIRFLOW = "default"  # operators.default_queue: where outcome runs
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load(COMPOSE))
+
+
+def environment(compose: dict[str, Any], service: str) -> dict[str, str]:
+    return dict(compose["services"][service]["environment"])
+
+
+def mounts(compose: dict[str, Any], service: str) -> dict[str, tuple[str, bool]]:
+    """Place in the container > (what is mounted there, whether it can be written to)."""
+    found = {}
+    for line in compose["services"][service].get("volumes", []):
+        what, place, mode = re.fullmatch(r"(\$\{[^}]*\}|[^:]+):([^:]+?)(?::(ro))?", line).groups()  # type: ignore[union-attr]
+        found[place] = (what, mode is None)
+    return found
+
+
+def settings_of(compose: dict[str, Any], service: str) -> Settings:
+    """The shipped configuration as a service sees it."""
+    return load(SHIPPED, {name: str(value) for name, value in environment(compose, service).items()})
+
+
+def test_the_services_are_those_of_airflow_with_one_worker_of_each_kind(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"metadata", "broker"} | AIRFLOW
+
+
+def test_every_image_is_pinned_by_a_tag(compose: dict[str, Any]) -> None:
+    images = [service["image"] for service in compose["services"].values()]
+    assert [image for image in images if not re.fullmatch(r"[a-z0-9./-]+:[0-9][A-Za-z0-9.-]*", image)] == []
+
+
+def test_the_image_is_of_the_airflow_that_the_lock_names() -> None:
+    base = re.search(r"^FROM apache/airflow:([0-9.]+)-python3\.11$", (PROJECT / "Dockerfile").read_text(), re.M)
+    locked = re.search(r"^apache-airflow==([0-9.]+)", (PROJECT / "requirements.lock").read_text(), re.M)
+    assert base and locked and base[1] == locked[1]
+
+
+def test_what_the_image_copies_is_there_and_reaches_the_build() -> None:
+    ignored = (PROJECT / ".dockerignore").read_text().split()
+    lines = re.findall(r"^COPY (?:--\S+ )*(.+) \S+$", (PROJECT / "Dockerfile").read_text(), re.M)
+    copied = [name for line in lines for name in line.split()]
+    assert copied
+    assert [name for name in copied if not (PROJECT / name).exists() or name.split("/")[0] in ignored] == []
+
+
+def test_the_workers_listen_to_exactly_the_queues_of_the_configuration(compose: dict[str, Any]) -> None:
+    settings = settings_of(compose, BACKUP)
+    heard = {name: compose["services"][name]["command"][-1].split(",") for name in WORKERS}
+    sources = {source.queue for source in settings.sources.values()}
+    assert {name: set(queues) for name, queues in heard.items()} == {
+        BACKUP: sources | {SET_BY_AIRFLOW},
+        RESTORE: {settings.restore_queue},
+    }
+    for name in WORKERS:
+        assert compose["services"][name]["command"][:4] == ["airflow", "celery", "worker", "--queues"]
+
+
+def test_identities_are_on_restore_workers_alone_and_signing_and_sources_on_backup_workers(
+    compose: dict[str, Any],
+) -> None:
+    holders = {
+        wanted: {name for name in AIRFLOW for place in mounts(compose, name) if place.startswith(wanted)}
+        for wanted in (
+            "/run/rlg/keys/restore-worker",
+            "/run/rlg/keys/backup-worker",
+            "/platform",
+            "/run/rlg/keys/shared",
+        )
+    }
+    assert holders == {
+        "/run/rlg/keys/restore-worker": {RESTORE},
+        "/run/rlg/keys/backup-worker": {BACKUP},
+        "/platform": {BACKUP},
+        "/run/rlg/keys/shared": WORKERS,
+    }
+    assert {name for name in AIRFLOW if "RLG_IDENTITIES" in environment(compose, name)} == {RESTORE}
+    assert settings_of(compose, BACKUP).encryption.identities == ()
+    assert "escrow/" not in COMPOSE
+    folders = [what for name in AIRFLOW for what, _ in mounts(compose, name).values() if what.startswith("./keys")]
+    assert sorted(folders) == ["./keys/backup-worker", "./keys/restore-worker", "./keys/shared", "./keys/shared"]
+
+
+def test_code_keys_and_sources_are_mounted_for_reading_only(compose: dict[str, Any]) -> None:
+    for service in AIRFLOW:
+        for place, (what, writable) in mounts(compose, service).items():
+            assert writable == (what in compose["volumes"]), (service, place)
+
+
+def test_every_variable_of_the_file_is_explained_in_the_example() -> None:
+    wanted = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", COMPOSE))
+    example = set(re.findall(r"^([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.M))
+    assert wanted == example
+
+
+def test_a_secret_that_is_not_set_stops_compose_instead_of_being_empty() -> None:
+    for name in re.findall(r"(?<!\$)\$\{([A-Z_]+(?:KEY|SECRET|PASSWORD|RECIPIENT|SIGNER)[^}]*)\}", COMPOSE):
+        assert name.endswith(":?set it in .env"), name
+
+
+def test_no_secret_is_written_in_the_file_or_the_example(compose: dict[str, Any]) -> None:
+    example = dict(re.findall(r"^([A-Z_]+)=(.*)$", (PROJECT / ".env.example").read_text(), re.M))
+    assert {name: value for name, value in example.items() if value} == {"RLG_PLATFORM": "./platform"}
+    secret = re.compile(r"PASSWORD|SECRET|FERNET|RECIPIENT|SIGNER|SQL_ALCHEMY_CONN|RESULT_BACKEND|BROKER_URL")
+    for name, service in compose["services"].items():
+        for variable, value in service.get("environment", {}).items():
+            if secret.search(variable):
+                assert "${" in str(value), (name, variable)
+    assert not re.search(r"AGE-SECRET-KEY|RLG-[A-Z]+-KEY-1|age1[a-z0-9]{20}", COMPOSE)
+
+
+@pytest.mark.parametrize("service", sorted(WORKERS))
+def test_a_worker_has_every_variable_the_configuration_needs(service: str, compose: dict[str, Any]) -> None:
+    settings = settings_of(compose, service)  # VariableMissing otherwise
+    assert settings.encryption.recipients and settings.signing.trusted
+    needed = set(re.findall(r"\$\{([A-Z_]+)\}", re.sub(r"#.*", "", SHIPPED.read_text())))
+    assert needed == {"RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_SIGNER"}
+    assert needed <= set(environment(compose, service))
+
+
+def test_the_configuration_is_where_the_variable_says(compose: dict[str, Any]) -> None:
+    for service in AIRFLOW - {"init"}:
+        assert environment(compose, service)["RLG_BACKUP_CONFIG"] == "/opt/airflow/include/config/backup.yaml"
+        assert mounts(compose, service)["/opt/airflow/include"] == ("./include", False)
+
+
+def writable_places(settings: Settings, service: str) -> set[str]:
+    targets = {str(target.path) for target in settings.targets.values() if isinstance(target, LocalTarget)}
+    assert settings.drill is not None
+    drill = {str(settings.drill.scratch), str(settings.drill.reports), "/restore"}
+    return {str(settings.staging.folder), str(settings.state), *targets} | (drill if service == RESTORE else set())
+
+
+@pytest.mark.parametrize("service", sorted(WORKERS))
+def test_each_folder_a_worker_writes_to_is_a_volume_of_its_own(service: str, compose: dict[str, Any]) -> None:
+    volumes = {place: what for place, (what, writable) in mounts(compose, service).items() if writable}
+    assert set(volumes) == writable_places(settings_of(compose, service), service)
+    assert set(volumes.values()) <= set(compose["volumes"])
+
+
+def test_both_workers_see_the_same_backups_and_never_each_others_staging(compose: dict[str, Any]) -> None:
+    shared = {what for what, _ in mounts(compose, BACKUP).values()} & {
+        what for what, _ in mounts(compose, RESTORE).values()
+    }
+    assert shared & set(compose["volumes"]) == {"backups", "state"}
+
+
+def test_the_image_has_the_folders_that_volumes_cover_owned_by_airflow(compose: dict[str, Any]) -> None:
+    """A new named volume takes its owner from the image; where the folder is missing it belongs to root."""
+    lines = (PROJECT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    (command,) = [line for line in lines if line.startswith("RUN install -d -o airflow ")]
+    made = set(re.findall(r"(?<= )/\S+", command))
+    places = {place for name in WORKERS for place, (_, writable) in mounts(compose, name).items() if writable}
+    assert made == places
+
+
+def test_the_image_ends_as_airflows_user_which_can_remove_what_it_copied() -> None:
+    text = (PROJECT / "Dockerfile").read_text()
+    assert re.findall(r"^USER (\w+)$", text, re.M)[-1] == "airflow"
+    assert [place for place in re.findall(r"rm -rf (\S+)", text) if not place.startswith("/tmp/")] == []
+
+
+def test_only_this_machine_reaches_the_user_interface(compose: dict[str, Any]) -> None:
+    assert {name: service["ports"] for name, service in compose["services"].items() if "ports" in service} == {
+        "api-server": ["127.0.0.1:8080:8080"]
+    }
