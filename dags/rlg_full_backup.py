@@ -19,8 +19,10 @@ CRON = cron(SETTINGS.schedule.full)
 )
 def rlg_full_backup():
     shared = SETTINGS.staging.mode == "shared"
-    done = [backup_group(name, source, "full", shared_staging=shared) for name, source in SETTINGS.sources.items()]
-    outcome_of_backups.override(task_id="outcome")(list(SETTINGS.sources), done)
+    groups = [backup_group(name, source, "full", shared_staging=shared) for name, source in SETTINGS.sources.items()]
+    outcome = outcome_of_backups.override(task_id="outcome")(list(SETTINGS.sources), [done for done, _ in groups])
+    for _, last in groups:
+        last >> outcome
 
 
 rlg_full_backup()

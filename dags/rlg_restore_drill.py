@@ -26,8 +26,8 @@ def rlg_restore_drill():
     suites = run_drill_suites.override(task_id="suites", **PLACE)(SOURCES, blocks)
     report = write_report.override(task_id="report", **PLACE)(suites)
     cleaned = clean.override(**{**ONCE, "queue": SETTINGS.restore_queue})(scratch)
-    report >> cleaned.as_teardown(setups=scratch, on_failure_fail_dagrun=True)
-    outcome_of_checks.override(task_id="outcome")(report, "drill")
+    outcome = outcome_of_checks.override(task_id="outcome")(report, "drill")
+    report >> cleaned.as_teardown(setups=scratch, on_failure_fail_dagrun=True) >> outcome
 
 
 rlg_restore_drill()

@@ -133,6 +133,8 @@ def test_a_verb_taken_out_of_the_graph_stops_the_run_before_anything_is_committe
 ) -> None:
     from airflow.sdk import task
 
+    from rlg_backup.tasks.configuration import run_name
+
     @task(task_id=verb)
     def nothing(reference: dict[str, Any], target: str = "") -> dict[str, Any]:
         return reference
@@ -140,7 +142,7 @@ def test_a_verb_taken_out_of_the_graph_stops_the_run_before_anything_is_committe
     monkeypatch.setattr(f"rlg_backup.tasks.backup.{verb}", nothing)
     done = run("rlg_full_backup")
     failed, missed = SKIPPED[verb]
-    place = done.run_id.replace(":", "_").replace("+", "_").replace(".", "_")
+    place = run_name(f"rlg_full_backup-{done.run_id}")
     assert done.error(f"app.{failed}") == (
         "AirflowFailException",
         f"StepSkipped: unable to go on with '{place}/app': the step '{missed}' did not run\n"

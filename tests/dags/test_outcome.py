@@ -155,4 +155,9 @@ def test_staging_that_cannot_be_wiped_fails_the_run(world: World, monkeypatch: p
 
     monkeypatch.setattr("rlg_backup.tasks.backup.wipe", wipe)
     done = run("rlg_full_backup")
-    assert (done.state, done.states["outcome"], done.states["app.wipe"]) == ("failed", "success", "failed")
+    assert (done.state, done.states["outcome"], done.states["app.wipe"]) == ("failed", "failed", "failed")
+    backup_id = done.returned("app.commit")["backup_id"]
+    assert done.error("outcome") == (
+        "AirflowFailException",
+        f"app: backup {backup_id} is committed, yet failed at: app.wipe",
+    )

@@ -48,10 +48,11 @@ class BackupResult:
         }
 
 
-def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None) -> BackupResult:
+def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None, attempt: int = 1) -> BackupResult:
     """Back up one source. Raises what the failing step raises; staging is wiped and leases are given back always."""
     timer = _Timer()
-    reference = timer.run("stage", lambda: steps.stage(wiring, source, kind, run=run or f"cli-{secrets.token_hex(6)}"))
+    name = run or f"cli-{secrets.token_hex(6)}"
+    reference = timer.run("stage", lambda: steps.stage(wiring, source, kind, run=name, attempt=attempt))
     try:
         reference = timer.run("snapshot", lambda: steps.snapshot(wiring, reference))
         reference = timer.run("anonymize", lambda: steps.anonymize(wiring, reference))

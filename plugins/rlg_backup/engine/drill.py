@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from .verify import verdict_of
 from .wiring import Wiring
 
 Json = dict[str, Any]
+MARK = ".rlg-drill"  # a file in every scratch folder; its time is when the drill began
+ABANDONED = 3 * 86400  # seconds: three times what all tries of a drill's longest step may take
 
 
 def drill(wiring: Wiring, sources: Sequence[str]) -> tuple[Verdict, list[Json], Files]:
@@ -41,29 +44,60 @@ def drill(wiring: Wiring, sources: Sequence[str]) -> tuple[Verdict, list[Json], 
 
 
 def make_scratch(wiring: Wiring, name: str) -> Path:
-    """A private folder below ``drill.scratch``; one of the same name is emptied."""
-    folder = drill_settings(wiring).scratch / f"drill-{name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    """A private folder below ``drill.scratch``; one of the same name is emptied. Raises InvalidSetting.
+
+    What killed drills left is removed: it is restored data in the clear.
+    """
+    root = drill_settings(wiring).scratch
+    folder = root / f"drill-{name}"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in root.glob("drill-*"):
+            if (left / MARK).is_file() and (left / MARK).stat().st_mtime < time.time() - ABANDONED:
+                _remove(left)
+        _remove(folder)
+        folder.mkdir(mode=0o700)
+        (folder / MARK).touch(mode=0o600)
+    except OSError as error:
+        cause = f"no folder can be made in it ({(error.strerror or 'the system refuses').lower()})"
+        raise InvalidSetting("use", "drill.scratch", cause, "name a folder this user may write to") from None
     return folder
 
 
 def remove_scratch(wiring: Wiring, scratch: str) -> None:
     """Remove a scratch folder; refuses any other folder (InvalidSetting). Gone already is fine."""
-    folder = Path(scratch)
-    if folder.parent != drill_settings(wiring).scratch or not folder.name.startswith("drill-"):
-        raise InvalidSetting("remove", scratch, "it is not a scratch folder of a drill")
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = _scratch(wiring, "remove", scratch)
+    _remove(folder)
     if folder.exists():
         raise InvalidSetting("remove", scratch, "files are left in it", "remove the folder by hand")
+
+
+def _scratch(wiring: Wiring, verb: str, scratch: str) -> Path:
+    """The folder, when it is one that ``make_scratch`` makes: below it things are removed."""
+    folder = Path(scratch)
+    if folder.parent != drill_settings(wiring).scratch or not folder.name.startswith("drill-"):
+        raise InvalidSetting(verb, scratch, "it is not a scratch folder of a drill")
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    """Remove a tree, also one with folders that its modes, restored as they were, keep their owner out of."""
+    for place, names, _ in os.walk(folder):  # top down: a folder is opened up before it is walked
+        for name in names:
+            inner = Path(place, name)
+            if not inner.is_symlink():
+                with suppress(OSError):  # what stays closed stays, and is told by whoever asked
+                    inner.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def restore_block(wiring: Wiring, source: str, scratch: str) -> Json:
     """Restore a source's newest backup into scratch and prove parity; a failure is a check of the block."""
     start = time.perf_counter()
-    place = Path(scratch) / source
+    place = _scratch(wiring, "restore into", scratch) / source
     if place.is_dir():
-        shutil.rmtree(place)  # an earlier try of this step; scratch is ours
+        place.chmod(0o700)
+        _remove(place)  # an earlier try of this step; scratch is ours
     place.unlink(missing_ok=True)
     try:
         done = restore(wiring, source, "latest", str(place), identities=tuple(drill_settings(wiring).identities))
@@ -99,11 +133,19 @@ def _block(done: Restored) -> Json:
         "fidelity": done.fidelity,
         "masked_columns": list(manifest.masked_columns),
         "restored": {"tables": manifest.contents.tables, "rows": done.rows, "files": done.entries},
-        "checks": [asdict(check) for check in done.checks],
+        "checks": [asdict(check) for check in (*_unasked(done), *done.checks)],
         "seconds": done.seconds,
         "warnings": list(done.warnings),
         "regions": {},
     }
+
+
+def _unasked(done: Restored) -> list[Check]:
+    """Targets that might hold a newer backup than the one that was drilled."""
+    return [
+        Check("restore", f"target {name}", Verdict.COULD_NOT_VERIFY, reason, "nothing newer there")
+        for name, reason in done.chosen.unasked.items()
+    ]
 
 
 def add_suites(wiring: Wiring, block: Json) -> Json:

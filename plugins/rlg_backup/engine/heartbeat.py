@@ -10,25 +10,28 @@ from contextlib import contextmanager
 from ..catalog import Lease
 from ..core.errors import BackupError, LeaseLost
 from .wiring import Wiring
-from .workspace import Reference
+from .workspace import Reference, Workspace
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
-    """Renew every lease of the run now and at each third of its life, until the block ends.
+    """Renew every lease of the run, and its staging folder's time, now and at each third of a lease's life.
 
     A lease that was taken over is logged and left alone: the others are kept, and the commit, which is
     fenced, is what refuses.
     """
     leases = {target: wiring.lease(target, state) for target, state in reference.leases.items()}
+    folder = wiring.settings.staging.folder
+    Workspace.keep(folder, reference)
     _renew(leases)
     done = threading.Event()
     pause = wiring.settings.lease_minutes * 60 / 3
 
     def beat() -> None:
         while not done.wait(pause):
+            Workspace.keep(folder, reference)
             _renew(leases)
 
     thread = threading.Thread(target=beat, name="lease-heartbeat", daemon=True)

@@ -12,6 +12,7 @@ from ..format.digest import EntryDigest, RowDigest
 from ..format.profile import Profile, TableProfile
 from ..sources.port import FileSnapshot, Table, TableSnapshot
 from .archives import Archive, digest_of, rows_of
+from .trees import without_attributes
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -
 
 def _table(wiring: Wiring, snapshot: TableSnapshot, table: Table | None, expected: TableProfile, key: bytes) -> Check:
     start = time.perf_counter()
-    name, wanted = f"table {expected.name}", f"{expected.rows} rows, the digest and the definition of the snapshot"
+    name, wanted = f"table {expected.name}", f"{expected.rows:,} rows, as at the snapshot"
     if table is None:
         return Check("parity", name, Verdict.FAIL, "the table is missing", wanted)
     digest = RowDigest(key)
@@ -43,12 +44,12 @@ def _table(wiring: Wiring, snapshot: TableSnapshot, table: Table | None, expecte
         wiring.progress(f"parity {expected.name}", digest.rows, expected.rows)
     faults = []
     if digest.rows != expected.rows:
-        faults.append(f"{digest.rows} rows")
+        faults.append(f"{digest.rows:,} rows")
     if digest.hexdigest() != expected.digest.restored:
         faults.append("another digest")
     if table.fingerprint != expected.fingerprint:
         faults.append("another definition")
-    measured = ", ".join(faults) or f"{digest.rows} rows, the same digest, the same definition"
+    measured = ", ".join(faults) or f"{digest.rows:,} rows; digest and definition equal"
     return Check(
         "parity", name, Verdict.FAIL if faults else Verdict.PASS, measured, wanted, time.perf_counter() - start
     )
@@ -64,12 +65,10 @@ def stored_tables(wiring: Wiring, archive: Archive, profile: Profile) -> list[Ch
             digest.update(batch)
             wiring.progress(f"read {table.name}", digest.rows, table.rows)
         right = (digest.rows, digest.hexdigest()) == (table.rows, table.digest.stored)
-        measured = f"{digest.rows} rows, {'the same' if right else 'another'} digest"
+        measured = f"{digest.rows:,} rows, digest {'equal' if right else 'different'}"
         verdict = Verdict.PASS if right else Verdict.FAIL
         seconds = time.perf_counter() - start
-        checks.append(
-            Check("members", f"table {table.name}", verdict, measured, f"{table.rows} rows, the digest", seconds)
-        )
+        checks.append(Check("members", f"table {table.name}", verdict, measured, f"{table.rows:,} rows", seconds))
     return checks
 
 
@@ -86,11 +85,11 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
                 size, found = digest_of(cast(BinaryIO, reader))
             sha256, done = bytes.fromhex(found), done + size
             wiring.progress("parity files", done, profile.tree.bytes)
-        digest.update(entry, sha256)
+        digest.update(without_attributes(entry), sha256)
         entries += 1
     right = digest.hexdigest() == profile.tree.digest
-    measured = f"{entries} entries, {'the same' if right else 'another'} digest"
-    wanted = f"{profile.tree.entries} entries, the digest of the snapshot"
+    measured = f"{entries:,} entries, digest {'equal' if right else 'different'}"
+    wanted = f"{profile.tree.entries:,} entries, as at the snapshot"
     return Check(
         "parity", "tree", Verdict.PASS if right else Verdict.FAIL, measured, wanted, time.perf_counter() - start
     )

@@ -202,7 +202,8 @@ def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:
     lost = (f"masked for ever, not restored: {', '.join(masked)}",) if masked else ()
     excluded = tuple(f"not in the backup: {item.name} ({item.reason})" for item in profile.excluded)
     unasked = tuple(f"target '{name}' may hold a newer one: {why}" for name, why in chosen.unasked.items())
-    return (*unasked, *lost, *excluded, *profile.warnings)
+    over = tuple(f"the copy on target '{name}' was not used: {error}" for name, error in chosen.passed_over.items())
+    return (*unasked, *over, *lost, *excluded, *profile.warnings)
 
 
 @contextmanager

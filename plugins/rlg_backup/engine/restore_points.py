@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -55,7 +55,7 @@ class Listing:
 @dataclass(frozen=True)
 class Chosen:
     """A restore point on one target, with its manifest verified. ``unasked``: targets that could not be asked for a
-    newer one, and why."""
+    newer one, and why. ``passed_over``: targets asked for this point before, whose copy cannot be used, and why."""
 
     point: RestorePoint
     target: str
@@ -64,6 +64,7 @@ class Chosen:
     manifest_sha256: str
     signer: str
     unasked: Mapping[str, str] = field(default_factory=dict)
+    passed_over: Mapping[str, BackupError] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -107,13 +108,17 @@ def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | 
     moment = _moment(which)
     if which == "latest" or moment:
         return _newest(wiring, source, targets, moment)
-    failures: list[BackupError] = []
+    missing: list[BackupNotFound] = []
+    failures: dict[str, BackupError] = {}
     for name in targets:
         try:
-            return _open(wiring, source, name, wiring.catalog(name, source).find(which))
+            chosen = _open(wiring, source, name, wiring.catalog(name, source).find(which))
+            return replace(chosen, passed_over=failures)
+        except BackupNotFound as error:
+            missing.append(error)
         except BackupError as error:  # whatever is wrong there, another target may hold a sound copy
-            failures.append(error)
-    raise next((error for error in failures if not isinstance(error, BackupNotFound)), failures[0])
+            failures[name] = error
+    raise next(iter([*failures.values(), *missing]))
 
 
 def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetime | None) -> Chosen:
@@ -134,11 +139,10 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
             points += [point for point in catalogs[name].points() if moment is None or point.time <= moment]
     if not points:
         raise _nothing(source, targets, moment)
-    newest = max(point.time for point in points)
-    # Of several in one second the one that no target has another after; target by target they are in order.
-    at_last = [point for point in points if point.time == newest]
-    followed = {one.backup_id for one, other in pairwise(at_last) if one.target == other.target}
-    point = next((point for point in at_last if point.backup_id not in followed), at_last[-1])
+    # The one that no target has another after: the order of commits is sure, a worker's clock may have been ahead.
+    followed = {one.backup_id for one, other in pairwise(points) if one.target == other.target}
+    last = [point for point in points if point.backup_id not in followed] or points
+    point = max(last, key=lambda point: point.time)  # several where targets went apart
     chosen = _open(wiring, source, point.target, point)
     return replace(chosen, unasked={target: str(error) for target, error in down.items()})
 
@@ -177,4 +181,7 @@ def _moment(which: str) -> datetime | None:
         moment = datetime.fromisoformat(which)
     except ValueError:
         return None
-    return moment.astimezone() if moment.tzinfo is None else moment
+    try:
+        return moment.astimezone() if moment.tzinfo is None else moment
+    except (ValueError, OverflowError):  # the first or the last day there is
+        return moment.replace(tzinfo=UTC)

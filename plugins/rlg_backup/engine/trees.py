@@ -29,6 +29,7 @@ class TreeSaver:
         self._digest = EntryDigest(digest_key)
         self.warnings: list[str] = []
         self._entries = self._bytes = self._unstable = 0
+        self._vanished: dict[bytes, bytes | None] = {}  # first name of a file > the name that is saved in its place
 
     def save_all(self) -> dict[str, Any]:
         """The tree part of the profile."""
@@ -48,13 +49,40 @@ class TreeSaver:
 
     def _rows(self) -> Iterator[IndexRow]:
         for entry in self._snapshot.entries():
-            row = self._save_file(entry) if entry.kind == "file" else index_row(entry)
+            row = self._save(entry)
             if row is None:
                 continue
             self._entries += 1
             self._bytes += row.size
             self._progress("snapshot files", self._bytes, 0)
             yield row
+
+    def _save(self, entry: Entry) -> IndexRow | None:
+        if entry.kind == "hardlink":
+            return self._save_name(entry)
+        if entry.kind != "file":
+            return index_row(entry)
+        row = self._save_file(entry)
+        if row is None:
+            self._vanished[entry.path] = None
+        return row
+
+    def _save_name(self, entry: Entry) -> IndexRow | None:
+        """A further name of a file; of one whose first name vanished before it was read, the next becomes the file."""
+        first = self._vanished.get(entry.target, entry.target)
+        if first is not None:
+            return index_row(without_attributes(replace(entry, target=first)))
+        try:
+            row = self._save_file(self._snapshot.restat(replace(entry, kind="file", target=b"")))
+        except SourceChanged:
+            self._warn_vanished(entry)
+            return None
+        if row is not None:
+            self._vanished[entry.target] = entry.path
+        return row
+
+    def _warn_vanished(self, entry: Entry) -> None:
+        self.warnings.append(f"a file vanished after it was listed, and is not saved: {_printable(entry.path)}")
 
     def _save_file(self, entry: Entry) -> IndexRow | None:
         place = hashlib.sha256(entry.path).hexdigest()
@@ -68,7 +96,7 @@ class TreeSaver:
                     self._members.take_back(staged)
                     entry = self._snapshot.restat(entry)
             except SourceChanged:
-                self.warnings.append(f"a file vanished after it was listed, and is not saved: {_printable(entry.path)}")
+                self._warn_vanished(entry)
                 return None
             if stable:
                 break
@@ -77,6 +105,11 @@ class TreeSaver:
             self.warnings.append(f"a file changed at each of {ATTEMPTS} attempts to read it: {_printable(entry.path)}")
         content = replace(entry, size=staged.size)
         return index_row(content, sha256=bytes.fromhex(staged.sha256), member=member, unstable=not stable)
+
+
+def without_attributes(entry: Entry) -> Entry:
+    """A further name of a file without mode and time: they are the file's, and may have changed since that was read."""
+    return replace(entry, mode=0, mtime_ns=0) if entry.kind == "hardlink" else entry
 
 
 def index_row(

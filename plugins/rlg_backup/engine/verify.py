@@ -74,6 +74,9 @@ def verify(
     ]
     for name, reason in chosen.unasked.items():
         checks.append(Check("catalog", f"target {name}", Verdict.COULD_NOT_VERIFY, reason, "nothing newer there"))
+    for name, fault in chosen.passed_over.items():  # that one is down is no news of the copies; a bad copy is
+        if isinstance(fault, (DamageError, CatalogError, ObjectMissing)):
+            checks.append(_failed("catalog", f"target {name}", fault))
     checks += _guarded("object", "size and digest", lambda: [_object(wiring, chosen)])
     if full:
         checks += _guarded("archive", "decrypt", lambda: _contents(wiring, chosen))
@@ -90,8 +93,8 @@ def _object(wiring: Wiring, chosen: Chosen) -> Check:
         "object",
         "size and digest",
         Verdict.PASS if right else Verdict.FAIL,
-        f"{found[0]} bytes, {'the same' if right else 'another'} SHA-256",
-        f"{entry.size} bytes, the SHA-256 of the manifest",
+        f"{found[0]:,} bytes, SHA-256 {'equal' if right else 'different'}",
+        f"{entry.size:,} bytes, as the manifest says",
         time.perf_counter() - start,
     )
 

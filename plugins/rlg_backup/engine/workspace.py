@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
+import re
 import secrets
 import shutil
 import time
@@ -28,6 +30,7 @@ from ..format.keys import StagingKey
 
 _LONGEST_NAME = 200  # bytes of a folder
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_RESTORE = re.compile(r"restore-[0-9a-f]{12}")  # a folder that engine.restore makes
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,9 @@ class Workspace:
 
     @classmethod
     def create(cls, root: Path, key: StagingKey, reference: Reference) -> Workspace:
-        """Make the folder (0700). A folder left by an earlier try of the same number is wiped first."""
+        """Make the folder (0700). What earlier tries of the run left is wiped first: it may fill the disk."""
         folder = cls._folder(root, reference)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)
         make_private(folder, root)
         nonce = secrets.token_bytes(32)
         with staging_disk("nonce"), create_private(folder / "nonce") as file:
@@ -108,6 +111,12 @@ class Workspace:
                 "clear the run from 'stage'; where workers share no disk set staging.mode: local",
             )
         return cls(folder, key, reference)
+
+    @classmethod
+    def keep(cls, root: Path, reference: Reference) -> None:
+        """Say that the run lives, for ``sweep``: an upload may write nothing here for days."""
+        with suppress(OSError):  # wiped meanwhile: the step notices, and says it better
+            os.utime(cls._folder(root, reference))
 
     @staticmethod
     def _folder(root: Path, reference: Reference) -> Path:
@@ -222,16 +231,26 @@ def staging_disk(name: str) -> Iterator[None]:
 def sweep(root: Path, *, older_than_hours: float) -> list[str]:
     """Remove what dead runs left; returns their names. No teardown reaches a dead worker's disk.
 
-    A folder is dead when nothing in it was written for that long (longer than any lease lives).
+    A folder is dead when nothing in it was written for that long (longer than any lease lives; a living run's
+    heartbeat counts as writing). Only what a run or a restore made is looked at: the folder may be shared with others.
     """
     removed = []
     limit = time.time() - older_than_hours * 3600
-    for run in sorted(root.iterdir()) if root.is_dir() else []:
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
         try:
-            newest = max(path.lstat().st_mtime for path in (run, *run.rglob("*")))
-        except FileNotFoundError:  # its own run wipes it at this moment
+            if _is_ours(folder) and max(path.lstat().st_mtime for path in (folder, *folder.rglob("*"))) < limit:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder.name)
+        except OSError:  # its own run wipes it at this moment, or another user's
             continue
-        if run.is_dir() and newest < limit:
-            shutil.rmtree(run, ignore_errors=True)
-            removed.append(run.name)
     return removed
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds tries, each with its nonce, and nothing else; or is a restore's."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if _RESTORE.fullmatch(folder.name):
+        return True
+    tries = [item for source in folder.iterdir() for item in source.iterdir()]
+    return bool(tries) and all((item / "nonce").is_file() for item in tries)

@@ -175,6 +175,8 @@ class LocalStorage:
         except NotADirectoryError:
             if self._folder.root.is_file():
                 raise InvalidSetting(verb, key, f"the folder of target '{self.name}' is a file") from None
+            if any(parent.is_file() for parent in self._folder.root.parents):
+                raise InvalidSetting(verb, key, f"the folder of target '{self.name}' lies below a file") from None
             if verb == "store":
                 raise ObjectExists(verb, key, f"a part of its path is an object of target '{self.name}'") from None
             raise faults.missing(verb, key, self.name) from None

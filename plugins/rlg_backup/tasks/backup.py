@@ -32,7 +32,7 @@ def stage(source: str, kind: str) -> Json:
     from ..engine import steps
 
     context = get_current_context()
-    run = run_name(context["run_id"])
+    run = run_name(f"{context['dag'].dag_id}-{context['run_id']}")  # two DAGs may have a run of one name
     return steps.stage(wire(), source, Kind(kind), run=run, attempt=context["ti"].try_number).to_json()
 
 
@@ -109,7 +109,7 @@ def commit(copies: list[Json | None]) -> Json:
     done = result(wiring, steps.commit(wiring, reference)).to_json()
     context = get_current_context()
     for asset in context["task"].outlets:
-        context["outlet_events"][asset].extra = {"source": done["source"], "backup_id": done["backup_id"]}
+        context["outlet_events"][asset].extra = _committed_copies(done)
     return done
 
 
@@ -131,10 +131,16 @@ def backup_in_one(source: str, kind: str) -> Json:
     from ..engine.backup import backup
 
     context = get_current_context()
-    done = backup(wire(), source, Kind(kind), run=run_name(context["run_id"])).to_json()
+    run = run_name(f"{context['dag'].dag_id}-{context['run_id']}")
+    done = backup(wire(), source, Kind(kind), run=run, attempt=context["ti"].try_number).to_json()
     for asset in context["task"].outlets:
-        context["outlet_events"][asset].extra = {"source": source, "backup_id": done["backup_id"]}
+        context["outlet_events"][asset].extra = _committed_copies(done)
     return done
+
+
+def _committed_copies(done: Json) -> Json:
+    """What ``rlg_verify`` needs to look at every copy."""
+    return {"source": done["source"], "backup_id": done["backup_id"], "targets": sorted(done["committed"])}
 
 
 def _run(step: Callable[[Any, Reference], Reference], reference: Json) -> Json:
@@ -143,14 +149,15 @@ def _run(step: Callable[[Any, Reference], Reference], reference: Json) -> Json:
     return step(wire(), Reference.from_json(reference)).to_json()
 
 
-def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging: bool) -> Any:
-    """The task group of one source; returns what its commit returns."""
+def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging: bool) -> tuple[Any, Any]:
+    """The task group of one source; returns what its commit returns, and its last task."""
     place: dict[str, Any] = {**STEP, "queue": source.queue, "pool": source.pool}
 
     @task_group(group_id=name)
     def group() -> Any:
         if not shared_staging:
-            return backup_in_one.override(**place, outlets=[committed(name)])(name, kind)
+            one = backup_in_one.override(**place, outlets=[committed(name)])(name, kind)
+            return one, one
         staged: Any = stage.override(**place)(name, kind)
         checked: Any = snapshot.override(**place)(staged)
         for verb in (anonymize, encrypt, checksum):
@@ -159,9 +166,10 @@ def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging
         done: Any = commit.override(**place, outlets=[committed(name)])(copies)
         wiped = wipe.override(**place)(staged).as_teardown(setups=staged, on_failure_fail_dagrun=True)
         done >> wiped
-        return done
+        return done, wiped
 
-    return group()
+    found: tuple[Any, Any] = group()
+    return found
 
 
 def _copy(target: str, checked: Any, place: dict[str, Any]) -> Any:

@@ -26,6 +26,8 @@ def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
             continue
         for target, reason in done[source]["missing"].items():
             problems.append(f"{source}: backup {done[source]['backup_id']} has no copy on '{target}': {reason}")
+        if not done[source]["missing"] and (failed := failed_steps(source)):
+            problems.append(f"{source}: backup {done[source]['backup_id']} is committed, yet failed at: {failed}")
     summary = {name: {key: result[key] for key in ("backup_id", "committed")} for name, result in done.items()}
     finish(problems, summary, "Open the failed step's log, mend the cause, clear the run from 'stage'.")
     return summary

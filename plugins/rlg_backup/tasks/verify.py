@@ -16,13 +16,14 @@ Json = dict[str, Any]
 @task
 @guarded
 def plan_verification() -> list[Json]:
-    """What to verify: the backups whose commits started this run, or what the form names, or the latest of each."""
+    """What to verify: each copy whose commit started this run, or what the form names, or the latest of each."""
     context = get_current_context()
     asked = [
-        {"source": event.extra["source"], "which": event.extra["backup_id"]}
+        {"source": event.extra["source"], "which": event.extra["backup_id"], "target": target}
         for events in (context.get("triggering_asset_events") or {}).values()
         for event in events
         if "backup_id" in (event.extra or {})
+        for target in event.extra.get("targets", [None])  # an event from before this was told
     ]
     if asked:
         return asked
@@ -37,7 +38,9 @@ def verify(asked: Json) -> Json:
     from ..engine.verify import verify as run
 
     context: Any = get_current_context()
-    context["name"] = asked["source"]
-    found = run(wire(), asked["source"], asked["which"], full=True)
+    target = asked.get("target")
+    context["name"] = f"{asked['source']} on {target}" if target else asked["source"]
+    found = run(wire(), asked["source"], asked["which"], target=target, full=True)
     wrong = [f"{check.group}/{check.name}: {check.measured}" for check in found.checks if check.verdict != "PASS"]
-    return {"name": f"{found.source} {found.backup_id}", "why": "; ".join(wrong), **found.to_json()}
+    name = f"{found.source} {found.backup_id}" + (f" on {target}" if target else "")
+    return {"name": name, "why": "; ".join(wrong), **found.to_json()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config.settings import Settings
-from ...core.errors import ObjectDamaged
+from ...core.errors import ObjectDamaged, StagingLost
 from ...core.model import Fidelity
 from ...format.manifest import Manifest
 from ..archives import ARCHIVE, digest_of
@@ -24,8 +24,8 @@ def checksum(wiring: Wiring, reference: Reference) -> Reference:
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged, finding = workspace.record("snapshot"), workspace.record("anonymize")
     archive = workspace.record("encrypt")
-    with heartbeat(wiring, reference), workspace.path(ARCHIVE).open("rb") as file:
-        size, sha256 = digest_of(file)
+    with heartbeat(wiring, reference):
+        size, sha256 = _read_back(workspace)
     if (size, sha256) != (archive["size"], archive["sha256"]):
         raise ObjectDamaged("check", ARCHIVE, "the disk gives back other bytes than were written")
     manifest = _manifest(wiring, reference, staged, finding, archive)
@@ -36,6 +36,14 @@ def checksum(wiring: Wiring, reference: Reference) -> Reference:
     return workspace.put_record(
         "checksum", {"manifest_sha256": hashlib.sha256(data).hexdigest(), "size": size, "sha256": sha256}
     )
+
+
+def _read_back(workspace: Workspace) -> tuple[int, str]:
+    try:
+        with workspace.path(ARCHIVE).open("rb") as file:
+            return digest_of(file)
+    except OSError as error:
+        raise StagingLost("read", ARCHIVE, error.strerror or "the staging disk failed") from None
 
 
 def _manifest(

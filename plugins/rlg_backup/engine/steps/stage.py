@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ...catalog import Lease
 from ...catalog.lease_file import HOLDER_LIMIT
-from ...core.errors import BackupError, LeaseHeld
+from ...core.errors import BackupError, LeaseHeld, RecipientMissing, SignerUnknown
 from ...core.model import Kind, new_backup_id
 from ...storage.port import Storage
 from ..wiring import Wiring
@@ -27,19 +27,16 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
     LeaseHeld when another run is at work on the source, and the last target's error when no target can be used.
     """
     settings = wiring.source_settings(source)
-    assert wiring.recipients and wiring.signing_key
+    _require_keys(wiring)
     sweep(wiring.settings.staging.folder, older_than_hours=max(24, wiring.settings.lease_minutes / 30))
     leases: dict[str, Lease] = {}
     down: dict[str, str] = {}
     failure: BackupError | None = None
     holder = _holder(run)
-    ttl = timedelta(minutes=wiring.settings.lease_minutes)
     try:
         for target in settings.targets:
             try:
-                leases[target] = Lease.acquire(
-                    wiring.storage(target), source, holder, ttl, trusted=wiring.trusted, clock=wiring.clock
-                )
+                leases[target] = _acquire(wiring, target, source, holder)
                 _sweep(wiring.storage(target))
             except LeaseHeld:
                 raise
@@ -66,6 +63,43 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
             except BackupError as error:  # what went wrong before is what is to be told
                 log.warning("the lease of '%s' on '%s' is left to run out: %s", source, target, error)
         raise
+
+
+def _require_keys(wiring: Wiring) -> None:
+    """Raises RecipientMissing, RecipientsMixed, KeyUnavailable, KeyMalformed; SignerUnknown for a key nobody trusts."""
+    if not wiring.recipients:  # reading them raises too
+        raise RecipientMissing("back up", "encryption.recipients", "there is nobody to encrypt to")
+    mine = wiring.signing_key.key_id
+    if all(signer.key_id != mine for signer in wiring.trusted):
+        cause = "'signing.trusted' does not name it, so nobody would believe the backup"
+        raise SignerUnknown("sign with", mine, cause, "add the public half of signing.key to signing.trusted")
+
+
+def _acquire(wiring: Wiring, target: str, source: str, holder: str) -> Lease:
+    """The lease, also when an earlier try of this very run holds it: that try was killed, or may not commit any more.
+
+    Giving its lease back finishes a commit that it had decided. Raises LeaseHeld for any other run.
+    """
+    storage, ttl = wiring.storage(target), timedelta(minutes=wiring.settings.lease_minutes)
+
+    def acquire() -> Lease:
+        return Lease.acquire(storage, source, holder, ttl, trusted=wiring.trusted, clock=wiring.clock)
+
+    try:
+        return acquire()
+    except LeaseHeld:
+        file = Lease(storage, source, 0, "", holder, trusted=wiring.trusted, clock=wiring.clock).look().file
+        if file is None or not file.holder or not _same_run(file.holder, holder):
+            raise
+        log.warning("the lease of '%s' on '%s' is taken from an earlier try of this run", source, target)
+        state = {"target": target, "source": source, "token": file.token, "nonce": file.nonce, "holder": file.holder}
+        wiring.lease(target, state).release()
+        return acquire()
+
+
+def _same_run(holder: str, mine: str) -> bool:
+    """Whether two holders differ in host and process alone; never of names that were cut."""
+    return len(mine) < HOLDER_LIMIT and holder.split("/", 2)[2:] == mine.split("/", 2)[2:]
 
 
 def _holder(run: str) -> str:
