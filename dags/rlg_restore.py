@@ -27,15 +27,15 @@ PLACE = {**STEP, "queue": SETTINGS.restore_queue}
             "latest",
             type="string",
             title="Restore point",
-            description="An id or its beginning (rlg-backup list), a time (the newest not after it), or latest.",
+            description="An id or its beginning, a time (the newest not after it; without a zone: ours), or latest.",
             examples=["latest"],
         ),
         "to": Param(
-            "/restore/restored.db",
+            f"{next(iter(SETTINGS.restore_folders), '/restore')}/restored.db",
             type="string",
             minLength=2,
             title="Where to",
-            description="An absolute path that does not exist yet: a database file, or a folder for a file tree.",
+            description="A path below one of the restore_folders that does not exist yet: a database file or a folder.",
         ),
     },
 )

@@ -17,12 +17,14 @@ def environment(home: Path) -> dict[str, str]:
     keys = home / "keys"
     if not (keys / KEY_FILES["staging"]).exists():
         write_keys(keys)
+    (home / "restored").mkdir(mode=0o700, parents=True, exist_ok=True)
     public = {what: _public(keys / KEY_FILES[what]) for what in ("identity", "escrow", "signing")}
     return {
         "RLG_BACKUP_CONFIG": str(PROJECT / "include" / "config" / "backup.yaml"),
         "RLG_HOME": str(home),
         "RLG_KEYS": str(keys),
         "RLG_PLATFORM": str(home / "platform"),
+        "RLG_RESTORE": str(home / "restored"),
         "RLG_RECIPIENT": public["identity"],
         "RLG_ESCROW_RECIPIENT": public["escrow"],
         "RLG_SIGNER": public["signing"],

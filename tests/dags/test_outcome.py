@@ -104,6 +104,8 @@ def test_a_source_that_cannot_be_verified_fails_the_verification_of_all(world: W
 
 
 def test_a_restore_gives_the_same_database_in_a_new_place_and_refuses_one_that_is_there(world: World) -> None:
+    world.settings["restore_folders"] = ["."]
+    world.save()
     world.back_up()
     place = world.root / "again.db"
     done = run("rlg_restore", {"source": "app", "to": str(place)})
@@ -114,10 +116,11 @@ def test_a_restore_gives_the_same_database_in_a_new_place_and_refuses_one_that_i
     assert kind == "AirflowFailException"
     assert text.startswith(f"DestinationUnsuitable: unable to restore to '{place}': ")
     assert again.error("outcome")[1] == "nothing was checked; failed at: choose"
-    relative = run("rlg_restore", {"source": "app", "to": "again.db"})
-    assert relative.error("choose") == (
+    outside = run("rlg_restore", {"source": "app", "to": "/somewhere/else.db"})
+    assert outside.error("choose") == (
         "AirflowFailException",
-        "DestinationUnsuitable: unable to restore to 'again.db': it is not an absolute path\nhint: begin with /",
+        "DestinationUnsuitable: unable to restore to '/somewhere/else.db': it is in none of the folders "
+        f"that are open to this\nhint: name a path below {world.root}",
     )
 
 

@@ -78,11 +78,14 @@ def _one(connection: sqlite3.Connection, statement: str) -> Any:
 
 
 def assert_trees_equal(left: Path, right: Path) -> None:
-    """Names, kinds, modes, times, contents, links (also which names share a file), extended attributes."""
-    assert _tree(os.fsencode(left)) == _tree(os.fsencode(right))
+    """Names, kinds, modes, times, contents, links (also which names share a file), extended attributes.
+
+    What is set-user-ID on the left, or a file that is set-group-ID, must not be so on the right.
+    """
+    assert _tree(os.fsencode(left), lost=stat.S_ISUID | stat.S_ISGID) == _tree(os.fsencode(right))
 
 
-def _tree(root: bytes) -> dict[bytes, tuple[Any, ...]]:
+def _tree(root: bytes, *, lost: int = 0) -> dict[bytes, tuple[Any, ...]]:
     found: dict[bytes, tuple[Any, ...]] = {}
     first: dict[tuple[int, int], bytes] = {}
     for folder, folders, files in os.walk(root):
@@ -99,7 +102,8 @@ def _tree(root: bytes) -> dict[bytes, tuple[Any, ...]]:
                 content = Path(os.fsdecode(path)).read_bytes()
                 shared = first.setdefault((state.st_dev, state.st_ino), relative)
             xattrs = _xattrs(path)
-            found[relative] = (stat.filemode(state.st_mode), state.st_mtime_ns, content, shared, xattrs)
+            kept = ~lost | (stat.S_ISGID if stat.S_ISDIR(state.st_mode) else 0)
+            found[relative] = (stat.filemode(state.st_mode & kept), state.st_mtime_ns, content, shared, xattrs)
     return found
 
 

@@ -36,7 +36,8 @@ def make_tree(root: Path, *, others: bool = True) -> Path:
     _write(base + b"/large", os.urandom(3 << 20))
     _sparse(base + b"/sparse")
     _links(base)
-    for name, mode in ((b"setuid", 0o4755), (b"readonly", 0o400), (b"nothing", 0o000), (b"sticky", 0o1644)):
+    modes = {b"setuid": 0o4755, b"setgid": 0o2755, b"readonly": 0o400, b"nothing": 0o000, b"sticky": 0o1644}
+    for name, mode in modes.items():
         _write(base + b"/" + name, name)
         os.chmod(base + b"/" + name, mode)
     os.mkdir(base + b"/locked folder")

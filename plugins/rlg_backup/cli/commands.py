@@ -53,7 +53,7 @@ def _source_of(wiring: Wiring, source: str | None, which: str) -> str:
 def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> int:
     """Back up sources: snapshot, anonymize, encrypt, checksum, upload, validate, commit.
 
-    Example: rlg-backup backup --source rlg_data --kind full
+    Example: rlg-backup backup --source data --kind full
     """
     from ..engine.backup import backup as run
 
@@ -92,7 +92,7 @@ def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> 
 def list_command(config: Path, source: str | None, as_json: bool) -> int:
     """List the restore points of every target, oldest first.
 
-    Example: rlg-backup list --source rlg_data --json
+    Example: rlg-backup list --source data --json
     """
     from ..engine.restore_points import list_points
 
@@ -124,7 +124,7 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
 def show(config: Path, which: str, source: str | None, target: str | None, as_json: bool) -> int:
     """Show one restore point: what it holds, who can open it, who signed it.
 
-    Example: rlg-backup show latest --source rlg_data
+    Example: rlg-backup show latest --source data
     """
     from ..engine.restore_points import choose
 
@@ -168,7 +168,7 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
 
     Quick checks signatures, the chain, sizes and digests. Full also decrypts and reads every row.
 
-    Example: rlg-backup verify latest --source rlg_data --full
+    Example: rlg-backup verify latest --source data --full
     """
     from ..engine.verify import verify as run
 
@@ -201,7 +201,7 @@ def restore(
 ) -> int:
     """Restore a whole backup (ID, its beginning, a time, or latest) to a new place, and prove it equal.
 
-    Example: rlg-backup restore latest --source rlg_data --to /restore/rlg_data.db
+    Example: rlg-backup restore latest --source data --to /restore/data.db
     """
     from ..engine.restore import restore as run
 
@@ -224,7 +224,7 @@ def restore(
 def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
     """Restore the newest backups into scratch, run the expectation suites, write the report.
 
-    Example: rlg-backup drill --source rlg_data
+    Example: rlg-backup drill --source data
     """
     from ..engine.drill import drill as run
 

@@ -28,10 +28,10 @@ Exit codes:
 EXAMPLES = """\b
 Examples:
   rlg-backup init                                     write backup.yaml and keys
-  rlg-backup backup --source rlg_data --kind full
+  rlg-backup backup --source data --kind full
   rlg-backup list
   rlg-backup verify 20261122T020000Z-7f3a9c2e --full
-  rlg-backup restore latest --source rlg_data --to /restore/rlg_data.db
+  rlg-backup restore latest --source data --to /restore/data.db
 """
 
 

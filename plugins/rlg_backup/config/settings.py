@@ -217,6 +217,7 @@ class Settings(Strict):
     drill: Drill | None = None
     secrets: dict[Name, SecretsBackend] = {}
     restore_queue: str = "restore"
+    restore_folders: tuple[Place, ...] = ()
     lease_minutes: int = Field(default=60, ge=1, le=24 * 60)
 
     @field_validator("timezone")

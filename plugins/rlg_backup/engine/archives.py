@@ -19,7 +19,7 @@ from ..format.container import ZipReader
 from ..format.manifest import ArchiveEntry
 from ..format.profile import Profile, TableProfile
 from ..format.rows import read_part
-from ..format.tree_index import IndexRow, read_index
+from ..format.tree_index import IndexRow, index_parts, read_index
 from .restore_points import Chosen
 from .wiring import Wiring
 from .workspace import staging_disk
@@ -129,8 +129,9 @@ def rows_of(archive: Archive, table: TableProfile) -> Iterator[pa.RecordBatch]:
 
 
 def index_of(archive: Archive) -> Iterator[IndexRow]:
-    """The entries of a tree, in order of path."""
-    return read_index(BytesIO(whole_member(archive, "files/index.parquet")))
+    """The entries of a tree, in order of path; one part of the index is in memory at a time."""
+    for name in index_parts(archive.names):
+        yield from read_index(BytesIO(whole_member(archive, name)), name)
 
 
 def whole_member(archive: Archive, name: str) -> bytes:

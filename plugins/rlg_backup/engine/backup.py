@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..core.errors import BackupError, BackupIncomplete
 from ..core.model import Kind
 from . import steps
+from .warnings import capped
 from .wiring import Wiring
 from .workspace import Reference, Workspace
 
@@ -110,7 +111,7 @@ def result(
         kind=reference.kind,
         committed=done["committed"],
         missing={**done["missing"], **(failed or {})},
-        warnings=(*profile["warnings"], *finding["warnings"]),
+        warnings=(*capped(profile["warnings"]), *finding["warnings"]),
         seconds=seconds or {},
     )
 

@@ -15,7 +15,7 @@ You are reading it, so you have done the first steps:
 What is here:
     schema/                                  the definitions, in the source's own words
     data/<schema>.<table>/part-*.parquet     rows; any Parquet reader opens them (pyarrow, DuckDB, pandas)
-    files/index.parquet                      file trees: path, mode, time and member of each file
+    files/index/part-*.parquet               file trees: path, mode, time and member of each file
     files/xx/...                             file contents, under the name the index gives
     profile.json                             rows, digests and totals, table by table
 

@@ -23,8 +23,9 @@ from ..sources.sqlite_destination import SqliteDestination
 from .archives import Archive, fetch, index_of, open_local, whole_member
 from .parity import restored_tables, restored_tree, reversed_rows
 from .restore_points import Chosen, choose
+from .warnings import EXCLUDED, capped
 from .wiring import Wiring
-from .workspace import make_private
+from .workspace import make_private, sweep_leftovers
 
 IRREVERSIBLE = ("hash", "redact")
 
@@ -88,6 +89,21 @@ def require_new(place: Path) -> Path:
     return place
 
 
+def require_allowed(wiring: Wiring, place: Path) -> Path:
+    """The resolved path, when it lies in one of ``restore_folders``; raises DestinationUnsuitable otherwise.
+
+    For whoever restores from the UI: who may start a DAG must not be able to write wherever the worker can.
+    """
+    resolved = place.expanduser().resolve()
+    allowed = [folder.resolve() for folder in wiring.settings.restore_folders]
+    if not any(folder in resolved.parents for folder in allowed):
+        hint = f"name a path below {' or '.join(map(str, allowed))}" if allowed else "set 'restore_folders'"
+        raise DestinationUnsuitable(
+            "restore to", str(place), "it is in none of the folders that are open to this", hint
+        )
+    return resolved
+
+
 def restore(
     wiring: Wiring,
     source: str,
@@ -106,6 +122,7 @@ def restore(
     _require_kind(wiring.source_settings(source), to)
     keys = wiring.identities(identities)
     clock = _Phases()
+    sweep_leftovers(wiring.settings.staging.folder, wiring.settings.lease_minutes)  # no stage does it on such a host
     with _private_folder(wiring.settings.staging.folder) as folder:
         with clock.phase("choose"):
             chosen = choose(wiring, source, which, target=target)
@@ -200,10 +217,12 @@ def _require(checks: list[Check], place: Path) -> None:
 def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:
     masked = chosen.manifest.masked_columns if chosen.manifest.fidelity == Fidelity.MASKED else ()
     lost = (f"masked for ever, not restored: {', '.join(masked)}",) if masked else ()
-    excluded = tuple(f"not in the backup: {item.name} ({item.reason})" for item in profile.excluded)
+    excluded = tuple(f"{EXCLUDED}{item.name} ({item.reason})" for item in profile.excluded)
+    if profile.tree is not None:  # every table that is left out is named
+        excluded = capped(excluded)
     unasked = tuple(f"target '{name}' may hold a newer one: {why}" for name, why in chosen.unasked.items())
     over = tuple(f"the copy on target '{name}' was not used: {error}" for name, error in chosen.passed_over.items())
-    return (*unasked, *over, *lost, *excluded, *profile.warnings)
+    return (*unasked, *over, *lost, *excluded, *capped(profile.warnings))
 
 
 @contextmanager

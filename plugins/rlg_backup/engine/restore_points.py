@@ -7,9 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ..catalog import Catalog, RestorePoint, compare_heads
 from ..core.errors import BackupError, BackupNotFound, InvalidSetting, ObjectDamaged, StorageError
@@ -105,7 +106,7 @@ def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | 
     same point. ``latest`` and a time are refused with CatalogGap when any target says that something is hidden.
     """
     targets = [target] if target else list(wiring.source_settings(source).targets)
-    moment = _moment(which)
+    moment = _moment(which, ZoneInfo(wiring.settings.timezone))
     if which == "latest" or moment:
         return _newest(wiring, source, targets, moment)
     missing: list[BackupNotFound] = []
@@ -137,14 +138,21 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
         if name not in down:
             catalogs[name].verify_chain()
             points += [point for point in catalogs[name].points() if moment is None or point.time <= moment]
-    if not points:
-        raise _nothing(source, targets, moment)
-    # The one that no target has another after: the order of commits is sure, a worker's clock may have been ahead.
+    while points:
+        point = _last(points)
+        chosen = _open(wiring, source, point.target, point)
+        if moment is None or chosen.manifest.snapshot.taken_at <= moment:
+            return replace(chosen, unasked={target: str(error) for target, error in down.items()})
+        # Begun before that time and read after it: it may lack what was deleted in between.
+        points = [other for other in points if other.backup_id != point.backup_id]
+    raise _nothing(source, targets, moment)
+
+
+def _last(points: Sequence[RestorePoint]) -> RestorePoint:
+    """The one that no target has another after: the order of commits is sure, a worker's clock may have been ahead."""
     followed = {one.backup_id for one, other in pairwise(points) if one.target == other.target}
     last = [point for point in points if point.backup_id not in followed] or points
-    point = max(last, key=lambda point: point.time)  # several where targets went apart
-    chosen = _open(wiring, source, point.target, point)
-    return replace(chosen, unasked={target: str(error) for target, error in down.items()})
+    return max(last, key=lambda point: point.time)  # several where targets went apart
 
 
 def _nothing(source: str, targets: Sequence[str], moment: datetime | None) -> BackupNotFound:
@@ -170,8 +178,8 @@ def signers_of(data: bytes) -> list[str]:
     return [entry["key"] for entry in json.loads(data)["signatures"]]
 
 
-def _moment(which: str) -> datetime | None:
-    """A time as RFC 3339 writes it, in local time when it names no zone; None for what is no time.
+def _moment(which: str, zone: ZoneInfo) -> datetime | None:
+    """A time as RFC 3339 writes it, in ``zone`` when it names none; None for what is no time.
 
     Dashes in the date are required: ``20261123`` is the beginning of an id.
     """
@@ -181,7 +189,4 @@ def _moment(which: str) -> datetime | None:
         moment = datetime.fromisoformat(which)
     except ValueError:
         return None
-    try:
-        return moment.astimezone() if moment.tzinfo is None else moment
-    except (ValueError, OverflowError):  # the first or the last day there is
-        return moment.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)

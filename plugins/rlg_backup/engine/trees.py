@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any, BinaryIO, cast
 
 from ..core.errors import SourceChanged
 from ..format.digest import EntryDigest
-from ..format.tree_index import IndexRow, IndexWriter
+from ..format.tree_index import IndexRow, IndexWriter, index_part
 from ..sources.port import Entry, EntryReader, FileSnapshot
 from .members import StagedMembers
+from .warnings import UNSTABLE, VANISHED
 from .wiring import Progress
 
 ATTEMPTS = 3
@@ -33,13 +35,19 @@ class TreeSaver:
 
     def save_all(self) -> dict[str, Any]:
         """The tree part of the profile."""
-        with self._members.stored("files/index.parquet") as sink:
-            index = IndexWriter(sink)
-            # The index is a member of its own, open while the contents' members are written beside it.
-            for row in self._rows():
-                index.add(row)
-                self._digest.update(row, row.sha256)
-            index.close()
+        rows = self._rows()
+        row = next(rows, None)
+        for number in itertools.count():
+            # A part is a member of its own, open while the contents' members are written beside it.
+            with self._members.stored(index_part(number)) as sink:
+                index = IndexWriter(sink)
+                while row is not None and not index.full:
+                    index.add(row)
+                    self._digest.update(row, row.sha256)
+                    row = next(rows, None)
+                index.close()
+            if row is None:
+                break
         return {
             "entries": self._entries,
             "bytes": self._bytes,
@@ -82,7 +90,7 @@ class TreeSaver:
         return row
 
     def _warn_vanished(self, entry: Entry) -> None:
-        self.warnings.append(f"a file vanished after it was listed, and is not saved: {_printable(entry.path)}")
+        self.warnings.append(f"{VANISHED}{_printable(entry.path)}")
 
     def _save_file(self, entry: Entry) -> IndexRow | None:
         place = hashlib.sha256(entry.path).hexdigest()
@@ -102,7 +110,7 @@ class TreeSaver:
                 break
         else:
             self._unstable += 1
-            self.warnings.append(f"a file changed at each of {ATTEMPTS} attempts to read it: {_printable(entry.path)}")
+            self.warnings.append(f"{UNSTABLE}{ATTEMPTS} attempts to read it: {_printable(entry.path)}")
         content = replace(entry, size=staged.size)
         return index_row(content, sha256=bytes.fromhex(staged.sha256), member=member, unstable=not stable)
 

@@ -132,9 +132,12 @@ class Wiring:
         return self._storages[target]
 
     def catalog(self, target: str, source: str) -> Catalog:
-        return Catalog(
-            self.storage(target), source, trusted=self.trusted, seen=SeenHeads(self.settings.state / "seen.json")
-        )
+        return Catalog(self.storage(target), source, trusted=self.trusted, seen=self.seen)
+
+    @property
+    def seen(self) -> SeenHeads:
+        """The newest heads this machine has seen."""
+        return SeenHeads(self.settings.state / "seen.json")
 
     def lease(self, target: str, state: Mapping[str, Any]) -> Lease:
         """The lease another step of the run took; raises LeaseLost when the state is not one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -27,6 +28,8 @@ from ..core.errors import EngineMismatch, InvalidSetting, ObjectDamaged, Staging
 from ..core.private import create_private
 from ..format.age import PayloadReader, PayloadWriter
 from ..format.keys import StagingKey
+
+log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200  # bytes of a folder
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -226,6 +229,17 @@ def staging_disk(name: str) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             raise StorageFull("write", name, "no space is left in the staging folder") from None
         raise StagingLost("write", name, error.strerror or "the staging disk failed") from None
+
+
+def sweep_leftovers(root: Path, lease_minutes: float) -> None:
+    """``sweep`` as every run and every restore begins with it; that it cannot look is logged, nothing depends on it."""
+    try:
+        removed = sweep(root, older_than_hours=max(24, lease_minutes / 30))
+    except OSError as error:
+        log.warning("what dead runs left in the staging folder stays there for now: %s", error.strerror)
+        return
+    if removed:
+        log.info("removed what dead runs left in the staging folder: %d folders", len(removed))
 
 
 def sweep(root: Path, *, older_than_hours: float) -> list[str]:

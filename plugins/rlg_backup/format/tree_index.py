@@ -1,8 +1,9 @@
-"""The index of a file tree: one row for each entry, as Parquet (docs/FORMAT.md, section 4)."""
+"""The index of a file tree: one row for each entry, as Parquet in bounded parts (docs/FORMAT.md, section 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import BinaryIO
 
@@ -12,6 +13,11 @@ import pyarrow.parquet as pq
 from ..core.errors import MemberDamaged
 
 ROWS_AT_ONCE = 8_192
+BYTES_AT_ONCE = 16 << 20
+ROWS_IN_A_PART = 1_000_000
+BYTES_IN_A_PART = 256 << 20  # before compression; a reader holds one part in memory
+_PREFIX = "files/index/part-"
+_ROW_BYTES = 64  # what a row takes besides its texts and lists
 _SCHEMA = pa.schema(
     [
         pa.field("path", pa.binary(), nullable=False),
@@ -46,16 +52,34 @@ class IndexRow:
     unstable: bool
 
 
+def index_part(number: int) -> str:
+    """The member's name of a part, from 0."""
+    return f"{_PREFIX}{number:05d}.parquet"
+
+
+def index_parts(names: Iterable[str]) -> list[str]:
+    """The parts that must be among an archive's members, in order: at least one, and none left out."""
+    count = sum(name.startswith(_PREFIX) for name in names)
+    return [index_part(number) for number in range(max(1, count))]
+
+
 class IndexWriter:
-    """Writes rows in batches; memory does not grow with the tree."""
+    """Writes one part in batches; memory does not grow with the tree. A part that is ``full`` takes no more rows."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._writer = pq.ParquetWriter(sink, _SCHEMA, compression="zstd")
         self._rows: list[IndexRow] = []
+        self._batch = self._bytes = self._count = 0
+
+    @property
+    def full(self) -> bool:
+        return self._count >= ROWS_IN_A_PART or self._bytes >= BYTES_IN_A_PART
 
     def add(self, row: IndexRow) -> None:
+        size = _size(row)
         self._rows.append(row)
-        if len(self._rows) >= ROWS_AT_ONCE:
+        self._count, self._batch, self._bytes = self._count + 1, self._batch + size, self._bytes + size
+        if len(self._rows) >= ROWS_AT_ONCE or self._batch >= BYTES_AT_ONCE:
             self._flush()
 
     def close(self) -> None:
@@ -68,18 +92,41 @@ class IndexWriter:
         columns["xattrs"] = [[{"name": n, "value": v} for n, v in pairs] for pairs in columns["xattrs"]]
         self._writer.write_table(pa.table({name: columns[name] for name in _SCHEMA.names}, schema=_SCHEMA))
         self._rows.clear()
+        self._batch = 0
 
 
-def read_index(file: BinaryIO) -> Iterator[IndexRow]:
-    """The rows of an index, in order; raises MemberDamaged when it is not one."""
-    try:
-        parquet = pq.ParquetFile(file)
-        if parquet.schema_arrow.names != _SCHEMA.names:
-            raise MemberDamaged("read", "files/index.parquet", "its columns are not those of an index")
-        for batch in parquet.iter_batches(batch_size=ROWS_AT_ONCE):
+def read_index(file: BinaryIO, name: str) -> Iterator[IndexRow]:
+    """The rows of the part ``name``, in order; raises MemberDamaged when it is not one."""
+    with _reading(name):
+        for batch in _part(file, name).iter_batches(batch_size=ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 row["holes"] = tuple((hole["offset"], hole["length"]) for hole in row["holes"])
                 row["xattrs"] = tuple((pair["name"], pair["value"]) for pair in row["xattrs"])
                 yield IndexRow(**row)
+
+
+def read_paths(file: BinaryIO, name: str) -> Iterator[list[bytes]]:
+    """The paths alone of the part ``name``, some thousand at a time; raises MemberDamaged when it is not one."""
+    with _reading(name):
+        for batch in _part(file, name).iter_batches(batch_size=ROWS_AT_ONCE, columns=["path"]):
+            yield batch.column(0).to_pylist()
+
+
+def _part(file: BinaryIO, name: str) -> pq.ParquetFile:
+    parquet = pq.ParquetFile(file)
+    if parquet.schema_arrow.names != _SCHEMA.names:
+        raise MemberDamaged("read", name, "its columns are not those of an index")
+    return parquet
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, TypeError, KeyError):
-        raise MemberDamaged("read", "files/index.parquet", "it is not a Parquet file of entries") from None
+        raise MemberDamaged("read", name, "it is not a Parquet file of entries") from None
+
+
+def _size(row: IndexRow) -> int:
+    xattrs = sum(len(name) + len(value) for name, value in row.xattrs)
+    return _ROW_BYTES + len(row.path) + len(row.target) + 16 * len(row.holes) + xattrs

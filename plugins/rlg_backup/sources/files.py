@@ -1,6 +1,7 @@
 """A tree of files as a source: listed once, read after, and sure of each file that it did not change meanwhile.
 
-Ownership is not kept: a restored tree belongs to who restores it. Of extended attributes those named ``user.*``
+Ownership is not kept: a restored tree belongs to who restores it. Therefore the set-user-ID bit is not kept, and the
+set-group-ID bit of folders only: a program would run as who restores it. Of extended attributes those named ``user.*``
 are kept. Other file systems mounted below the root are part of the tree. A change made through shared memory
 that does not touch the modification time cannot be seen.
 """
@@ -24,7 +25,7 @@ from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from .entry_details import extended_attributes, holes_of
 from .folders import Walk, open_folder, parent_and_name, shown
-from .port import Entry
+from .port import Entry, kept_mode
 
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _OTHER_KINDS: Final = {
@@ -37,7 +38,7 @@ _SLICE: Final = 1024  # names of a folder looked at before the first is handed o
 _TICK: Final = 20_000_000  # ns; a file system's clock is this coarse at worst: two changes may bear one time
 
 
-_Found = tuple[Entry, tuple[int, int], bool]  # an entry, its device and inode, whether the file has other names
+_Found = tuple[Entry, os.stat_result, bool]  # an entry, what the system says, whether the file has other names
 
 
 class FileSource:
@@ -72,6 +73,7 @@ class FileTreeSnapshot:
         self._excluded: dict[bytes, Excluded] = {}
         self._matched: set[str] = set()
         state = hashlib.sha256()
+        self._privileged = 0  # files whose mode is not kept whole, of the walk begun last
         for entry in self.entries():
             state.update(repr((entry.path, entry.kind, entry.mode, entry.mtime_ns, entry.size, entry.target)).encode())
         # As with a database: a tree has no id of its own, its place stays, and a path may tell names.
@@ -80,6 +82,10 @@ class FileTreeSnapshot:
         self.warnings: Sequence[str] = tuple(
             f"exclude: the pattern '{pattern}' matches nothing" for pattern in exclude if pattern not in self._matched
         )
+        if self._privileged:
+            files = "1 file is" if self._privileged == 1 else f"{self._privileged:,} files are"
+            lost = f"{files} set-user-ID or set-group-ID; the bits are not kept, since owners are not"
+            self.warnings = (*self.warnings, lost)
 
     @property
     def excluded(self) -> Sequence[Excluded]:
@@ -93,6 +99,7 @@ class FileTreeSnapshot:
         SourceUnreadable, and SourceChanged if a folder gives way to something else.
         """
         walk = Walk(self._root)
+        self._privileged = 0
         try:
             root = os.fstat(self._root)
             yield _entry(b"", root, b"", extended_attributes(self._root))
@@ -102,9 +109,12 @@ class FileTreeSnapshot:
                 if not folder.looked_at and not self._look(walk, folder):
                     pending.pop()
                     continue
-                entry, identity, shared = folder.looked_at.pop()
+                entry, state, shared = folder.looked_at.pop()
+                identity = (state.st_dev, state.st_ino)
                 # Decided here and not when it was looked at: the file's first name is the first in this order.
                 first = walk.first_names.setdefault(identity, entry.path) if shared else entry.path
+                if entry.kind == "file" and first == entry.path:
+                    self._privileged += entry.mode != stat.S_IMODE(state.st_mode)
                 yield entry if first == entry.path else _other_name(entry, first)
                 if entry.kind == "folder" and identity in folder.above:
                     self._leave_out(entry.path, "it is a folder that holds itself")
@@ -142,7 +152,7 @@ class FileTreeSnapshot:
                 self._leave_out(path, reason)
                 return None
             shared = stat.S_ISREG(state.st_mode) and state.st_nlink > 1
-            return _described(folder, name, path, state), (state.st_dev, state.st_ino), shared
+            return _described(folder, name, path, state), state, shared
         except OSError as error:
             if error.errno in _GONE:
                 return None
@@ -253,7 +263,7 @@ class FileReader:
         if _state(now) != _state(self._opened) or self._left:
             return False
         entry = (self._entry.size, self._entry.mtime_ns, self._entry.mode)
-        if entry != (now.st_size, now.st_mtime_ns, stat.S_IMODE(now.st_mode)):
+        if entry != (now.st_size, now.st_mtime_ns, kept_mode("file", now.st_mode)):
             return False
         try:
             named = os.lstat(parent_and_name(self._entry.path)[1], dir_fd=self._folder)
@@ -283,7 +293,7 @@ def _entry(
 ) -> Entry:
     kind = {stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}.get(stat.S_IFMT(state.st_mode), "file")
     size = state.st_size if kind == "file" else 0
-    return Entry(path, kind, stat.S_IMODE(state.st_mode), state.st_mtime_ns, size, target, holes, xattrs)
+    return Entry(path, kind, kept_mode(kind, state.st_mode), state.st_mtime_ns, size, target, holes, xattrs)
 
 
 def _other_name(entry: Entry, first: bytes) -> Entry:

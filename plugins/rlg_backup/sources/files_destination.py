@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from ..core.errors import DestinationUnsuitable, MemberDamaged
 from .folders import open_folder, parent_and_name, shown
 from .placing import partial_name, sync
-from .port import Entry
+from .port import Entry, kept_mode
 
 _PIECE: Final = 1 << 20
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,7 +25,7 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 class FileDestination:
     """A new folder at ``path``, where nothing, or an empty folder, may be. Use as a context manager, or ``close``.
 
-    Files belong to who restores; modes are kept, setuid and setgid bits too. ``warnings`` names what the file
+    Files belong to who restores; modes are kept, as far as ``kept_mode`` goes. ``warnings`` names what the file
     system here cannot hold.
     """
 
@@ -66,7 +66,7 @@ class FileDestination:
         of another size) and DestinationUnsuitable for what the system refuses.
         """
         _check_path(entry.path, entry.path)
-        if not 0 <= entry.mode <= 0o7777:
+        if entry.mode != kept_mode(entry.kind, entry.mode):
             raise MemberDamaged("make", shown(entry.path), "what its entry says cannot be of a file")
         with _making(entry.path):
             if self._partial is None:
@@ -184,7 +184,7 @@ class FileDestination:
                 raise MemberDamaged("make", shown(entry.path), f"its content has {written} bytes, not {entry.size}")
             os.ftruncate(descriptor, written)
             self._attributes(descriptor, entry)
-            os.fchmod(descriptor, entry.mode)  # after writing, which drops setuid
+            os.fchmod(descriptor, entry.mode)
             os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(descriptor)

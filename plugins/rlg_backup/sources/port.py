@@ -119,6 +119,14 @@ class Entry:
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
+def kept_mode(kind: str, mode: int) -> int:
+    """The bits of a file's mode that a backup keeps: owners are not kept, so no program may act as its owner or group.
+
+    Of a folder the set-group-ID bit is kept: there it only says which group new files are of.
+    """
+    return mode & (0o3777 if kind == "folder" else 0o1777)
+
+
 class EntryReader(AbstractContextManager["EntryReader"], Protocol):
     """An open file of the tree, read forward once; holes read as zeros."""
 

@@ -168,8 +168,8 @@ def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging
         done >> wiped
         return done, wiped
 
-    found: tuple[Any, Any] = group()
-    return found
+    found: Any = group()
+    return found[0], found[1]
 
 
 def _copy(target: str, checked: Any, place: dict[str, Any]) -> Any:

@@ -16,18 +16,12 @@ Json = dict[str, Any]
 @guarded
 def choose() -> Json:
     """Check the form and settle which backup, on which target, is meant."""
-    from pathlib import Path
-
-    from ..core.errors import DestinationUnsuitable
-    from ..engine.restore import destination_path, require_new
+    from ..engine.restore import destination_path, require_allowed, require_new
     from ..engine.restore_points import choose as find
 
-    params = get_current_context()["params"]
-    place = destination_path(params["to"])
-    if not Path(place).is_absolute():
-        raise DestinationUnsuitable("restore to", params["to"], "it is not an absolute path", "begin with /")
-    require_new(place)
-    chosen = find(wire(), params["source"], params["restore_point"] or "latest")
+    params, wiring = get_current_context()["params"], wire()
+    place = require_new(require_allowed(wiring, destination_path(params["to"])))
+    chosen = find(wiring, params["source"], params["restore_point"] or "latest")
     return {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target, "to": str(place)}
 
 
@@ -50,9 +44,13 @@ def verify_chosen(chosen: Json) -> Json:
 @guarded
 def load_and_prove(chosen: Json) -> Json:
     """Download, decrypt, load, and compare every table with the profile; only then the new place gets its name."""
-    from ..engine.restore import restore
+    from pathlib import Path
 
-    done = restore(wire(), chosen["source"], chosen["backup_id"], chosen["to"], target=chosen["target"])
+    from ..engine.restore import require_allowed, restore
+
+    wiring = wire()
+    require_allowed(wiring, Path(chosen["to"]))  # again: a link may have been put there since
+    done = restore(wiring, chosen["source"], chosen["backup_id"], chosen["to"], target=chosen["target"])
     return {"name": f"{done.source} {done.backup_id}", "verdict": "PASS", **done.to_json()}
 
 

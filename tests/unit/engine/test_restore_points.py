@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.support.world import World
 
 from rlg_backup.core.errors import BackupNotFound
 from rlg_backup.core.model import Kind
+from rlg_backup.engine import steps
 from rlg_backup.engine.backup import backup
 from rlg_backup.engine.restore_points import choose, list_points
 
@@ -101,3 +103,37 @@ def test_a_source_that_was_never_backed_up_has_no_latest(world: World) -> None:
     assert str(caught.value) == (
         "unable to find 'latest': source 'app' has no backup on local, second\nhint: make one with 'rlg-backup backup'"
     )
+
+
+def test_a_time_without_a_zone_is_in_the_zone_of_the_configuration(hourly: tuple[World, list[str]]) -> None:
+    world, ids = hourly
+    world.settings["timezone"] = "Africa/Johannesburg"
+    world.save()
+    try:
+        assert choose(world.wiring(), "app", "2026-11-23 04:30").point.backup_id == ids[2]
+    finally:
+        world.settings["timezone"] = "UTC"
+        world.save()
+    assert choose(world.wiring(), "app", "2026-11-23 04:30").point.backup_id == ids[3]
+
+
+def test_a_backup_begun_before_a_time_and_read_after_it_is_not_of_that_time(template: World, tmp_path: Path) -> None:
+    world = template.copy(tmp_path / "world")
+    moment = START
+
+    def later() -> datetime:
+        """A worker that waits an hour between taking the lease and reading."""
+        return moment
+
+    first = backup(world.wiring(clock=later), "app", Kind.FULL).backup_id
+    moment = START + timedelta(hours=1)
+    wiring = world.wiring(clock=later)
+    reference = steps.stage(wiring, "app", Kind.FULL, run="slow")
+    moment = START + timedelta(hours=2)
+    for step in (steps.snapshot, steps.anonymize, steps.encrypt, steps.checksum):
+        reference = step(wiring, reference)
+    for target in ("local", "second"):
+        reference = steps.validate(wiring, steps.upload(wiring, reference, target), target)
+    reference = steps.commit(wiring, reference)
+    assert choose(world.wiring(), "app", "2026-11-23T03:30:00Z").point.backup_id == first
+    assert choose(world.wiring(), "app", "2026-11-23T04:00:00Z").point.backup_id == reference.backup_id

@@ -13,8 +13,9 @@ from unittest.mock import patch
 import pytest
 from tests.support.world import World
 
-from rlg_backup.core.errors import InvalidSetting
+from rlg_backup.core.errors import DestinationUnsuitable, InvalidSetting
 from rlg_backup.engine.drill import ABANDONED, MARK, make_scratch, remove_scratch, restore_block
+from rlg_backup.engine.restore import require_allowed
 from rlg_backup.sources.files import FileReader, FileTreeSnapshot
 from rlg_backup.sources.port import Entry
 
@@ -177,3 +178,25 @@ def test_a_drill_restores_into_no_folder_but_a_drills(world: World) -> None:
         restore_block(wiring, "app", str(place.parent))
     assert str(caught.value) == (f"unable to restore into '{place.parent}': it is not a scratch folder of a drill")
     assert place.is_dir()
+
+
+def test_the_ui_restores_only_into_folders_that_are_open_to_it(world: World, tmp_path: Path) -> None:
+    opened, closed = tmp_path / "open", tmp_path / "closed"
+    opened.mkdir()
+    closed.mkdir()
+    (opened / "way_out").symlink_to(closed)
+    world.settings["restore_folders"] = [str(opened)]
+    world.save()
+    assert require_allowed(world.wiring(), opened / "a.db") == opened / "a.db"
+    for place in (closed / "a.db", opened, opened / ".." / "closed" / "a.db", opened / "way_out" / "a.db"):
+        with pytest.raises(DestinationUnsuitable) as raised:
+            require_allowed(world.wiring(), place)
+        assert str(raised.value) == (
+            f"unable to restore to '{place}': it is in none of the folders that are open to this\n"
+            f"hint: name a path below {opened}"
+        )
+    world.settings["restore_folders"] = []
+    world.save()
+    with pytest.raises(DestinationUnsuitable) as raised:
+        require_allowed(world.wiring(), opened / "a.db")
+    assert raised.value.hint == "set 'restore_folders'"

@@ -82,6 +82,9 @@ def _note(root: Path) -> None:
         _separate,
         lambda root: (root / "a").chmod(0o700),
         lambda root: root.chmod(0o700),
+        lambda root: (root / "setuid").chmod(0o4755),
+        lambda root: (root / "setgid").chmod(0o2755),
+        lambda root: (root / "shared").chmod(0o1777),
         lambda root: os.utime(root / "empty folder", ns=(1, 1)),
         lambda root: os.utime(root / "dangling", ns=(1, 1), follow_symlinks=False),
         lambda root: (root / "a" / "new").touch(),
@@ -91,6 +94,8 @@ def _note(root: Path) -> None:
 def test_a_tree_with_one_difference_is_not_equal(tmp_path: Path, change: Callable[[Path], object]) -> None:
     make_tree(tmp_path / "a", others=False)
     subprocess.run(["cp", "-a", tmp_path / "a", tmp_path / "b"], check=True)
+    for name in ("setuid", "setgid"):
+        (tmp_path / "b" / name).chmod(0o755)
     assert_trees_equal(tmp_path / "a", tmp_path / "b")
     change(tmp_path / "b")
     with pytest.raises(AssertionError):

@@ -75,7 +75,6 @@ def test_entries_come_with_a_folder_before_what_it_holds_and_names_by_their_byte
 def test_an_entry_says_what_the_system_says(tmp_path: Path) -> None:
     found = entries(make_tree(tmp_path / "a"))
     assert found[b"to odd"] == Entry(b"to odd", "symlink", 0o777, LONG_AGO + 6, target=b"not\xffutf8")
-    assert found[b"setuid"] == Entry(b"setuid", "file", 0o4755, LONG_AGO + 6, size=6)
     assert found[b"a/first name"].kind == "file"
     assert found[b"a/third name"] == Entry(b"a/third name", "hardlink", 0o644, LONG_AGO + 11, target=b"a/first name")
     assert found[b"second name"].target == b"a/first name"
@@ -84,6 +83,39 @@ def test_an_entry_says_what_the_system_says(tmp_path: Path) -> None:
     assert found[b"sparse"].holes[0][0] == 0
     if has_attributes(tmp_path):
         assert found[b"empty"].xattrs == ((b"user.note", b"\0value\xff"),)
+
+
+def test_a_file_is_kept_without_set_user_id_and_set_group_id_and_one_warning_counts_them(tmp_path: Path) -> None:
+    """Owners are not kept: a program of somebody's must not come back as one of root's."""
+    root = make_tree(tmp_path / "a")
+    os.link(root / "setuid", root / "zz second name")  # one file
+    found = entries(root)
+    assert found[b"setuid"] == Entry(b"setuid", "file", 0o755, LONG_AGO + 6, size=6)
+    assert [found[name].mode for name in (b"setgid", b"sticky", b"shared")] == [0o755, 0o1644, 0o3777]
+    warning = "set-user-ID or set-group-ID; the bits are not kept, since owners are not"
+    with FileSource(root).snapshot() as snapshot:
+        assert len(list(snapshot.entries())) == len(found)
+        assert snapshot.warnings == (f"2 files are {warning}",)
+    with FileSource(root, ["setgid"]).snapshot() as snapshot:
+        assert snapshot.warnings == (f"1 file is {warning}",)
+    with FileSource(root, ["set?id"]).snapshot() as snapshot:
+        assert snapshot.warnings == (f"1 file is {warning}",)  # by its other name
+    with FileSource(root / "a").snapshot() as snapshot:
+        assert snapshot.warnings == ()
+
+
+def test_a_set_user_id_file_is_unchanged_until_its_kept_mode_changes(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "a")
+    with FileSource(root).snapshot() as snapshot:
+        entry = next(entry for entry in snapshot.entries() if entry.path == b"setuid")
+        assert snapshot.restat(entry) == entry
+        with snapshot.open(entry) as reader:
+            assert reader.read(100) == b"setuid"
+            assert reader.unchanged()
+        (root / "setuid").chmod(0o4700)
+        with snapshot.open(entry) as reader:
+            assert reader.read(100) == b"setuid"
+            assert not reader.unchanged()
 
 
 def test_holes_read_as_zeros_and_are_the_ones_of_the_file(tmp_path: Path) -> None:
@@ -160,7 +192,8 @@ def test_what_holds_no_data_is_excluded_with_the_reason(tmp_path: Path) -> None:
             ("shared", "excluded by the configuration: shared"),
             ("socket", "a socket holds no data"),
         ]
-        assert snapshot.warnings == ("exclude: the pattern '*.none' matches nothing",)
+        assert snapshot.warnings[0] == "exclude: the pattern '*.none' matches nothing"
+        assert len(snapshot.warnings) == 2  # and of the modes
         found = {entry.path: entry for entry in snapshot.entries()}
         assert found[b"second name"].kind == "file"  # the first of its names that is in the tree
         assert b"deep/0/1/2" not in found

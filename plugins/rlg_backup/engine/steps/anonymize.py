@@ -10,13 +10,12 @@ from ...anonymize.originals import Originals
 from ...config.settings import SqliteSettings
 from ...core.errors import LeakFound
 from ...format.rows import read_part
-from ...format.tree_index import read_index
+from ...format.tree_index import index_parts, read_paths
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 from .snapshot import ORIGINALS
 
-NAMES_AT_ONCE = 4096
 SHOWN = 5
 
 
@@ -82,10 +81,10 @@ def _scan_tables(
 
 
 def _scan_names(workspace: Workspace, files: dict[str, str], finding: Finding) -> int:
-    with workspace.open_file(files["files/index.parquet"]) as file:
-        index = BytesIO(file.read())
     nothing = Originals(bytes(32))
-    paths = [row.path for row in read_index(index)]
-    for start in range(0, len(paths), NAMES_AT_ONCE):
-        finding.add(scan_names("files.path", paths[start : start + NAMES_AT_ONCE], nothing))
+    for name in index_parts(files):
+        with workspace.open_file(files[name]) as file:
+            part = BytesIO(file.read())  # bounded, as a table's part is
+        for paths in read_paths(part, name):
+            finding.add(scan_names("files.path", paths, nothing))
     return len(files)

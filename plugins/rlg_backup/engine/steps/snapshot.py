@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from ...anonymize.originals import Originals
@@ -61,6 +63,7 @@ def _tables(
     digest_key = secrets.token_bytes(32)
     originals = Originals(workspace.derived_key(ORIGINALS))
     with wiring.table_source(workspace.reference.source).snapshot() as snapshot:
+        identity = _taken(wiring, snapshot.identity)
         saver = TableSaver(
             snapshot,
             settings,
@@ -79,7 +82,6 @@ def _tables(
             "excluded": _excluded(list(snapshot.excluded)),
             "warnings": list(snapshot.warnings),
         }
-        identity = snapshot.identity
     workspace.remove_file(ORIGINALS)
     with workspace.create_file(ORIGINALS) as file:
         file.write(originals.to_bytes())
@@ -99,7 +101,13 @@ def _tree(
             "excluded": _excluded(list(snapshot.excluded)),
             "warnings": [*snapshot.warnings, *saver.warnings],
         }
-        return digest_key, snapshot.identity, profile
+        return digest_key, _taken(wiring, snapshot.identity), profile
+
+
+def _taken(wiring: Wiring, identity: SnapshotIdentity) -> SnapshotIdentity:
+    """The identity with the time, in whole seconds and never too early, after which nothing was read that is newer:
+    for tables when the snapshot stood, for a tree when its last file was read. A restore as of a time relies on it."""
+    return replace(identity, taken_at=wiring.clock() + timedelta(seconds=1, microseconds=-1))
 
 
 def _excluded(items: list[Excluded]) -> list[dict[str, str]]:

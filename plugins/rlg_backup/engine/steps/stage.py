@@ -13,7 +13,7 @@ from ...core.errors import BackupError, LeaseHeld, RecipientMissing, SignerUnkno
 from ...core.model import Kind, new_backup_id
 from ...storage.port import Storage
 from ..wiring import Wiring
-from ..workspace import Reference, Workspace, sweep
+from ..workspace import Reference, Workspace, sweep_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +23,15 @@ ABANDONED = timedelta(days=2)  # no upload goes on for that long
 def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1) -> Reference:
     """Start a run. What dead runs left in the staging folder is removed first.
 
-    Checks before anything is read that the run can end well: recipients, signing key, staging key. Raises
-    LeaseHeld when another run is at work on the source, and the last target's error when no target can be used.
+    Checks before anything is read that the run can end well: recipients, signing key, staging key, seen heads.
+    Raises DocumentDamaged when what is in the place of the seen heads are none, LeaseHeld when another run is at
+    work on the source, and the last target's error when no target can be used.
     """
     settings = wiring.source_settings(source)
     _require_keys(wiring)
-    sweep(wiring.settings.staging.folder, older_than_hours=max(24, wiring.settings.lease_minutes / 30))
+    for target in settings.targets:
+        wiring.seen.get(target, source)  # the commit needs it: damage is told before anything is read
+    sweep_leftovers(wiring.settings.staging.folder, wiring.settings.lease_minutes)
     leases: dict[str, Lease] = {}
     down: dict[str, str] = {}
     failure: BackupError | None = None

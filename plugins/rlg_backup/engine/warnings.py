@@ -1,0 +1,36 @@
+"""What a result, a log or an alert says of file names: some, and how many more. The profile keeps all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+SHOWN = 20
+EXCLUDED = "not in the backup: "
+VANISHED = "a file vanished after it was listed, and is not saved: "
+UNSTABLE = "a file changed at each of "
+
+
+def capped(warnings: Iterable[str]) -> tuple[str, ...]:
+    """The warnings in their order, of each kind that names files the first 20 and ``and N more``.
+
+    There may be as many of these as files; of the other kinds, and of tables, none is left out.
+    """
+    kept: list[str] = []
+    counts: Counter[str] = Counter()
+    last: dict[str, int] = {}  # kind > place of the line that stands for those left out
+    for warning in warnings:
+        kind = next((kind for kind in (EXCLUDED, VANISHED, UNSTABLE) if warning.startswith(kind)), None)
+        if kind is None:
+            kept.append(warning)
+            continue
+        counts[kind] += 1
+        if counts[kind] <= SHOWN:
+            kept.append(warning)
+        elif kind not in last:
+            last[kind] = len(kept)
+            kept.append(warning)
+    for kind, place in last.items():
+        beginning = kept[place].partition(": ")[0]
+        kept[place] = f"{beginning}: and {counts[kind] - SHOWN} more"
+    return tuple(kept)
