@@ -40,6 +40,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: S3Server) ->
     if name not in [kept["Name"] for kept in client.list_secrets()["SecretList"]]:
         client.create_secret(Name=name, SecretString=identity)
     client.put_secret_value(SecretId=name, SecretString=identity)
+    made.settings["restore_folders"] = ["."]
     made.settings["encryption"]["identities"] = [SECRET]
     kwargs = {"variables_prefix": PREFIX, "region_name": "us-east-1", "endpoint_url": manager.url}
     made.settings["secrets"] = {"aws": {"backend": BACKEND, "kwargs": kwargs}}
