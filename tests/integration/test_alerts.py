@@ -62,7 +62,7 @@ class Hook(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, str, Any]] = []
-        self.status = 204
+        self.status, self.answer = 204, b""
 
     @property
     def url(self) -> str:
@@ -75,8 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         hook.requests.append((self.path, self.headers["Content-Type"], json.loads(body)))
         self.send_response(hook.status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(hook.answer)))
         self.end_headers()
+        self.wfile.write(hook.answer)
 
     def log_message(self, *_: object) -> None:
         """Says nothing on standard error."""
@@ -134,6 +135,19 @@ def test_a_failed_run_reaches_the_mailbox_and_the_webhook_with_what_failed_and_w
             "app": {"backup_id": backup_id, "committed": {"local": 1}},
         },
     }
+
+
+def test_a_failed_run_reaches_a_slack_channel(world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_RLG_ALERT_WEBHOOK")
+    connection = {"conn_type": "slackwebhook", "password": f"{hook.url}/services/T0/B0/{PASSWORD}"}
+    monkeypatch.setenv("AIRFLOW_CONN_RLG_ALERT_SLACK", json.dumps(connection))
+    hook.status, hook.answer = 200, b"ok"  # what Slack says
+    done = airflow_home.run("rlg_full_backup")
+    ((path, _, body),) = hook.requests
+    problem = "broken: no backup was committed; failed at: broken.snapshot"
+    assert path == f"/services/T0/B0/{PASSWORD}"
+    assert body["text"] == f"*rlg_full_backup failed ({done.run_id})*\n- {problem}\n\n{TODO}"
+    assert PASSWORD not in done.log
 
 
 def test_no_alert_holds_a_row_value_a_key_or_a_password(

@@ -53,3 +53,18 @@ def test_queues_of_celery_that_no_worker_answers_for_could_not_be_verified(
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     found = airflow_checks(asked)["queues"]
     assert found.verdict is Verdict.COULD_NOT_VERIFY
+
+
+def test_a_queue_that_no_celery_worker_listens_to_is_found(
+    asked: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Celery is in the image, not among the test tools: its answer is played by a program.
+    celery = tmp_path / "bin" / "celery"
+    celery.parent.mkdir()
+    celery.write_text('#!/bin/sh\necho \'{"celery@one": [{"name": "default"}, {"name": "backup"}]}\'\n')
+    celery.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{celery.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    found = airflow_checks(asked)["queues"]
+    assert found.verdict is Verdict.FAIL
+    assert found.measured == "no worker listens to: restore; tasks would wait in silence"
