@@ -21,7 +21,7 @@ from tests.support.world import EMAILS, PHONES, WORDS, World
 
 pytestmark = pytest.mark.airflow
 PASSWORD = "correct-horse-battery-staple"
-TODO = "Open the failed step's log, mend the cause, clear the run from 'stage'."
+ADVICE = "Open the failed step's log, mend the cause, clear the run from 'stage'."
 
 
 class Mailbox:
@@ -121,13 +121,13 @@ def test_a_failed_run_reaches_the_mailbox_and_the_webhook_with_what_failed_and_w
     assert (mail["Subject"], mail["From"]) == (f"[RLG Backup] {title}", "backup@rlg.example")
     assert sorted(address.addr_spec for address in mail["To"].addresses) == ["cto@rlg.example", "ops@rlg.example"]
     text = mail.get_body(("html",)).get_content()  # type: ignore[union-attr]  # an e-mail without a body fails here
-    assert text.strip() == f"<pre>- {problem}\n\n{TODO.replace(chr(39), '&#x27;')}</pre>"
+    assert text.strip() == f"<pre>- {problem}\n\n{ADVICE.replace(chr(39), '&#x27;')}</pre>"
 
     ((path, content_type, body),) = hook.requests
     assert (path, content_type) == ("/alerts/here", "application/json")
     assert body == {
         "title": title,
-        "text": f"- {problem}\n\n{TODO}",
+        "text": f"- {problem}\n\n{ADVICE}",
         "data": {
             "dag": "rlg_full_backup",
             "run": done.run_id,
@@ -146,7 +146,7 @@ def test_a_failed_run_reaches_a_slack_channel(world: World, hook: Hook, monkeypa
     ((path, _, body),) = hook.requests
     problem = "broken: no backup was committed; failed at: broken.snapshot"
     assert path == f"/services/T0/B0/{PASSWORD}"
-    assert body["text"] == f"*rlg_full_backup failed ({done.run_id})*\n- {problem}\n\n{TODO}"
+    assert body["text"] == f"*rlg_full_backup failed ({done.run_id})*\n- {problem}\n\n{ADVICE}"
     assert PASSWORD not in done.log
 
 
@@ -176,7 +176,7 @@ def test_a_backup_that_misses_one_copy_is_named_by_its_id(world: World, hook: Ho
     ((_, _, body),) = hook.requests
     backup_id = done.returned("app.commit")["backup_id"]
     cause = "unable to read 'catalog/app/lease.json': target 'away' cannot be reached (EndpointConnectionError)"
-    assert body["text"] == f"- app: backup {backup_id} has no copy on 'away': {cause}\n\n{TODO}"
+    assert body["text"] == f"- app: backup {backup_id} has no copy on 'away': {cause}\n\n{ADVICE}"
 
 
 def test_a_good_run_alerts_nobody(world: World, mailbox: Mailbox, hook: Hook) -> None:
