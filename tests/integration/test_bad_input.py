@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import rfc8785
 from tests.support.refusal import failed, loses_nothing
 from tests.support.world import World
 
 from rlg_backup.cli.keys_commands import make
 from rlg_backup.format.canonical import serialize
+from rlg_backup.format.keys import SigningKey
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("rlg-backup")
@@ -205,3 +209,30 @@ def unprivileged(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+def test_a_manifest_of_a_later_format_version_is_refused_with_the_way_out(world: World, tmp_path: Path) -> None:
+    backup_id = world.back_up()
+    path = world.target() / "app" / backup_id / "manifest.json"
+    record = world.records()[-1]
+    key = world.wiring().signing_key
+    later = signed_again(path.read_bytes(), "manifest", key, version=2)
+    path.write_bytes(later)
+    digest = hashlib.sha256(later).hexdigest()
+    record.write_bytes(signed_again(record.read_bytes(), "commit", key, manifest_sha256=digest))
+    shutil.rmtree(world.root / "state")  # this machine has seen the other record
+    done = world.run("restore", backup_id, "--to", tmp_path / "back.db")
+    assert (done.code, done.err) == (
+        1,
+        f"error: unable to read 'app/{backup_id}/manifest.json': it has version 2, this release reads 1\n"
+        "hint: use the release that wrote it, or a later one\n",
+    )
+    assert not (tmp_path / "back.db").exists()
+
+
+def signed_again(document: bytes, kind: str, key: SigningKey, **changes: object) -> bytes:
+    """A document with other fields, signed by somebody who is trusted."""
+    signed = {**json.loads(document)["signed"], **changes}
+    message = f"rlg-backup/1/{kind}".encode() + b"\0" + rfc8785.dumps(signed)
+    signature = base64.b64encode(key.sign(message)).decode()
+    return rfc8785.dumps({"signed": signed, "signatures": [{"key": key.key_id, "signature": signature}]})
