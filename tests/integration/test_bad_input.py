@@ -19,24 +19,10 @@ from tests.support.refusal import failed, loses_nothing
 from tests.support.world import World
 
 from rlg_backup.cli.keys_commands import make
-from rlg_backup.format.canonical import serialize
 from rlg_backup.format.keys import SigningKey
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("rlg-backup")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World.make(tmp_path_factory.mktemp("bad") / "world")
-    world.back_up()
-    return world
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    """One backup of one source on one target."""
-    return template.copy(tmp_path / "world")
 
 
 ARGUMENTS = {
@@ -153,15 +139,19 @@ def test_a_backup_of_several_sources_goes_on_after_one_failed(world: World) -> N
     assert lines[-1] == f"✗ FAIL  broken  unable to open '{world.root}/gone.db': there is no such file"
 
 
+def signed_again(document: bytes, kind: str, key: SigningKey, **changes: object) -> bytes:
+    """A document with other fields, signed by somebody who is trusted."""
+    signed = {**json.loads(document)["signed"], **changes}
+    message = f"rlg-backup/1/{kind}".encode() + b"\0" + rfc8785.dumps(signed)
+    signature = base64.b64encode(key.sign(message)).decode()
+    return rfc8785.dumps({"signed": signed, "signatures": [{"key": key.key_id, "signature": signature}]})
+
+
 def test_a_backup_or_a_header_of_a_later_version_is_told_apart_from_damage(world: World, tmp_path: Path) -> None:
     """A later release signs with the same keys: its manifest and its commit record are sound, and not for us."""
     key = world.wiring().signing_key
     [record] = world.records()
-    document = json.loads(record.read_bytes())
-    body = document["signed"] | {"version": 2, "something": "new"}
-    message = b"rlg-backup/1/commit\0" + serialize(body, "commit")
-    signature = base64.b64encode(key.sign(message)).decode()
-    record.write_bytes(serialize({"signed": body, "signatures": [{"key": key.key_id, "signature": signature}]}, "x"))
+    record.write_bytes(signed_again(record.read_bytes(), "commit", key, version=2, something="new"))
     (world.root / "state" / "seen.json").unlink()
     subject = f"catalog/app/{record.name}"
     text = (
@@ -228,11 +218,3 @@ def test_a_manifest_of_a_later_format_version_is_refused_with_the_way_out(world:
         "hint: use the release that wrote it, or a later one\n",
     )
     assert not (tmp_path / "back.db").exists()
-
-
-def signed_again(document: bytes, kind: str, key: SigningKey, **changes: object) -> bytes:
-    """A document with other fields, signed by somebody who is trusted."""
-    signed = {**json.loads(document)["signed"], **changes}
-    message = f"rlg-backup/1/{kind}".encode() + b"\0" + rfc8785.dumps(signed)
-    signature = base64.b64encode(key.sign(message)).decode()
-    return rfc8785.dumps({"signed": signed, "signatures": [{"key": key.key_id, "signature": signature}]})

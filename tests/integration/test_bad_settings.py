@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,20 +11,6 @@ from tests.support.refusal import failed, loses_nothing
 from tests.support.world import World
 
 from rlg_backup.cli.keys_commands import make
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World.make(tmp_path_factory.mktemp("bad") / "world")
-    world.back_up()
-    return world
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    """One backup of one source on one target."""
-    return template.copy(tmp_path / "world")
-
 
 Change = Callable[[dict[str, Any]], object]
 

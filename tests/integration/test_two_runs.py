@@ -14,26 +14,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from tests.support.world import World
 
 from rlg_backup.catalog import Lease
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("rlg-backup")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World.make(tmp_path_factory.mktemp("bad") / "world")
-    world.back_up()
-    return world
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    """One backup of one source on one target."""
-    return template.copy(tmp_path / "world")
 
 
 def test_a_second_process_on_the_same_source_is_told_who_holds_it(world: World) -> None:
