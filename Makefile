@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SIZE ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format lock clean
+.PHONY: help demo up test soak lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ up: $(VENV)/.demo-ready  ## Start Airflow with its UI on the project (after make
 
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)
+
+soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (half an hour)
+	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
 
 lint: $(VENV)/.test-ready  ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .
