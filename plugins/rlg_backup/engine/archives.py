@@ -21,8 +21,8 @@ from ..format.profile import Profile, TableProfile
 from ..format.rows import read_part
 from ..format.tree_index import IndexRow, index_parts, read_index
 from .restore_points import Chosen
+from .staged_files import staging_disk
 from .wiring import Wiring
-from .workspace import staging_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa

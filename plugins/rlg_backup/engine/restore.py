@@ -21,11 +21,12 @@ from ..sources.port import Column, Entry, Table
 from ..sources.sqlite import SqliteSource
 from ..sources.sqlite_destination import SqliteDestination
 from .archives import Archive, fetch, index_of, open_local, whole_member
+from .leftovers import sweep_leftovers
 from .parity import restored_tables, restored_tree, reversed_rows
 from .restore_points import Chosen, choose
+from .staged_files import make_private
 from .warnings import EXCLUDED, capped
 from .wiring import Wiring
-from .workspace import make_private, sweep_leftovers
 
 IRREVERSIBLE = ("hash", "redact")
 

@@ -16,7 +16,7 @@ from rlg_backup.engine import steps
 from rlg_backup.engine.archives import ARCHIVE
 from rlg_backup.engine.backup import backup
 from rlg_backup.engine.heartbeat import heartbeat
-from rlg_backup.engine.workspace import sweep
+from rlg_backup.engine.leftovers import sweep
 from rlg_backup.format.keys import SigningKey
 
 LONG_AGO = time.time() - 72 * 3600

@@ -23,8 +23,9 @@ from rlg_backup.core.errors import (
 from rlg_backup.core.model import Kind
 from rlg_backup.engine import steps
 from rlg_backup.engine.backup import backup
+from rlg_backup.engine.leftovers import sweep
 from rlg_backup.engine.wiring import Wiring
-from rlg_backup.engine.workspace import Reference, sweep
+from rlg_backup.engine.workspace import Reference
 
 
 def test_staging_is_private_and_holds_no_value_in_the_clear(world: World) -> None:

@@ -17,11 +17,12 @@ from rlg_backup.core.model import Kind, Verdict
 from rlg_backup.engine import steps
 from rlg_backup.engine.archives import index_of, open_remote
 from rlg_backup.engine.backup import backup
+from rlg_backup.engine.leftovers import sweep_leftovers
 from rlg_backup.engine.restore import restore
 from rlg_backup.engine.restore_points import choose
 from rlg_backup.engine.verify import verify
 from rlg_backup.engine.warnings import EXCLUDED, UNSTABLE, VANISHED, capped
-from rlg_backup.engine.workspace import Workspace, sweep_leftovers
+from rlg_backup.engine.workspace import Workspace
 from rlg_backup.format import tree_index
 
 LONG_AGO = time.time() - 72 * 3600

@@ -12,8 +12,9 @@ from ...format.container import ZipWriter
 from ..archives import ARCHIVE
 from ..heartbeat import heartbeat
 from ..members import StagedMember
+from ..staged_files import staging_disk
 from ..wiring import Wiring
-from ..workspace import Reference, Workspace, staging_disk
+from ..workspace import Reference, Workspace
 
 
 def encrypt(wiring: Wiring, reference: Reference) -> Reference:

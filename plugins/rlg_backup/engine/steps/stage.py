@@ -12,8 +12,9 @@ from ...catalog.lease_file import HOLDER_LIMIT
 from ...core.errors import BackupError, LeaseHeld, RecipientMissing, SignerUnknown
 from ...core.model import Kind, new_backup_id
 from ...storage.port import Storage
+from ..leftovers import remove_superseded, sweep_leftovers
 from ..wiring import Wiring
-from ..workspace import Reference, Workspace, sweep_leftovers
+from ..workspace import Reference, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,10 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
             leases={target: lease.state() for target, lease in leases.items()},
             down=down,
         )
-        workspace = Workspace.create(wiring.settings.staging.folder, wiring.staging_key, reference)
-        return workspace.put_record("stage", {"targets": list(settings.targets)})
+        folder, key = wiring.settings.staging.folder, wiring.staging_key
+        remove_superseded(folder, key, source, reference.leases)
+        workspace = Workspace.create(folder, key, reference)
+        return workspace.put_record("stage", {"targets": list(settings.targets), "leases": reference.leases})
     except BaseException:
         for target, lease in leases.items():
             try:

@@ -1,0 +1,107 @@
+"""What dead runs left in the staging folder. No teardown reaches a dead worker's disk: the next run removes it.
+
+A try is dead when another run holds its leases, or when nothing touched its folder for a day: a living run's heartbeat
+does. Only what a run or a restore made is looked at, for the folder may be shared with others.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BackupError
+from ..format.keys import StagingKey
+from .staged_files import NONCE, StagedFiles
+
+log = logging.getLogger(__name__)
+
+_RESTORE = re.compile(r"restore-[0-9a-f]{12}")  # a folder that engine.restore makes
+Leases = Mapping[str, Mapping[str, Any]]
+
+
+def remove_superseded(root: Path, key: StagingKey, source: str, leases: Leases) -> list[str]:
+    """Remove the tries of ``source`` all of whose leases were taken by the run that holds ``leases``; their names.
+
+    Such a try can commit nothing any more, whether it is dead or wakes up. One that holds a lease on another target, or
+    was made with another staging key (a project of its own in a shared folder), is left alone. That one cannot be
+    looked at is logged; nothing depends on it.
+    """
+    removed = []
+    for folder in _tries(root, source):
+        try:
+            held = _leases_of(folder, key)
+        except (BackupError, OSError, ValueError, KeyError):  # another key's, half made, or wiped at this moment
+            continue
+        if all(target in leases and leases[target]["token"] > held[target]["token"] for target in held):
+            shutil.rmtree(folder, ignore_errors=True)
+            remove_empty(folder.parent, folder.parent.parent)
+            removed.append("/".join(folder.parts[-3:]))
+    if removed:
+        log.info("removed what superseded runs left in the staging folder: %s", ", ".join(removed))
+    return removed
+
+
+def remove_empty(*folders: Path) -> None:
+    """Remove the folders that hold nothing, in this order."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _tries(root: Path, source: str) -> Iterator[Path]:
+    if root.is_dir():
+        for place in sorted(root.iterdir()):
+            if not place.is_symlink() and not (place / source).is_symlink() and (place / source).is_dir():
+                yield from (attempt for attempt in sorted((place / source).iterdir()) if not attempt.is_symlink())
+
+
+def _leases_of(folder: Path, key: StagingKey) -> Leases:
+    """The leases that a try was begun with, as its first record tells; it is authenticated by the staging key."""
+    with StagedFiles(folder, key).open_file("stage.record") as file:
+        found: Leases = json.loads(file.read())["leases"]
+    return found
+
+
+def sweep_leftovers(root: Path, lease_minutes: float) -> None:
+    """``sweep`` as every run and every restore begins with it; that it cannot look is logged, nothing depends on it."""
+    try:
+        removed = sweep(root, older_than_hours=max(24, lease_minutes / 30))
+    except OSError as error:
+        log.warning("what dead runs left in the staging folder stays there for now: %s", error.strerror)
+        return
+    if removed:
+        log.info("removed what dead runs left in the staging folder: %d folders", len(removed))
+
+
+def sweep(root: Path, *, older_than_hours: float) -> list[str]:
+    """Remove what dead runs left; returns their names.
+
+    A folder is dead when nothing in it was written for that long (longer than any lease lives; a living run's
+    heartbeat counts as writing).
+    """
+    removed = []
+    limit = time.time() - older_than_hours * 3600
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        try:
+            if _is_ours(folder) and max(path.lstat().st_mtime for path in (folder, *folder.rglob("*"))) < limit:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder.name)
+        except OSError:  # its own run wipes it at this moment, or another user's
+            continue
+    return removed
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds tries, each with its nonce, and nothing else; or is a restore's."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if _RESTORE.fullmatch(folder.name):
+        return True
+    tries = [item for source in folder.iterdir() for item in source.iterdir()]
+    return bool(tries) and all((item / NONCE).is_file() for item in tries)
