@@ -58,16 +58,29 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
             leases={target: lease.state() for target, lease in leases.items()},
             down=down,
         )
-        folder, key = wiring.settings.staging.folder, wiring.staging_key
-        remove_superseded(folder, key, source, reference.leases)
-        workspace = Workspace.create(folder, key, reference)
-        return workspace.put_record("stage", {"targets": list(settings.targets), "leases": reference.leases})
+        return _begin(wiring, reference)
     except BaseException:
         for target, lease in leases.items():
             try:
                 lease.release()
             except BackupError as error:  # what went wrong before is what is to be told
                 log.warning("the lease of '%s' on '%s' is left to run out: %s", source, target, error)
+        raise
+
+
+def _begin(wiring: Wiring, reference: Reference) -> Reference:
+    """The staging folder with its first record. Where that fails nobody will wipe it, so nothing of it is left."""
+    folder, key = wiring.settings.staging.folder, wiring.staging_key
+    targets = wiring.source_settings(reference.source).targets
+    remove_superseded(folder, key, reference.source, reference.leases)
+    try:
+        workspace = Workspace.create(folder, key, reference)
+        return workspace.put_record("stage", {"targets": list(targets), "leases": reference.leases})
+    except BaseException:
+        try:
+            Workspace.wipe(folder, reference)
+        except (BackupError, OSError) as error:  # what went wrong before is what is to be told
+            log.warning("what the run left in the staging folder stays there: %s", error)
         raise
 
 
