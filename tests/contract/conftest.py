@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.faulty_storage import FaultyStorage
+from tests.support.memory_storage import MemoryStorage, Shelf
 from tests.support.s3_server import S3Server
 
 from rlg_backup.storage.local import LocalStorage
@@ -32,13 +33,16 @@ class Target:
     seed: Callable[[list[str]], None]  # one-byte objects, made without the driver
 
 
-@pytest.fixture(params=["local", "wrapped", "s3"])
+@pytest.fixture(params=["local", "wrapped", "memory", "s3"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     root = tmp_path / "target"
     if request.param == "local":
         return Target(lambda: LocalStorage("t", root), lambda keys: seed_files(root, keys))
     if request.param == "wrapped":  # the harness of damage tests, without a fault, changes nothing
         return Target(lambda: FaultyStorage(LocalStorage("t", root)), lambda keys: seed_files(root, keys))
+    if request.param == "memory":  # the harness of damage tests again
+        shelf = Shelf()
+        return Target(lambda: MemoryStorage("t", shelf), lambda keys: seed_shelf(shelf, keys))
     server: S3Server = request.getfixturevalue("s3_server")
     server.order()
     client, bucket = server.client(), f"bucket-{uuid.uuid4()}"
@@ -69,3 +73,8 @@ def seed_files(root: Path, keys: list[str]) -> None:
         path = root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
+
+
+def seed_shelf(shelf: Shelf, keys: list[str]) -> None:
+    for key in keys:
+        MemoryStorage("t", shelf).plant(key, b"x")

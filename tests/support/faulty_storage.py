@@ -12,13 +12,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
-from rlg_backup.core.errors import ObjectDamaged, ObjectMissing, StorageError, StorageUnavailable
+from rlg_backup.core.errors import ObjectDamaged, ObjectMissing, StorageError, StorageFull, StorageUnavailable
 from rlg_backup.storage.port import ObjectInfo, Progress, Storage
 
 
@@ -28,11 +29,16 @@ class Damage(StrEnum):
     FLIP = "flip"  # one bit of the byte at ``at``
     TRUNCATE = "truncate"  # the bytes before ``at`` only
     FAIL = "fail"  # the operation is not carried out
+    BREAK_OFF = "break off"  # of a stream the bytes before ``at`` come, then it fails
     LOSE_ANSWER = "lose answer"  # it is carried out, and reported as failed
+    ARRIVE_LATE = "arrive late"  # it is carried out once ``until`` is set
+    ANSWER_LATE = "answer late"  # it is carried out, and says so once ``until`` is set
+    FILL_UP = "fill up"  # what is stored under such keys must fit into ``at`` bytes in all: the rest is StorageFull
     HIDE = "hide"  # reads and listings act as if the object were not there
 
 
 _CHANGES = (Damage.FLIP, Damage.TRUNCATE)
+_PATIENCE = 60  # seconds until a test that waits for a fault, or a fault for its test, fails
 _READS = ("get_bytes", "open", "read_range", "stat")
 Result = TypeVar("Result")
 
@@ -42,7 +48,7 @@ class Fault:
     """``damage`` to the ``operations`` (methods of Storage; empty: all it applies to) on keys like ``keys``.
 
     ``times`` is how often (None: for ever). ``at`` is a byte's offset in the object; negative counts from its end.
-    ``error`` is the class raised by FAIL and LOSE_ANSWER.
+    ``error`` is the class raised by FAIL, BREAK_OFF and LOSE_ANSWER.
     """
 
     damage: Damage
@@ -51,6 +57,7 @@ class Fault:
     times: int | None = None
     at: int = 0
     error: type[StorageError] = StorageUnavailable
+    until: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 class FaultyStorage:
@@ -63,13 +70,20 @@ class FaultyStorage:
         self.inner, self.name, self.faults = inner, inner.name, faults
         self.calls: list[tuple[str, str]] = []
         self._hits: Counter[Fault] = Counter()
-        self._lock = threading.Lock()
+        self._stored: Counter[Fault] = Counter()  # bytes, as far as a fault counts them
+        self._changed = threading.Condition()
 
     def hits(self, fault: Fault) -> int:
         """How often a fault was met."""
         return self._hits[fault]
 
+    def wait_for(self, fault: Fault) -> None:
+        """Returns once a fault was met, by another thread."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._hits[fault], _PATIENCE), f"never met: {fault}"
+
     def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
+        self._make_room("put_file", key, path.stat().st_size if path.exists() else 0)
         fault = self._take("put_file", key, *_CHANGES)
         if fault is None:
             return self._run("put_file", key, lambda: self.inner.put_file(key, path, sha256=sha256, progress=progress))
@@ -80,6 +94,7 @@ class FaultyStorage:
             return self._run("put_file", key, lambda: self.inner.put_file(key, bad, sha256=digest, progress=progress))
 
     def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
+        self._make_room("put_bytes", key, len(data))
         stored = _changed(data, self._take("put_bytes", key, *_CHANGES))
         return self._run("put_bytes", key, lambda: self.inner.put_bytes(key, stored, replacing=replacing))
 
@@ -89,11 +104,17 @@ class FaultyStorage:
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         stream = self._run("open", key, lambda: self.inner.open(key))
-        fault = self._take("open", key, *_CHANGES)
+        fault = self._take("open", key, *_CHANGES, Damage.BREAK_OFF)
         if fault is None:
             return stream
         with stream as whole:
-            return io.BytesIO(_changed(whole.read(), fault))
+            data = whole.read()
+        if fault.damage is Damage.BREAK_OFF:
+            failure = fault.error(
+                "open", key, f"ordered by a test; it broke off after {_place(fault, len(data))} bytes"
+            )
+            return cast(BinaryIO, io.BufferedReader(_Broken(data[: _place(fault, len(data))], failure), 1 << 16))
+        return io.BytesIO(_changed(data, fault))
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         data = self._run("read_range", key, lambda: self.inner.read_range(key, offset, length))
@@ -121,13 +142,20 @@ class FaultyStorage:
     def delete(self, key: str) -> None:
         self._run("delete", key, lambda: self.inner.delete(key))
 
+    def sweep(self, older_than: timedelta) -> int:
+        return self._run("sweep", "", lambda: self.inner.sweep(older_than))
+
     def _run(self, operation: str, key: str, act: Callable[[], Result]) -> Result:
         self.calls.append((operation, key))
         if fault := self._take(operation, key, Damage.FAIL):
             raise fault.error(operation, key, "ordered by a test; it was not carried out")
         if operation in _READS and self._take(operation, key, Damage.HIDE):
             raise ObjectMissing("read", key, f"it is not on target '{self.name}'")
+        if fault := self._take(operation, key, Damage.ARRIVE_LATE):
+            assert fault.until.wait(_PATIENCE), f"nobody let it go on: {fault}"
         result = act()
+        if fault := self._take(operation, key, Damage.ANSWER_LATE):
+            assert fault.until.wait(_PATIENCE), f"nobody let it go on: {fault}"
         if fault := self._take(operation, key, Damage.LOSE_ANSWER):
             raise fault.error(operation, key, "ordered by a test; it was carried out")
         return result
@@ -136,14 +164,43 @@ class FaultyStorage:
         self, operation: str, key: str, *kinds: Damage, when: Callable[[Fault], bool] = lambda _: True
     ) -> Fault | None:
         """The first fault that is due, counted as met."""
-        with self._lock:
+        with self._changed:
             for fault in self.faults:
                 concerns = fault.damage in kinds and fnmatchcase(key, fault.keys)
                 left = fault.times is None or self._hits[fault] < fault.times
                 if concerns and left and (not fault.operations or operation in fault.operations) and when(fault):
                     self._hits[fault] += 1
+                    self._changed.notify_all()
                     return fault
         return None
+
+    def _make_room(self, operation: str, key: str, size: int) -> None:
+        """Counts bytes against the room there is; StorageFull where they do not fit, and nothing is stored."""
+
+        def does_not_fit(fault: Fault) -> bool:
+            return self._stored[fault] + size > fault.at
+
+        if self._take(operation, key, Damage.FILL_UP, when=does_not_fit):
+            self.calls.append((operation, key))
+            raise StorageFull(operation, key, f"ordered by a test; {size} bytes do not fit")
+        for fault in self.faults:
+            if fault.damage is Damage.FILL_UP and fnmatchcase(key, fault.keys):
+                self._stored[fault] += size
+
+
+class _Broken(io.RawIOBase):
+    """A stream that gives some bytes and then fails, at every read."""
+
+    def __init__(self, data: bytes, failure: StorageError) -> None:
+        self._data, self._failure = io.BytesIO(data), failure
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than io's
+        if count := self._data.readinto(buffer):
+            return count
+        raise self._failure
 
 
 def _place(fault: Fault, size: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,60 @@ def test_a_hidden_object_is_neither_listed_nor_read(inner):
         with pytest.raises(ObjectMissing) as caught:
             act()
         assert str(caught.value) == "unable to read 'a': it is not on target 't'"
+
+
+def test_a_stream_that_breaks_off_gives_what_came_before_and_then_the_error_every_time(inner):
+    fault = Fault(Damage.BREAK_OFF, "a", times=1, at=4)
+    storage = FaultyStorage(inner, fault)
+    with storage.open("a") as stream:
+        assert stream.read(4) == DATA[:4]
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable) as caught:
+                stream.read(4)
+            assert str(caught.value) == "unable to open 'a': ordered by a test; it broke off after 4 bytes"
+    with storage.open("a") as stream:
+        assert stream.read() == DATA
+    assert storage.hits(fault) == 1
+
+
+@pytest.mark.parametrize(("damage", "meanwhile"), [(Damage.ARRIVE_LATE, ["a"]), (Damage.ANSWER_LATE, ["a", "b"])])
+def test_a_late_operation_is_carried_out_before_or_after_its_wait(inner, damage, meanwhile):
+    fault = Fault(damage, "b", times=1)
+    storage = FaultyStorage(inner, fault)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(storage.put_bytes, "b", DATA)
+        storage.wait_for(fault)
+        assert not late.done()
+        assert [info.key for info in inner.list("")] == meanwhile
+        fault.until.set()
+        assert late.result(60).size == len(DATA)
+    assert inner.get_bytes("b", limit=10)[0] == DATA
+
+
+def test_a_target_that_fills_up_takes_what_fits_in_all_and_nothing_of_what_does_not(inner, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(DATA)
+    fault = Fault(Damage.FILL_UP, "b/*", at=25)
+    storage = FaultyStorage(inner, fault)
+    storage.put_bytes("b/1", DATA)
+    storage.put_file("b/2", source, sha256=hashlib.sha256(DATA).hexdigest())
+    storage.put_bytes("c", DATA)
+    for act in (
+        lambda: storage.put_bytes("b/3", DATA),
+        lambda: storage.put_file("b/3", source, sha256=hashlib.sha256(DATA).hexdigest()),
+    ):
+        with pytest.raises(StorageFull) as caught:
+            act()
+        assert str(caught.value).endswith("'b/3': ordered by a test; 10 bytes do not fit")
+    assert storage.put_bytes("b/4", DATA[:5]).size == 5
+    assert storage.hits(fault) == 2
+    assert [info.key for info in inner.list("")] == ["a", "b/1", "b/2", "b/4", "c"]
+
+
+def test_a_sweep_is_passed_on_and_can_fail(inner):
+    fault = Fault(Damage.FAIL, operations=("sweep",), times=1)
+    storage = FaultyStorage(inner, fault)
+    with pytest.raises(StorageUnavailable):
+        storage.sweep(timedelta(0))
+    assert storage.sweep(timedelta(0)) == 0
+    assert storage.calls == [("sweep", ""), ("sweep", "")]
