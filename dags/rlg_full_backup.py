@@ -18,8 +18,7 @@ CRON = cron(SETTINGS.schedule.full)
     doc_md=__doc__,
 )
 def rlg_full_backup():
-    shared = SETTINGS.staging.mode == "shared"
-    groups = [backup_group(name, source, "full", shared_staging=shared) for name, source in SETTINGS.sources.items()]
+    groups = [backup_group(SETTINGS, name, "full") for name in SETTINGS.sources]
     outcome = outcome_of_backups.override(task_id="outcome")(list(SETTINGS.sources), [done for done, _ in groups])
     for _, last in groups:
         last >> outcome

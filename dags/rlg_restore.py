@@ -6,12 +6,12 @@ Replacing live data is refused: name a place that does not exist yet.
 from airflow.sdk import Param, dag
 
 from rlg_backup.tasks.configuration import settings
-from rlg_backup.tasks.guard import STEP
+from rlg_backup.tasks.guard import step
 from rlg_backup.tasks.outcome import outcome_of_checks
 from rlg_backup.tasks.restore import choose, load_and_prove, run_suites, verify_chosen
 
 SETTINGS = settings()
-PLACE = {**STEP, "queue": SETTINGS.restore_queue}
+PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 
 
 @dag(

@@ -4,11 +4,11 @@ from airflow.sdk import CronTriggerTimetable, dag
 
 from rlg_backup.tasks.configuration import cron, settings
 from rlg_backup.tasks.drill import clean, prepare, restore_to_scratch, run_drill_suites, write_report
-from rlg_backup.tasks.guard import ONCE, STEP
+from rlg_backup.tasks.guard import ONCE, step
 from rlg_backup.tasks.outcome import outcome_of_checks
 
 SETTINGS = settings()
-PLACE = {**STEP, "queue": SETTINGS.restore_queue}
+PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 CRON = cron(SETTINGS.schedule.drill)
 SOURCES = list(SETTINGS.sources)
 

@@ -4,12 +4,12 @@ from airflow.sdk import AssetAny, Param, dag
 
 from rlg_backup.tasks.backup import committed
 from rlg_backup.tasks.configuration import settings
-from rlg_backup.tasks.guard import STEP
+from rlg_backup.tasks.guard import step
 from rlg_backup.tasks.outcome import outcome_of_checks
 from rlg_backup.tasks.verify import plan_verification, verify
 
 SETTINGS = settings()
-PLACE = {**STEP, "queue": SETTINGS.restore_queue}
+PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 
 
 @dag(

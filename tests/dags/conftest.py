@@ -20,7 +20,6 @@ def metadata() -> None:
 @pytest.fixture
 def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWorld:
     """Makes a project with one SQLite source, for the targets named; the DAG files read it from then on."""
-    airflow_home.retry_once_at_once(monkeypatch)
 
     def make(*targets: str) -> World:
         made = World.make(tmp_path / "project", targets=targets or ("local",))

@@ -2,103 +2,39 @@
 
 from __future__ import annotations
 
-import email.policy
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.support import airflow_home
+from tests.support.alert_servers import PASSWORD, Hook, Mailbox, serve_hook, serve_mailbox
+from tests.support.ports import free_port
 from tests.support.world import EMAILS, PHONES, WORDS, World
 
 pytestmark = pytest.mark.airflow
-PASSWORD = "correct-horse-battery-staple"
 ADVICE = "Open the failed step's log, mend the cause, clear the run from 'stage'."
-
-
-class Mailbox:
-    """Keeps what it is sent; ``refusing`` answers every message with a refusal."""
-
-    def __init__(self) -> None:
-        self.messages: list[EmailMessage] = []
-        self.refusing = False
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
-        if self.refusing:
-            return f"554 refused, {PASSWORD}"
-        assert isinstance(envelope.content, bytes)
-        message = message_from_bytes(envelope.content, policy=email.policy.default)
-        self.messages.append(message)
-        return "250 kept"
 
 
 @pytest.fixture
 def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    connection = {
-        "conn_type": "smtp",
-        "host": "127.0.0.1",
-        "port": controller.port,
-        "extra": {"disable_ssl": True, "disable_tls": True, "timeout": 5, "retry_limit": 1},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_RLG_ALERT_SMTP", json.dumps(connection))
-    yield box
-    controller.stop()
-
-
-class Hook(ThreadingHTTPServer):
-    """Keeps the requests that reach it, and answers with ``status``."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests: list[tuple[str, str, Any]] = []
-        self.status, self.answer = 204, b""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # http.server's name
-        hook = cast(Hook, self.server)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        hook.requests.append((self.path, self.headers["Content-Type"], json.loads(body)))
-        self.send_response(hook.status)
-        self.send_header("Content-Length", str(len(hook.answer)))
-        self.end_headers()
-        self.wfile.write(hook.answer)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing on standard error."""
+    with serve_mailbox() as box:
+        monkeypatch.setenv("AIRFLOW_CONN_RLG_ALERT_SMTP", box.connection)
+        yield box
 
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
-    server = Hook()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    connection = {"conn_type": "http", "host": f"{server.url}/alerts/here", "login": "rlg", "password": PASSWORD}
-    monkeypatch.setenv("AIRFLOW_CONN_RLG_ALERT_WEBHOOK", json.dumps(connection))
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serve_hook() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_RLG_ALERT_WEBHOOK", server.connection)
+        yield server
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A project whose source ``app`` is fine and whose source ``broken`` is no database."""
     airflow_home.migrate()
-    airflow_home.retry_once_at_once(monkeypatch)
     made = World.make(tmp_path / "project")
     (made.root / "broken.db").write_text("no database at all " * 100)
     made.settings["sources"]["broken"] = {"type": "sqlite", "path": "broken.db", "targets": ["local"]}
@@ -247,9 +183,3 @@ def test_without_a_channel_the_alert_is_in_the_log_alone(world: World, caplog: p
     caplog.set_level("INFO")
     assert send(caplog) == []
     assert caplog.messages[-1] == "alert sent by: the log alone"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -29,7 +29,6 @@ def manager() -> Iterator[S3Server]:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: S3Server) -> World:
     """A project with one backup whose identity is in Secrets Manager, and nowhere on this machine."""
     airflow_home.migrate()
-    airflow_home.retry_once_at_once(monkeypatch)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

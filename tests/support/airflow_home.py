@@ -16,12 +16,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = PROJECT / "dags"
@@ -67,14 +64,6 @@ def bag() -> Any:
 
     migrate()
     return BundleDagBag(DAGS, bundle_path=DAGS, bundle_name="dags-folder")
-
-
-def retry_once_at_once(patch: pytest.MonkeyPatch) -> None:
-    """What is retried stays the same; how often and after how long is for production."""
-    from rlg_backup.tasks.guard import STEP
-
-    patch.setitem(STEP, "retry_delay", timedelta(0))
-    patch.setitem(STEP, "retries", 1)
 
 
 @dataclass

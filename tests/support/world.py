@@ -72,6 +72,7 @@ class World:
             "version": 1,
             "staging": {"folder": "staging", "key": key["staging"]},
             "state": "state",
+            "retries": {"times": 1, "wait_seconds": 0},
             "encryption": {
                 "recipients": [world.public["identity"], world.public["escrow"]],
                 "identities": [key["identity"]],

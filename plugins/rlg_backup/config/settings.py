@@ -175,6 +175,13 @@ class Schedule(Strict):
     drill: str = "0 4 1 * *"
 
 
+class Retries(Strict):
+    """How often Airflow tries a step again after a fault that may pass, and the first wait; each wait doubles."""
+
+    times: int = Field(default=3, ge=0, le=100)
+    wait_seconds: int = Field(default=30, ge=0, le=15 * 60)
+
+
 class Alerts(Strict):
     """Who hears of a run that failed. Connections: ``rlg_alert_smtp``, ``rlg_alert_slack``, ``rlg_alert_webhook``."""
 
@@ -213,6 +220,7 @@ class Settings(Strict):
     targets: dict[Name, Target]
     sources: dict[Name, SourceSettings]
     schedule: Schedule = Schedule()
+    retries: Retries = Retries()
     alerts: Alerts = Alerts()
     drill: Drill | None = None
     secrets: dict[Name, SecretsBackend] = {}

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, TriggerRule, get_current_context, task, task_group
 
 from .configuration import run_name
-from .guard import STEP, guarded
+from .guard import guarded, step
 from .wire import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..config.settings import SourceSettings
+    from ..config.settings import Settings
     from ..engine.workspace import Reference
 
 Json = dict[str, Any]
@@ -143,19 +143,20 @@ def _committed_copies(done: Json) -> Json:
     return {"source": done["source"], "backup_id": done["backup_id"], "targets": sorted(done["committed"])}
 
 
-def _run(step: Callable[[Any, Reference], Reference], reference: Json) -> Json:
+def _run(verb: Callable[[Any, Reference], Reference], reference: Json) -> Json:
     from ..engine.workspace import Reference
 
-    return step(wire(), Reference.from_json(reference)).to_json()
+    return verb(wire(), Reference.from_json(reference)).to_json()
 
 
-def backup_group(name: str, source: SourceSettings, kind: str, *, shared_staging: bool) -> tuple[Any, Any]:
+def backup_group(settings: Settings, name: str, kind: str) -> tuple[Any, Any]:
     """The task group of one source; returns what its commit returns, and its last task."""
-    place: dict[str, Any] = {**STEP, "queue": source.queue, "pool": source.pool}
+    source = settings.sources[name]
+    place: dict[str, Any] = {**step(settings.retries), "queue": source.queue, "pool": source.pool}
 
     @task_group(group_id=name)
     def group() -> Any:
-        if not shared_staging:
+        if settings.staging.mode == "local":
             one = backup_in_one.override(**place, outlets=[committed(name)])(name, kind)
             return one, one
         staged: Any = stage.override(**place)(name, kind)

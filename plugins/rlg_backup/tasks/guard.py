@@ -5,22 +5,28 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..core.errors import BackupError
+
+if TYPE_CHECKING:
+    from ..config.settings import Retries
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# No dagrun_timeout anywhere: it skips teardowns. Each task has its own limit.
-STEP: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=15),
-    "execution_timeout": timedelta(hours=6),
-}
 ONCE: dict[str, Any] = {"retries": 0, "execution_timeout": timedelta(minutes=15)}
+
+
+def step(retries: Retries) -> dict[str, Any]:
+    """What every step is given. No dagrun_timeout anywhere, for it skips teardowns: each task has its own limit."""
+    return {
+        "retries": retries.times,
+        "retry_delay": timedelta(seconds=retries.wait_seconds),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=15),
+        "execution_timeout": timedelta(hours=6),
+    }
 
 
 def guarded(function: Callable[P, T]) -> Callable[P, T]:
