@@ -1,0 +1,1 @@
+"""Measurements of the product on sources of any size; see ``make bench``."""
