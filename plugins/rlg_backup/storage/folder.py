@@ -90,19 +90,18 @@ class Folder:
                     os.unlink(name, dir_fd=root)
 
     def publish(self, temporary: str, segments: Sequence[str]) -> None:
-        """Give a temporary file its name; FileExistsError if the name is taken. Call it locked."""
-        with self.at(()) as root, self.at(segments[:-1], create=True) as folder:
-            try:
-                os.link(temporary, segments[-1], src_dir_fd=root, dst_dir_fd=folder)
-            except FileExistsError:
-                # A network file system may repeat a request whose answer it lost: then the name is ours.
-                if os.stat(temporary, dir_fd=root).st_nlink != 2:
-                    raise
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                _rename_to_free_name(root, temporary, folder, segments[-1])
-            sync(folder)
+        """Give a temporary file its name; FileExistsError if the name is taken. Call it locked.
+
+        Where that fails no folder stays that was made for it.
+        """
+        try:
+            with self.at(()) as root, self.at(segments[:-1], create=True) as folder:
+                _link(root, temporary, folder, segments[-1])
+                sync(folder)
+        except OSError:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                self._remove_empty(segments)
+            raise
 
     def replace(self, temporary: str, segments: Sequence[str]) -> None:
         """Put a temporary file in the place of an object. Call it locked."""
@@ -116,15 +115,20 @@ class Folder:
             regular(os.stat(segments[-1], dir_fd=folder, follow_symlinks=False))
             os.unlink(segments[-1], dir_fd=folder)
             sync(folder)
+        self._remove_empty(segments)
+
+    def _remove_empty(self, segments: Sequence[str]) -> None:
+        """Remove the folders of an object's path that hold nothing, from the innermost on."""
         for depth in range(len(segments) - 2, -1, -1):
-            with self.at(segments[:depth]) as folder:
-                try:
+            try:
+                with self.at(segments[:depth]) as folder:
                     os.rmdir(segments[depth], dir_fd=folder)
-                except OSError as error:
-                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
-                        return
+                    sync(folder)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+                    return
+                if error.errno != errno.ENOENT:
                     raise
-                sync(folder)
 
     def status(self, segments: Sequence[str]) -> os.stat_result:
         """What stands at a name; LinkRefused unless it is a regular file."""
@@ -181,6 +185,19 @@ def _enter(parent: int, name: str) -> int:
             if not stat.S_ISREG(status.st_mode):
                 raise LinkRefused from None
         raise
+
+
+def _link(root: int, temporary: str, folder: int, name: str) -> None:
+    try:
+        os.link(temporary, name, src_dir_fd=root, dst_dir_fd=folder)
+    except FileExistsError:
+        # A network file system may repeat a request whose answer it lost: then the name is ours.
+        if os.stat(temporary, dir_fd=root).st_nlink != 2:
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_to_free_name(root, temporary, folder, name)
 
 
 def _rename_to_free_name(root: int, temporary: str, folder: int, name: str) -> None:

@@ -43,12 +43,10 @@ class LocalStorage:
         self._folder = Folder(root.absolute())
 
     def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
-        segments = check_key("store", key).split("/")
+        check_key("store", key)
         with self._errors("store", key), PromisedFile("store", key, path, sha256) as source:
             self._folder.make()
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                self._folder.status(segments)
-                raise faults.exists("store", key, self.name)  # before the copy, which may take hours
+            self._refuse_existing(key)  # before the copy, which may take hours
             with self._folder.temporary() as (file, temporary):
                 while block := source.read(_BLOCK):
                     _write(file, block)
@@ -61,6 +59,8 @@ class LocalStorage:
         check_key("store", key)
         with self._errors("store", key):
             self._folder.make()
+            if replacing is None:
+                self._refuse_existing(key)  # also where there is no room for a copy to try it with
             with self._folder.temporary() as (file, temporary):
                 _write(file, data)
                 return self._publish(key, file, temporary, replacing)
@@ -116,6 +116,11 @@ class LocalStorage:
                         path.unlink()
                         removed += 1
         return removed
+
+    def _refuse_existing(self, key: str) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._folder.status(key.split("/"))
+            raise faults.exists("store", key, self.name)
 
     def _publish(self, key: str, file: int, temporary: str, replacing: str | None = None) -> ObjectInfo:
         segments = key.split("/")
