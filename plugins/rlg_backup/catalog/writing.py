@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
-from ..core.errors import CatalogForged, CatalogGap, InvalidSetting, ObjectDamaged
+from ..core.errors import CatalogForged, CatalogGap, InvalidSetting, ObjectDamaged, StorageError
 from ..core.model import Kind
 from ..format.canonical import DOCUMENT_LIMIT
 from ..format.commit import CommitRecord, Erasures
@@ -45,7 +46,8 @@ def commit(lease: Lease, key: SigningKey, build: Callable[[Head | None], CommitR
         point = _check(lease, points, head, pending)
         if lease.swap(found, replace(file, pending=pending)):  # decided
             put_record(lease.store, point, pending.record)
-            lease.finish(lease.look(), "commit")
+            with suppress(StorageError):  # committed: a 'pending' that stays is taken out by whoever comes next
+                lease.finish(lease.look(), "commit")
             return point
     raise lease.unsettled("commit")
 
