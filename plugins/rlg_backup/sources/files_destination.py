@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 from ..core.errors import DestinationUnsuitable, MemberDamaged
 from .folders import open_folder, parent_and_name, shown
-from .placing import partial_name, sync
+from .placing import close_after, not_removed, partial_name, refused, sync
 from .port import Entry, kept_mode
 
 _PIECE: Final = 1 << 20
@@ -44,7 +44,7 @@ class FileDestination:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        close_after(self.close, error)
 
     def close(self) -> None:
         """Removes what is not finished; idempotent."""
@@ -57,7 +57,7 @@ class FileDestination:
                 os.chmod(os.path.join(os.fsencode(partial), entry.path), 0o700)  # noqa: PTH101, PTH118 - bytes
             shutil.rmtree(partial)
         except OSError as error:
-            raise DestinationUnsuitable("remove", str(partial), _words(error)) from error
+            raise not_removed(partial, error) from error
 
     def make(self, entry: Entry, content: BinaryIO | None) -> None:
         """See the port. A folder comes before what it holds, a file before its other names.
@@ -128,7 +128,9 @@ class FileDestination:
             self._partial.rename(self._path)  # takes the place of an empty folder, of nothing else
         except OSError as error:
             taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
-            cause = "something took its name meanwhile" if taken else _words(error)
+            if not taken:
+                raise refused("restore to", str(self._path), error) from error
+            cause = "something took its name meanwhile"
             raise DestinationUnsuitable("restore to", str(self._path), cause) from error
         self._partial = None
         sync(self._path.parent)
@@ -261,7 +263,8 @@ def _sync_file_system(folder: int) -> None:
     if call is None:
         os.sync()
     elif call(folder) != 0:
-        raise DestinationUnsuitable("restore to", "its disk", os.strerror(ctypes.get_errno()).lower())
+        number = ctypes.get_errno()
+        raise refused("restore to", "its disk", OSError(number, os.strerror(number)))
 
 
 @contextmanager
@@ -271,10 +274,6 @@ def _making(path: bytes) -> Iterator[None]:
     except FileExistsError as error:
         raise MemberDamaged("make", shown(path), "the tree holds it twice") from error
     except OSError as error:
-        raise DestinationUnsuitable("make", shown(path), _words(error)) from error
+        raise refused("make", shown(path), error) from error
     except (ValueError, OverflowError) as error:  # a NUL in a link's target, a time out of range
         raise MemberDamaged("make", shown(path), "what its entry says cannot be of a file") from error
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or "the system refuses").lower()

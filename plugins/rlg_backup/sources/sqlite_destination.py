@@ -19,9 +19,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core.errors import DestinationUnsuitable, MemberDamaged, ParityFailed
+from ..core.errors import DestinationUnsuitable, MemberDamaged, ParityFailed, StorageFull
 from . import sqlite_schema
-from .placing import partial_name, refuse_existing, sync, take_name
+from .placing import close_after, not_removed, partial_name, refuse_existing, refused, sync, take_name
 from .port import ROLE, ROWID, Table
 from .sqlite_schema import Layout, SchemaRow, quoted
 from .variants import plain_values, variant_values
@@ -55,17 +55,21 @@ class SqliteDestination:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        close_after(self.close, error)
 
     def close(self) -> None:
-        """Removes what is not finished; idempotent."""
+        """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._partial is not None:
+        if self._partial is None:
+            return
+        partial, self._partial = self._partial, None
+        try:
             for suffix in ("", *_SIDE_FILES):
-                self._partial.with_name(self._partial.name + suffix).unlink(missing_ok=True)
-            self._partial = None
+                partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise not_removed(partial, error) from error
 
     # --- prepare ----------------------------------------------------------------------------------
 
@@ -290,12 +294,14 @@ def _building(verb: str, subject: str) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
         if name == "SQLITE_CORRUPT":
             raise MemberDamaged(verb, subject, "its definitions do not fit together") from error
-        cause = "no space is left on its disk" if name == "SQLITE_FULL" else f"SQLite reports {name}"
+        if name == "SQLITE_FULL":
+            raise StorageFull(verb, subject, "no space is left on its disk") from error
+        cause = "its disk takes nothing more" if name == "SQLITE_IOERR_WRITE" else f"SQLite reports {name}"
         raise DestinationUnsuitable(verb, subject, cause) from error
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise MemberDamaged(verb, subject, "its rows have no form of the format") from error
     except OSError as error:
-        raise DestinationUnsuitable(verb, subject, error.strerror or "the system refuses") from error
+        raise refused(verb, subject, error) from error
 
 
 def _plain_definition(name: str, layout: Layout) -> str:
@@ -328,7 +334,8 @@ def _build_indexes(connection: sqlite3.Connection, table: str) -> None:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
         if not name.startswith("SQLITE_ERROR"):
-            raise DestinationUnsuitable("index", table, f"SQLite reports {name}") from error
+            with _building("index", table):
+                raise
         cause = "an index of it needs a collation or function that SQLite lacks here"
         hint = "restore where the application's own SQLite extensions are, or read data/ with any Parquet reader"
         raise DestinationUnsuitable("index", table, cause, hint) from error
