@@ -109,7 +109,7 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
             data.append(point.to_json())
     if rows:
         out.table(["ID", "SOURCE", "KIND", "TIME", "TARGETS"], rows)
-    else:
+    elif not code:
         out.say("no restore points yet")
     out.data(data)
     return code

@@ -14,6 +14,7 @@ import click
 
 from .. import __version__
 from ..core.errors import FAILED, BackupError
+from ..engine.limits import in_our_words
 from . import commands, keys_commands, setup_commands
 from .output import fail
 
@@ -66,7 +67,9 @@ def main(arguments: list[str] | None = None) -> Any:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         signal.signal(signal.SIGTERM, _end)
-        sys.exit(cli.main(args=given, standalone_mode=False) or 0)
+        with in_our_words("run", "rlg-backup"):
+            code = cli.main(args=given, standalone_mode=False) or 0
+        sys.exit(code)
     except BackupError as error:
         sys.exit(fail(error, "--json" in given))
     except click.ClickException as error:

@@ -35,7 +35,7 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, emoji=False)
         if not self.console.is_terminal:
             self.console.width = PIPED  # a line of a table stays a line for what reads it
 
@@ -102,7 +102,7 @@ def fail(error: BackupError, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(told(error), indent=2))
     else:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         console.print(f"error: {printable(str(error))}", style="red", markup=False)
     sys.stdout.flush()
     return error.exit_code

@@ -235,6 +235,16 @@ class StepSkipped(RunError):
     """A step's input was never made: a step before it did not run."""
 
 
+class ResourceExhausted(RunError):
+    """This machine, or this process, has no memory, open files or threads left."""
+
+    transient = True
+
+
+class SystemRefused(RunError):
+    """The operating system refused something that no step expects it to refuse."""
+
+
 class LeakFound(RunError):
     """Staged members hold personal data that the policies should have removed."""
 

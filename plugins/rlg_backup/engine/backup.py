@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..core.errors import BackupError, BackupIncomplete
 from ..core.model import Kind
 from . import steps
+from .limits import in_our_words
 from .warnings import capped
 from .wiring import Wiring
 from .workspace import Reference, Workspace
@@ -51,8 +52,12 @@ class BackupResult:
 
 def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None, attempt: int = 1) -> BackupResult:
     """Back up one source. Raises what the failing step raises; staging is wiped and leases are given back always."""
+    with in_our_words("back up", source):
+        return _all_steps(wiring, source, kind, run or f"cli-{secrets.token_hex(6)}", attempt)
+
+
+def _all_steps(wiring: Wiring, source: str, kind: Kind, name: str, attempt: int) -> BackupResult:
     timer = _Timer()
-    name = run or f"cli-{secrets.token_hex(6)}"
     reference = timer.run("stage", lambda: steps.stage(wiring, source, kind, run=name, attempt=attempt))
     try:
         reference = timer.run("snapshot", lambda: steps.snapshot(wiring, reference))
@@ -61,9 +66,15 @@ def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None, a
         reference = timer.run("checksum", lambda: steps.checksum(wiring, reference))
         reference, failed = _copy(wiring, reference, timer)
         reference = timer.run("commit", lambda: steps.commit(wiring, reference))
-        return result(wiring, reference, seconds=timer.seconds, failed=failed)
-    finally:
-        timer.run("wipe", lambda: steps.wipe(wiring, reference))
+        done = result(wiring, reference, seconds=timer.seconds, failed=failed)
+    except BaseException:
+        try:
+            timer.run("wipe", lambda: steps.wipe(wiring, reference))
+        except BackupError as error:  # what went wrong before is what is to be told
+            log.warning("%s", error)
+        raise
+    timer.run("wipe", lambda: steps.wipe(wiring, reference))
+    return done
 
 
 def _copy(wiring: Wiring, reference: Reference, timer: _Timer) -> tuple[Reference, dict[str, str]]:

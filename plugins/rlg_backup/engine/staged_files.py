@@ -15,7 +15,11 @@ from ..format.age import PayloadReader, PayloadWriter
 from ..format.keys import StagingKey
 
 NONCE = "nonce"  # the file that makes every try's keys its own; not secret without the staging key
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SPACE = {
+    errno.ENOSPC: "no space is left in the staging folder",
+    errno.EDQUOT: "this user's share of the staging disk is used up",
+    errno.EFBIG: "the staging folder takes no file that large",
+}
 
 
 class StagedFiles:
@@ -48,7 +52,9 @@ class StagedFiles:
             yield cast(BinaryIO, PayloadReader(raw, key))
 
     def remove_file(self, name: str) -> None:
-        self.path(name).unlink(missing_ok=True)
+        """Gone already is fine."""
+        with staging_disk(name):
+            self.path(name).unlink(missing_ok=True)
 
     def derived_key(self, purpose: str) -> bytes:
         """32 secret bytes of this try, the same in every step of it; ``purpose`` is the name of no file."""
@@ -66,14 +72,14 @@ def staging_disk(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
-            raise StorageFull("write", name, "no space is left in the staging folder") from None
+            raise StorageFull("write", name, _NO_SPACE[error.errno]) from None
         raise StagingLost("write", name, error.strerror or "the staging disk failed") from None
 
 
 def make_private(folder: Path, root: Path) -> None:
     """Make a folder below the staging folder and what is missing above it, all 0700 whatever the umask.
 
-    A staging folder that exists keeps its mode: it may be shared with others. Raises InvalidSetting.
+    A staging folder that exists keeps its mode: it may be shared with others. Raises InvalidSetting, StorageFull.
     """
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -84,5 +90,7 @@ def make_private(folder: Path, root: Path) -> None:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
     except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise StorageFull("use", "staging.folder", _NO_SPACE[error.errno]) from None
         cause = f"no folder can be made in it ({(error.strerror or 'the system refuses').lower()})"
         raise InvalidSetting("use", "staging.folder", cause, "name a folder this user may write to") from None

@@ -96,8 +96,10 @@ class Workspace(StagedFiles):
         folder = cls._folder(root, reference)
         try:
             nonce = (folder / NONCE).read_bytes()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             nonce = b""
+        except OSError as error:  # its disk, or this process: the folder may well be there
+            raise StagingLost("read", NONCE, (error.strerror or "the staging disk failed").lower()) from None
         if hashlib.sha256(nonce).hexdigest() != reference.nonce_sha256:
             raise StagingLost(
                 "go on with",
@@ -151,8 +153,12 @@ class Workspace(StagedFiles):
     @classmethod
     def wipe(cls, root: Path, reference: Reference) -> None:
         """Remove a try's folder and what is empty above it; gone already is fine, and no key is needed."""
-        folder = cls._folder(root, reference)
+        folder, cause = cls._folder(root, reference), "files are left in it"
         shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            raise StagingLost("wipe", str(folder), "files are left in it", "remove the folder by hand")
-        remove_empty(folder.parent, folder.parent.parent)
+        try:
+            gone = not folder.exists()
+            remove_empty(folder.parent, folder.parent.parent)
+        except OSError as error:
+            gone, cause = False, (error.strerror or "the staging disk failed").lower()
+        if not gone:
+            raise StagingLost("wipe", str(folder), cause, "remove the folder by hand")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from ...catalog import commit_backup
-from ...core.errors import BackupError, BackupIncomplete
+from ...core.errors import BackupError, BackupIncomplete, StagingLost, StorageFull
 from ...core.model import Kind
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
 log = logging.getLogger(__name__)
+
+HINT = "\nhint: "  # what follows a cause in an error's text
 
 
 def commit(wiring: Wiring, reference: Reference) -> Reference:
@@ -49,6 +52,16 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                 log.error("%s", error)
                 missing[target] = str(error)
     if not committed:
-        reasons = "; ".join(f"{target}: {reason}" for target, reason in sorted(missing.items()))
+        reasons = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(missing.items()))
         raise BackupIncomplete("commit", reference.backup_id, f"no copy could be committed ({reasons})")
-    return workspace.put_record("commit", {"committed": committed, "missing": missing})
+    return _noted(workspace, committed, missing)
+
+
+def _noted(workspace: Workspace, committed: Mapping[str, int], missing: Mapping[str, str]) -> Reference:
+    """The step's record. Where staging takes it no more the run fails, and says that the backup exists all the same."""
+    try:
+        return workspace.put_record("commit", {"committed": committed, "missing": missing})
+    except (StagingLost, StorageFull) as error:
+        verb, subject, cause = error.verb, error.subject, error.cause
+        hint = f"the backup is committed on {', '.join(committed)} and can be restored: only the run's own note is lost"
+        raise type(error)(verb, subject, cause, hint) from None

@@ -29,7 +29,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     workspace.record("stage")
     for leftover in workspace.folder.glob("member-*"):
-        leftover.unlink()
+        workspace.remove_file(leftover.name)
     settings = wiring.source_settings(reference.source)
     members = StagedMembers(workspace)
     members.add("README.txt", readme().encode())
