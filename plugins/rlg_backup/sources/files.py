@@ -74,7 +74,9 @@ class FileTreeSnapshot:
         self._matched: set[str] = set()
         state = hashlib.sha256()
         self._privileged = 0  # files whose mode is not kept whole, of the walk begun last
+        entries = 0
         for entry in self.entries():
+            entries += 1
             state.update(repr((entry.path, entry.kind, entry.mode, entry.mtime_ns, entry.size, entry.target)).encode())
         # As with a database: a tree has no id of its own, its place stays, and a path may tell names.
         place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
@@ -82,6 +84,8 @@ class FileTreeSnapshot:
         self.warnings: Sequence[str] = tuple(
             f"exclude: the pattern '{pattern}' matches nothing" for pattern in exclude if pattern not in self._matched
         )
+        if entries == 1 and not self._excluded:
+            self.warnings = (*self.warnings, "the folder is empty: is the disk that belongs there mounted?")
         if self._privileged:
             files = "1 file is" if self._privileged == 1 else f"{self._privileged:,} files are"
             lost = f"{files} set-user-ID or set-group-ID; the bits are not kept, since owners are not"

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import quote as percent_encoded
 
 import pyarrow as pa
 
-from ..core.errors import SourceUnreadable
+from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
@@ -61,7 +62,8 @@ class SqliteSource:
     def snapshot(self) -> Iterator[SqliteSnapshot]:
         """One read transaction. In WAL mode writers go on; in another mode they wait, and a warning says so.
 
-        Raises SourceUnreadable (missing, damaged, locked, no database) and InvalidSetting (geography).
+        Raises SourceUnreadable (missing, damaged, locked, no database), InvalidSetting (geography), and at the end
+        SourceChanged when the file was written to by what takes no locks (a copy over it).
         """
         with closing(self._connect()) as connection:
             try:
@@ -69,7 +71,13 @@ class SqliteSource:
                 opened = SqliteSnapshot(connection, self._path, self._geography, self._exclude)
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise SourceUnreadable("read", str(self._path), cause_of(error)) from error
-            yield opened
+            before = _state(self._path)
+            try:
+                yield opened
+            except SourceUnreadable:  # the pages fit together no more: this may be why
+                opened.check_unwritten(before, _state(self._path))
+                raise
+            opened.check_unwritten(before, _state(self._path))
 
     def _connect(self) -> sqlite3.Connection:
         if not self._path.is_file():
@@ -82,6 +90,22 @@ class SqliteSource:
             )
         except sqlite3.Error as error:
             raise SourceUnreadable("open", str(self._path), cause_of(error)) from error
+
+
+@dataclass(frozen=True)
+class _FileState:
+    inode: tuple[int, int]
+    size: int
+    modified_ns: int
+
+
+def _state(path: Path) -> _FileState | None:
+    """By its name: closing a descriptor of the file would drop this process's locks on it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _FileState((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
 
 
 def _begin(connection: sqlite3.Connection) -> None:
@@ -143,6 +167,17 @@ class SqliteSnapshot:
             if self._reader(table, self._geography).place_without_index():
                 yield f"table '{table.name}': its geography is looked up without an index, which is slow"
         yield from _missing_collations(self._connection, self._rows)
+
+    def check_unwritten(self, before: _FileState | None, after: _FileState | None) -> None:
+        """Raises SourceChanged when the file is another than before. In WAL mode a checkpoint may write to it; in any
+        other nobody who takes SQLite's locks can, while this transaction reads. One that was replaced by another file,
+        or removed, was read to its end as it was."""
+        if self._pragmas["journal_mode"] == "wal" or before is None or after is None:
+            return
+        if before.inode == after.inode and before != after:
+            cause = "it was written to while it was read, past SQLite's locks"
+            hint = "copy a database with its '.backup' command or a rename, never over the file in use"
+            raise SourceChanged("read", str(self._path), cause, hint)
 
     def schema_files(self) -> Mapping[str, bytes]:
         """``sqlite.json`` for a restore and ``schema.sql`` for a person. Checks the foreign keys, one look-up a row."""
