@@ -6,6 +6,7 @@ source is a check of its block, never an exception that hides the others.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..config.settings import Drill
-from ..core.errors import BackupError, InvalidSetting
+from ..core.errors import BackupError, InvalidSetting, StorageFull
 from ..core.model import Check, Verdict
 from ..format.profile import Profile
 from .archives import open_remote
 from .drill_report import Files, write_report
+from .limits import in_our_words
 from .restore import Restored, restore
 from .restore_points import choose
 from .verify import verdict_of
@@ -59,6 +61,8 @@ def make_scratch(wiring: Wiring, name: str) -> Path:
         folder.mkdir(mode=0o700)
         (folder / MARK).touch(mode=0o600)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("use", "drill.scratch", "no space is left in it") from None
         cause = f"no folder can be made in it ({(error.strerror or 'the system refuses').lower()})"
         raise InvalidSetting("use", "drill.scratch", cause, "name a folder this user may write to") from None
     return folder
@@ -154,8 +158,9 @@ def add_suites(wiring: Wiring, block: Json) -> Json:
         return block
     start = time.perf_counter()
     try:
-        profile = _profile(wiring, block["source"], block["backup_id"], block["target"])
-        checks = _suites(wiring, block["source"], block["place"], profile)
+        with in_our_words("drill", block["source"]):
+            profile = _profile(wiring, block["source"], block["backup_id"], block["target"])
+            checks = _suites(wiring, block["source"], block["place"], profile)
     except BackupError as error:
         unread = Check("suites", "run", Verdict.COULD_NOT_VERIFY, str(error))
         return {**block, "checks": [*block["checks"], asdict(unread)]}

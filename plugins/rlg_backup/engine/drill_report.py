@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..core.errors import ConfigurationError, InvalidSetting
+from ..core.errors import ConfigurationError, InvalidSetting, StorageFull
 from ..core.model import Check, Fidelity, Kind, Verdict
 from ..report import DrilledSource, DrillReport, render_html, to_json
 from .wiring import Wiring
@@ -42,14 +44,27 @@ def write_report(wiring: Wiring, blocks: Sequence[Mapping[str, Any]], started: d
     folder = wiring.settings.drill.reports
     name = f"drill-{finished.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     files = Files(folder / f"{name}.html", folder / f"{name}.json")
+    _write(folder, {files.html: render_html(report), files.json: to_json(report)})
+    return report.judged, files
+
+
+def _write(folder: Path, texts: Mapping[Path, str]) -> None:
+    """All of them or none."""
+    written: list[Path] = []
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        for file, text in ((files.html, render_html(report)), (files.json, to_json(report))):
+        for file, text in texts.items():
             with file.open("x", encoding="utf-8") as sink:
+                written.append(file)
                 sink.write(text)
     except OSError as error:
-        raise ConfigurationError("write", str(folder), error.strerror or "the report cannot be written") from None
-    return report.judged, files
+        for file in written:
+            with suppress(OSError):  # the first error is the one to tell
+                file.unlink()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageFull("write", str(folder), "no space is left for the report") from None
+        cause = (error.strerror or "the report cannot be written").lower()
+        raise ConfigurationError("write", str(folder), cause) from None
 
 
 def drilled(block: Mapping[str, Any], started: datetime) -> DrilledSource:

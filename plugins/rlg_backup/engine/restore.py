@@ -22,6 +22,7 @@ from ..sources.sqlite import SqliteSource
 from ..sources.sqlite_destination import SqliteDestination
 from .archives import Archive, fetch, index_of, open_local, whole_member
 from .leftovers import sweep_leftovers
+from .limits import in_our_words
 from .parity import restored_tables, restored_tree, reversed_rows
 from .restore_points import Chosen, choose
 from .staged_files import make_private
@@ -119,6 +120,13 @@ def restore(
     Nothing is under that name until every table's digest, rows and definition (or the tree's digest) equal the
     profile. Raises DestinationUnsuitable, ParityFailed, and what choosing, fetching and decrypting raise.
     """
+    with in_our_words("restore", source):
+        return _restore(wiring, source, which, to, target, identities)
+
+
+def _restore(
+    wiring: Wiring, source: str, which: str, to: str, target: str | None, identities: tuple[str, ...]
+) -> Restored:
     place = require_new(destination_path(to))
     _require_kind(wiring.source_settings(source), to)
     keys = wiring.identities(identities)
