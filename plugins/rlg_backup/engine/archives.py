@@ -11,11 +11,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..core.errors import BackupError, ObjectDamaged
+from ..core.errors import BackupError, MemberDamaged, ObjectDamaged
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
 from ..format.archive import open_archive, read_profile
 from ..format.container import ZipReader
+from ..format.forms import role_of
 from ..format.manifest import ArchiveEntry
 from ..format.profile import Profile, TableProfile
 from ..format.rows import read_part
@@ -123,9 +124,16 @@ def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities:
 
 
 def rows_of(archive: Archive, table: TableProfile) -> Iterator[pa.RecordBatch]:
-    """The stored rows of a table; the bytes of each part are checked whole before a row of it is used."""
+    """The stored rows of a table; the bytes of each part are checked whole before a row of it is used.
+
+    Raises MemberDamaged when a part has other columns than the profile tells.
+    """
+    expected = [column.name for column in table.columns]
     for name in table.members:
-        yield from read_part(BytesIO(whole_member(archive, name)))
+        for batch in read_part(BytesIO(whole_member(archive, name)), name):
+            if [field.name for field in batch.schema if not role_of(field)] != expected:
+                raise MemberDamaged("read", name, "its columns are not those of the profile")
+            yield batch
 
 
 def index_of(archive: Archive) -> Iterator[IndexRow]:

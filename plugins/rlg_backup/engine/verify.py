@@ -17,7 +17,9 @@ from ..core.errors import (
     WrongIdentity,
 )
 from ..core.model import Check, Verdict
-from .archives import ARCHIVE, digest_of, index_of, open_remote
+from ..format.digest import EntryDigest
+from ..format.profile import TreeProfile
+from .archives import ARCHIVE, Archive, digest_of, index_of, open_remote
 from .parity import stored_tables
 from .restore_points import Chosen, choose
 from .wiring import Wiring
@@ -113,24 +115,30 @@ def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
     checks.append(Check("archive", "decrypt and read", Verdict.PASS, done, "every member", time.perf_counter() - start))
     checks += stored_tables(wiring, archive, profile)
     if profile.tree is not None:
-        checks.append(_tree(archive, profile.tree.entries, profile.tree.unstable))
+        checks.append(_tree(archive, profile.tree, profile.digest_key))
     return checks
 
 
-def _tree(archive: Any, expected: int, unstable: int) -> Check:
-    """Each file of the index has its member, with the digest the index names."""
+def _tree(archive: Archive, expected: TreeProfile, key: str) -> Check:
+    """Every entry of the index is one of the snapshot's, by their digest, and each file's member has its content."""
     start = time.perf_counter()
-    entries = wrong = 0
+    digest, wrong, unstable = EntryDigest(bytes.fromhex(key)), 0, 0
     for row in index_of(archive):
-        entries += 1
+        digest.update(row, row.sha256)
+        unstable += row.unstable
         if row.member is not None:
             with archive.open(row.member) as stream:
                 wrong += digest_of(stream) != (row.size, (row.sha256 or b"").hex())
-    verdict = Verdict.FAIL if wrong or entries != expected else Verdict.PASS
+    right = digest.hexdigest() == expected.digest
+    counted = (digest.entries, unstable) == (expected.entries, expected.unstable)
+    verdict = Verdict.PASS if right and counted and not wrong else Verdict.FAIL
     if verdict == Verdict.PASS and unstable:
         verdict = Verdict.COULD_NOT_VERIFY
-    measured = f"{entries} entries, {wrong} with other content, {unstable} that changed while they were read"
-    return Check("members", "tree", verdict, measured, f"{expected} entries", time.perf_counter() - start)
+    measured = (
+        f"{digest.entries} entries, digest {'equal' if right else 'different'}, {wrong} with other content, "
+        f"{unstable} that changed while they were read"
+    )
+    return Check("members", "tree", verdict, measured, f"{expected.entries} entries", time.perf_counter() - start)
 
 
 def _guarded(group: str, name: str, look: Any) -> list[Check]:

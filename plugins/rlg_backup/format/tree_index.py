@@ -123,8 +123,16 @@ def _part(file: BinaryIO, name: str) -> pq.ParquetFile:
 def _reading(name: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, TypeError, KeyError):
-        raise MemberDamaged("read", name, "it is not a Parquet file of entries") from None
+    except (pa.ArrowException, UnicodeDecodeError, TypeError, KeyError):
+        raise _no_entries(name) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the file's own; what pyarrow finds wrong in a Parquet comes without a number
+        raise _no_entries(name) from None
+
+
+def _no_entries(name: str) -> MemberDamaged:
+    return MemberDamaged("read", name, "it is not a Parquet file of entries")
 
 
 def _size(row: IndexRow) -> int:
