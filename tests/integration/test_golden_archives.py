@@ -213,11 +213,11 @@ class Unpacked:
             octets = (value.encode() if isinstance(value, str) else value for value in values)
             parts = ((0 if value is None else kind, value) for value in octets)
         # A half of a character is kept in the three bytes that UTF-8 forbids.
-        return (listing.cell(CLASSES[k], recoded(v, codec) if k == 3 else v) for k, v in parts)
+        return (listing.cell(CLASSES[k], recoded(v or b"", codec) if k == 3 else v) for k, v in parts)
 
     def _decoded(self, tokens: list[bytes | None]) -> list[dict[str, Any]]:
         lines = "\n".join(token.hex() for token in tokens if token is not None)
-        command = [sys.executable, "-I", self.decoder, self.golden.root / "keys" / "tokenization.key"]
+        command: list[str | Path] = [sys.executable, "-I", self.decoder, self.golden.root / "keys" / "tokenization.key"]
         done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
         values = map(ast.literal_eval, done.stdout.splitlines())
         return [self._variant(None if token is None else next(values)) for token in tokens]

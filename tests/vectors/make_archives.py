@@ -47,9 +47,13 @@ class Golden:
     def source(self) -> Path:
         return self.world.root / "source"
 
+    @property
+    def targets(self) -> list[str]:
+        return list(self.world.settings["targets"])
+
     def settings(self, **more: Any) -> None:
         self.world.source.clear()
-        self.world.source.update({"path": "source", "targets": self.world.settings_targets(), **more})
+        self.world.source.update({"path": "source", "targets": self.targets, **more})
         self.world.save()
 
     def database(self, *statements: str, **more: Any) -> sqlite3.Connection:
@@ -72,13 +76,6 @@ class Golden:
         kind = "tree" if self.source.is_dir() else "database"
         content = content or {kind: getattr(listing, kind)(self.source)}
         self.backups.append({"backup_id": backup_id, **content, **says})
-
-
-class GoldenWorld(World):
-    """A world whose keys and settings are ready, and whose one source, ``app``, is still to be described."""
-
-    def settings_targets(self) -> list[str]:
-        return list(self.settings["targets"])
 
 
 FEATURES: dict[str, Callable[[Golden], None]] = {}
@@ -442,11 +439,11 @@ def write(path: bytes, content: bytes) -> None:
 
 
 def make(name: str, work: Path) -> None:
-    made = GoldenWorld.make(work, post_quantum=name == "post_quantum")
+    made = World.make(work, post_quantum=name == "post_quantum")
     golden = Golden(made)
     FEATURES[name](golden)
     place = ARCHIVES / name
-    for target in made.settings_targets():
+    for target in golden.targets:
         ignored = shutil.ignore_patterns(".*")
         shutil.copytree(made.target(target), place / "targets" / target, ignore=ignored)
     (place / "keys").mkdir()
