@@ -1,10 +1,10 @@
-"""Keeps a run's leases alive while a step works, and says when one was lost."""
+"""Keeps a run's leases alive while a step works, says when one was lost, and gives them back."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ..catalog import Lease
@@ -41,6 +41,18 @@ def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def give_back(leases: Mapping[str, Lease]) -> None:
+    """Release a run's leases, the last taken first: who gets the first target's finds the others free too.
+
+    One that cannot be given back is logged, and runs out by itself.
+    """
+    for target, lease in reversed(list(leases.items())):
+        try:
+            lease.release()
+        except BackupError as error:
+            log.warning("the lease of '%s' on '%s' is left to run out: %s", lease.source, target, error)
 
 
 def _renew(leases: dict[str, Lease]) -> None:

@@ -12,6 +12,7 @@ from ...catalog.lease_file import HOLDER_LIMIT
 from ...core.errors import BackupError, LeaseHeld, RecipientMissing, SignerUnknown
 from ...core.model import Kind, new_backup_id
 from ...storage.port import Storage
+from ..heartbeat import give_back
 from ..leftovers import remove_superseded, sweep_leftovers
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -25,8 +26,9 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
     """Start a run. What dead runs left in the staging folder is removed first.
 
     Checks before anything is read that the run can end well: recipients, signing key, staging key, seen heads.
-    Raises DocumentDamaged when what is in the place of the seen heads are none, LeaseHeld when another run is at
-    work on the source, and the last target's error when no target can be used.
+    Raises DocumentDamaged when what is in the place of the seen heads are none; when no target can be used LeaseHeld
+    where another run is at work on the source, else the last target's error. A target whose lease alone is held goes
+    without a copy, as one that is down: its owner could write a lease that never ends.
     """
     settings = wiring.source_settings(source)
     _require_keys(wiring)
@@ -42,10 +44,9 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
             try:
                 leases[target] = _acquire(wiring, target, source, holder)
                 _sweep(wiring.storage(target))
-            except LeaseHeld:
-                raise
             except BackupError as error:  # whatever is wrong with one target, the others still get their copy
-                down[target], failure = str(error), error
+                down[target] = str(error)
+                failure = failure if isinstance(failure, LeaseHeld) else error
         if failure is not None and not leases:
             raise failure
         reference = Reference(
@@ -60,11 +61,7 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
         )
         return _begin(wiring, reference)
     except BaseException:
-        for target, lease in leases.items():
-            try:
-                lease.release()
-            except BackupError as error:  # what went wrong before is what is to be told
-                log.warning("the lease of '%s' on '%s' is left to run out: %s", source, target, error)
+        give_back(leases)
         raise
 
 
