@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -35,10 +36,11 @@ class SeenHead:
 class SeenHeads:
     """Remembers the newest head of each (target, source) in one small JSON file, mode 0600.
 
-    Monotonic and safe between processes: changes are made under a lock beside the file and replace it
-    whole. A file that is not there means that nothing was seen yet; its folder is made when needed. Raises
-    DocumentDamaged when the file is not what ``remember`` wrote, InvalidSetting when this user may not use
-    the path, StorageFull, StorageUnavailable.
+    Monotonic and safe between processes: changes are made under a lock beside the file and replace it whole.
+    The file holds a digest of what it says, for a name that rotted would be a head never seen; it proves nothing
+    against who can write here. A file that is not there means that nothing was seen yet; its folder is made
+    when needed. Raises DocumentDamaged when the file is not what ``remember`` wrote, InvalidSetting when this
+    user may not use the path, StorageFull, StorageUnavailable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,10 +78,7 @@ class SeenHeads:
             raise DocumentDamaged("read", str(self.path), "it is not a file of seen heads", _HINT) from None
 
     def _write(self, heads: dict[tuple[str, str], SeenHead]) -> None:
-        nested: dict[str, dict[str, dict[str, object]]] = {}
-        for (target, source), head in sorted(heads.items()):
-            nested.setdefault(target, {})[source] = {"sequence": head.sequence, "sha256": head.sha256}
-        data = json.dumps({"version": _VERSION, "heads": nested}, indent=1).encode()
+        data = _render(heads)
         temporary: str | None = None
         try:
             descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # mode 0600
@@ -131,25 +130,22 @@ class SeenHeads:
         return StorageUnavailable(verb, str(self.path), cause)
 
 
+def _render(heads: dict[tuple[str, str], SeenHead]) -> bytes:
+    nested: dict[str, dict[str, dict[str, object]]] = {}
+    for (target, source), head in sorted(heads.items()):
+        nested.setdefault(target, {})[source] = {"sequence": head.sequence, "sha256": head.sha256}
+    digest = hashlib.sha256(json.dumps(nested).encode()).hexdigest()
+    return json.dumps({"version": _VERSION, "heads": nested, "sha256": digest}, indent=1).encode()
+
+
 def _parse(data: bytes) -> dict[tuple[str, str], SeenHead]:
-    """Raises ValueError, TypeError, KeyError or AttributeError for anything that ``_write`` does not write."""
-    document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
-    version = document["version"]
-    if document.keys() != {"version", "heads"} or type(version) is not int or version != _VERSION:
-        raise ValueError
+    """Raises ValueError, TypeError, KeyError or AttributeError for anything that ``_render`` does not give."""
     heads: dict[tuple[str, str], SeenHead] = {}
-    for target, sources in document["heads"].items():
+    for target, sources in json.loads(data.decode("utf-8"))["heads"].items():
         for source, head in sources.items():
-            if head.keys() != {"sequence", "sha256"} or type(head["sequence"]) is not int or head["sequence"] < 1:
-                raise ValueError
-            if not _SHA256.fullmatch(head["sha256"]):
+            if type(head["sequence"]) is not int or head["sequence"] < 1 or not _SHA256.fullmatch(head["sha256"]):
                 raise ValueError
             heads[(target, source)] = SeenHead(head["sequence"], head["sha256"])
-    return heads
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    if _render(heads) != data:
         raise ValueError
-    return found
+    return heads

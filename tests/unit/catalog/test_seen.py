@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -58,7 +59,22 @@ def test_another_record_with_the_sequence_seen_is_forged(tmp_path: Path) -> None
     )
 
 
-GOOD = {"version": 1, "heads": {"nas": {"rlg_data": {"sequence": 3, "sha256": A}}}}
+HEADS = {"nas": {"rlg_data": {"sequence": 3, "sha256": A}}}
+
+
+def file_of(heads: object, **changes: object) -> bytes:
+    """A file with the digest of what it says."""
+    digest = hashlib.sha256(json.dumps(heads).encode()).hexdigest()
+    return json.dumps({"version": 1, "heads": heads, "sha256": digest} | changes, indent=1).encode()
+
+
+def heads(**head: object) -> dict[str, object]:
+    return {"nas": {"rlg_data": HEADS["nas"]["rlg_data"] | head}}
+
+
+def test_a_file_with_its_digest_is_read(tmp_path: Path) -> None:
+    (tmp_path / "seen.json").write_bytes(file_of(HEADS))
+    assert SeenHeads(tmp_path / "seen.json").get("nas", "rlg_data") == SeenHead(3, A)
 
 
 @pytest.mark.parametrize(
@@ -69,16 +85,24 @@ GOOD = {"version": 1, "heads": {"nas": {"rlg_data": {"sequence": 3, "sha256": A}
         b"[]",
         b"\xff",
         b"[" * 5000,
-        json.dumps(GOOD).encode()[:-1],
-        json.dumps(GOOD | {"version": 2}).encode(),
-        json.dumps(GOOD | {"version": True}).encode(),
-        json.dumps(GOOD | {"more": 1}).encode(),
-        json.dumps(GOOD).replace("3", "0").encode(),
-        json.dumps(GOOD).replace("3", "3.0").encode(),
-        json.dumps(GOOD).replace(A, A[1:]).encode(),
-        json.dumps(GOOD).replace(f'"{A}"', "null").encode(),
-        json.dumps(GOOD | {"heads": {"nas": 3}}).encode(),
-        json.dumps(GOOD | {"heads": {"nas": {"rlg_data": {"sequence": 3}}}}).encode(),
+        file_of(HEADS)[:-1],
+        file_of(HEADS) + b"\n",
+        file_of(HEADS).replace(b"rlg_data", b"rlg_fans"),  # a head that would be forgotten
+        file_of(HEADS).replace(b"nas", b"nat"),
+        file_of(HEADS).replace(b"3,", b"2,"),
+        file_of(HEADS, version=2),
+        file_of(HEADS, version=True),
+        file_of(HEADS, more=1),
+        json.dumps({"version": 1, "heads": HEADS}).encode(),
+        file_of(heads(sequence=0)),
+        file_of(heads(sequence=3.0)),
+        file_of(heads(sequence=True)),
+        file_of(heads(sha256=A[1:])),
+        file_of(heads(sha256=None)),
+        file_of(heads(more=1)),
+        file_of({"nas": 3}),
+        file_of({"nas": {"rlg_data": {"sequence": 3}}}),
+        file_of({"nas": {}}),
         b'{"version": 1, "heads": {"nas": {}, "nas": {}}}',
     ],
 )
