@@ -11,21 +11,29 @@ from ..core.errors import (
     CatalogError,
     CatalogGap,
     DamageError,
+    DestinationUnsuitable,
+    InvalidSetting,
     KeyUnavailable,
     ObjectMissing,
+    ResourceExhausted,
     StorageError,
+    SystemRefused,
     WrongIdentity,
 )
 from ..core.model import Check, Verdict
 from ..format.digest import EntryDigest
 from ..format.profile import TreeProfile
 from .archives import ARCHIVE, Archive, digest_of, index_of, open_remote
+from .limits import in_our_words
 from .parity import stored_tables
 from .restore_points import Chosen, choose
 from .wiring import Wiring
 
 PIECE = 1 << 20
-NOT_CHECKABLE = (KeyUnavailable, WrongIdentity, CatalogGap)
+NOT_CHECKABLE = (
+    *(KeyUnavailable, WrongIdentity, CatalogGap),
+    *(ResourceExhausted, SystemRefused, InvalidSetting, DestinationUnsuitable),  # of this machine, not of the backup
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,8 @@ def _tree(archive: Archive, expected: TreeProfile, key: str) -> Check:
 
 def _guarded(group: str, name: str, look: Any) -> list[Check]:
     try:
-        found: list[Check] = look()
+        with in_our_words("verify", name):
+            found: list[Check] = look()
     except BackupError as error:
         return [_failed(group, name, error)]
     return found
