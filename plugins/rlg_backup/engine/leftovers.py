@@ -55,10 +55,18 @@ def remove_empty(*folders: Path) -> None:
 
 
 def _tries(root: Path, source: str) -> Iterator[Path]:
-    if root.is_dir():
-        for place in sorted(root.iterdir()):
-            if not place.is_symlink() and not (place / source).is_symlink() and (place / source).is_dir():
-                yield from (attempt for attempt in sorted((place / source).iterdir()) if not attempt.is_symlink())
+    for run in _inside(root):
+        for folder in _inside(run):
+            if folder.name == source:
+                yield from _inside(folder)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What a folder holds beside links; nothing where it is not one, or another user's."""
+    try:
+        return [item for item in sorted(folder.iterdir()) if not item.is_symlink()]
+    except OSError:
+        return []
 
 
 def _leases_of(folder: Path, key: StagingKey) -> Leases:
