@@ -83,6 +83,8 @@ class SqliteSource:
         if not self._path.is_file():
             cause = "it is not a file" if self._path.exists() else "there is no such file"
             raise SourceUnreadable("open", str(self._path), cause)
+        if not os.access(self._path, os.R_OK):
+            raise SourceUnreadable("open", str(self._path), "permission denied")
         uri = f"file:{percent_encoded(os.fsencode(self._path.absolute()))}?mode=ro"
         try:
             return sqlite3.connect(
