@@ -88,7 +88,8 @@ def _copy(wiring: Wiring, reference: Reference, timer: _Timer) -> tuple[Referenc
             uploaded = timer.run(f"upload {target}", lambda: steps.upload(wiring, reference, target))  # noqa: B023  # called at once
             reference = timer.run(f"validate {target}", lambda: steps.validate(wiring, uploaded, target))  # noqa: B023  # called at once
         except BackupError as error:
-            log.error("%s", error)
+            if len(planned) > 1:  # the only one's is the run's error
+                log.error("%s", error)
             failed[target] = error
     if failed and len(failed) + len(reference.down) == len(planned):
         raise _no_copy(reference, failed)

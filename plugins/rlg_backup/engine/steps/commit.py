@@ -49,7 +49,8 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                 )
                 committed[target] = point.sequence
             except BackupError as error:
-                log.error("%s", error)
+                if len(planned) > 1:  # the only one's is in the run's error
+                    log.error("%s", error)
                 missing[target] = str(error)
     if not committed:
         reasons = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(missing.items()))
