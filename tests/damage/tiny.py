@@ -36,23 +36,24 @@ class WiringTo(Wiring):
 
 @dataclass
 class Tiny:
-    """A project whose one target, ``local``, is in memory."""
+    """A project whose targets are in memory; ``storage`` is the first."""
 
     world: World
     storage: MemoryStorage
     wiring: WiringTo
 
     @classmethod
-    def make(cls, root: Path) -> Tiny:
-        """Two sources: ``app``, a table with every form in two parts, and ``tree``, files of every kind."""
-        world = World.make(root)
+    def make(cls, root: Path, *targets: str) -> Tiny:
+        """Two sources: ``app``, a table with a column of every form, and ``tree``, files of every kind."""
+        targets = targets or ("local",)
+        world = World.make(root, targets=targets)
         make_forms(root / "app.db")
         make_tree(root / "tree")
         world.source["policies"] = POLICIES
-        world.settings["sources"]["tree"] = {"type": "files", "path": "tree", "targets": ["local"]}
+        world.settings["sources"]["tree"] = {"type": "files", "path": "tree", "targets": list(targets)}
         world.save()
-        storage = MemoryStorage("local")
-        return cls(world, storage, WiringTo(world, {"local": storage}))
+        storages = {name: MemoryStorage(name) for name in targets}
+        return cls(world, storages[targets[0]], WiringTo(world, storages))
 
     def back_up(self, source: str = "app") -> Chosen:
         done = backup(self.wiring, source, Kind.FULL)
