@@ -1,5 +1,5 @@
-"""A backup in a process of its own that dies, or freezes, at an exact place: between two steps, or at the n-th thing
-that it does to files or over the network.
+"""A backup, or a restore, in a process of its own that dies, or freezes, at an exact place: between two steps, or at
+the n-th thing that it does to files or over the network.
 
 The places inside a step are CPython's audit events, which come before each such operation: they are the same in every
 run of the same project, so a place that was found bad can be gone to again. Nothing of the backup is replaced.
@@ -28,6 +28,7 @@ _EVENTS = {
     "fcntl.flock", "http.client.connect", "http.client.send",
 }  # fmt: skip
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+Started = tuple[BaseProcess, Any]
 EVERY_LEASE = timedelta(hours=2)  # after that long, each lease of now has run out
 
 
@@ -51,22 +52,29 @@ NEVER = Doom()
 
 def start(
     config: Path, source: str, *, run: str, attempt: int = 1, doom: Doom = NEVER, ahead: timedelta = timedelta(0)
-) -> tuple[BaseProcess, Any]:
+) -> Started:
     """Begins a backup; its clock runs ``ahead``, its variables are those of now. Returns the process, and a pipe that
     gives (outcome, detail, events) when it ends: the backup's id with {target: sequence}, or the class of the error
     with its text; and how many places it passed."""
+    return _start(_back_up, config, source, run, attempt, doom, ahead)
+
+
+def start_restore(config: Path, source: str, to: Path, *, doom: Doom = NEVER) -> Started:
+    """Begins a restore of the newest backup; the pipe gives (backup id, place, events)."""
+    return _start(_restore, config, source, to, doom)
+
+
+def _start(act: Callable[..., None], *arguments: Any) -> Started:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.preloaded"])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(
-        target=_run, args=(config, source, run, attempt, doom, ahead, sender, dict(os.environ)), daemon=True
-    )
+    process = context.Process(target=act, args=(dict(os.environ), sender, *arguments), daemon=True)
     process.start()
     sender.close()
     return process, receiver
 
 
-def finish(started: tuple[BaseProcess, Any], patience: float = 120) -> tuple[str, Any, int] | None:
+def finish(started: Started, patience: float = 120) -> tuple[str, Any, int] | None:
     """What the process came to; None when it was killed before it could say."""
     process, receiver = started
     try:
@@ -93,15 +101,15 @@ def frozen(process: BaseProcess) -> bool:
     return False
 
 
-def _run(
+def _back_up(
+    environment: dict[str, str],
+    sender: Any,
     config: Path,
     source: str,
     run: str,
     attempt: int,
     doom: Doom,
     ahead: timedelta,
-    sender: Any,
-    environment: dict[str, str],
 ) -> None:
     from rlg_backup.config.load import load
     from rlg_backup.core.errors import BackupError
@@ -119,6 +127,17 @@ def _run(
         except BackupError as error:
             found = (type(error).__name__, str(error))
         sender.send((*found, events()))
+
+
+def _restore(environment: dict[str, str], sender: Any, config: Path, source: str, to: Path, doom: Doom) -> None:
+    from rlg_backup.config.load import load
+    from rlg_backup.engine.restore import restore
+    from rlg_backup.engine.wiring import Wiring
+
+    os.environ.update(environment)
+    with _doomed(doom) as events:
+        done = restore(Wiring(load(config), base=config.parent), source, "latest", str(to))
+        sender.send((done.backup_id, done.to, events()))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ..config.settings import Drill
 from ..core.errors import BackupError, InvalidSetting, StorageFull
 from ..core.model import Check, Verdict
 from ..format.profile import Profile
+from ..sources.placing import open_up
 from .archives import open_remote
 from .drill_report import Files, write_report
 from .limits import in_our_words
@@ -85,13 +85,8 @@ def _scratch(wiring: Wiring, verb: str, scratch: str) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a tree, also one with folders that its modes, restored as they were, keep their owner out of."""
-    for place, names, _ in os.walk(folder):  # top down: a folder is opened up before it is walked
-        for name in names:
-            inner = Path(place, name)
-            if not inner.is_symlink():
-                with suppress(OSError):  # what stays closed stays, and is told by whoever asked
-                    inner.chmod(0o700)
+    """Remove a tree, as much of it as can be."""
+    open_up(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -100,7 +95,6 @@ def restore_block(wiring: Wiring, source: str, scratch: str) -> Json:
     start = time.perf_counter()
     place = _scratch(wiring, "restore into", scratch) / source
     if place.is_dir():
-        place.chmod(0o700)
         _remove(place)  # an earlier try of this step; scratch is ours
     place.unlink(missing_ok=True)
     try:

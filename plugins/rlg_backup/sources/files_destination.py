@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ from typing import BinaryIO, Final
 
 from ..core.errors import DestinationUnsuitable, MemberDamaged
 from .folders import open_folder, parent_and_name, shown
-from .placing import close_after, not_removed, partial_name, refused, sync
+from .placing import Partial, close_after, not_removed, refused, remove_copy, sync
 from .port import Entry, kept_mode
 
 _PIECE: Final = 1 << 20
+_BUILT: Final = "tree"  # in the private folder beside the place
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -31,10 +31,9 @@ class FileDestination:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial: Path | None = None
+        self._partial: Partial | None = None
         self._root = -1
         self._folders: list[Entry] = []
-        self._moded = False
         self._parent: tuple[bytes, int] | None = None  # the folder last used, kept open
         self.warnings: list[str] = []
 
@@ -53,11 +52,11 @@ class FileDestination:
             return
         partial, self._partial = self._partial, None
         try:
-            for entry in self._folders if self._moded else ():  # with its own mode a folder may not let go of a file
-                os.chmod(os.path.join(os.fsencode(partial), entry.path), 0o700)  # noqa: PTH101, PTH118 - bytes
-            shutil.rmtree(partial)
+            remove_copy(partial.place)
         except OSError as error:
-            raise not_removed(partial, error) from error
+            raise not_removed(partial.place, error) from error
+        finally:
+            partial.release()
 
     def make(self, entry: Entry, content: BinaryIO | None) -> None:
         """See the port. A folder comes before what it holds, a file before its other names.
@@ -99,7 +98,6 @@ class FileDestination:
         if self._partial is None:
             self._begin()
         _refuse_filled(self._path)
-        self._moded = True
         for entry in reversed(self._folders):
             with _making(entry.path):
                 folder = open_folder(self._root, entry.path)
@@ -109,30 +107,34 @@ class FileDestination:
                 finally:
                     os.close(folder)
         _sync_file_system(self._root)
-        self._release()
         if prove is not None:
             assert self._partial is not None  # _begin made it
-            prove(self._partial)
+            prove(self._partial.place / _BUILT)
         self._take_name()
 
     def _begin(self) -> None:
         _refuse_filled(self._path)
-        partial = partial_name(self._path)
-        partial.mkdir(0o700)
+        partial = Partial(self._path)
+        try:
+            partial.place.mkdir(0o700)  # nobody else gets in before the tree is whole, whatever its modes
+            (partial.place / _BUILT).mkdir(0o700)
+        except OSError:
+            partial.release()
+            raise
         self._partial = partial
-        self._root = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._root = os.open(partial.place / _BUILT, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _take_name(self) -> None:
         assert self._partial is not None  # _begin made it
         try:
-            self._partial.rename(self._path)  # takes the place of an empty folder, of nothing else
+            _move(self._root, self._partial.place / _BUILT, self._path)
         except OSError as error:
             taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
             if not taken:
                 raise refused("restore to", str(self._path), error) from error
             cause = "something took its name meanwhile"
             raise DestinationUnsuitable("restore to", str(self._path), cause) from error
-        self._partial = None
+        self.close()  # what is left is an empty folder
         sync(self._path.parent)
 
     def _release(self) -> None:
@@ -245,6 +247,16 @@ def _is_file(folder: int, name: bytes) -> bool:
         return stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode)
     except OSError:
         return False
+
+
+def _move(folder: int, built: Path, path: Path) -> None:
+    """Rename an open folder to another parent: it takes the place of an empty folder, of nothing else. The system asks
+    for the right to write into it, which its mode may not give."""
+    state = os.fstat(folder)
+    os.fchmod(folder, stat.S_IMODE(state.st_mode) | stat.S_IWUSR)
+    built.rename(path)
+    os.fchmod(folder, stat.S_IMODE(state.st_mode))
+    os.utime(folder, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def _refuse_filled(path: Path) -> None:

@@ -21,7 +21,17 @@ import pyarrow.compute as pc
 
 from ..core.errors import DestinationUnsuitable, MemberDamaged, ParityFailed, StorageFull
 from . import sqlite_schema
-from .placing import close_after, not_removed, partial_name, refuse_existing, refused, sync, take_name
+from .placing import (
+    SIDE_FILES,
+    Partial,
+    close_after,
+    not_removed,
+    refuse_existing,
+    refused,
+    remove_copy,
+    sync,
+    take_name,
+)
 from .port import ROLE, ROWID, Table
 from .sqlite_schema import Layout, SchemaRow, quoted
 from .variants import plain_values, variant_values
@@ -30,7 +40,6 @@ from .variants import plain_values, variant_values
 # encoding, but a stored value's for what they are: in a UTF-16 database such text comes from a table.
 _UTF8_TEXT: Final = "coalesce(CAST(? AS TEXT), ?)"
 _UTF16_TEXT: Final = "coalesce((SELECT CAST(v AS TEXT) FROM temp.odd_text WHERE id = ?), ?)"
-_SIDE_FILES: Final = ("-journal", "-wal", "-shm")
 # What integrity_check says of rows that were so in the source, not of the file's structure.
 _CONTENT: Final = re.compile(r"(NULL|NUMERIC|TEXT|non-\w+) value in |missing value ")
 
@@ -44,7 +53,7 @@ class SqliteDestination:
 
     def __init__(self, path: Path, *, altered: bool = False) -> None:
         self._path, self._altered = path, altered
-        self._partial: Path | None = None
+        self._partial: Partial | None = None
         self._connection: sqlite3.Connection | None = None
         self._roots: dict[int, int] = {}  # rowid in sqlite_schema > its page here
         self.warnings: list[str] = []
@@ -66,10 +75,11 @@ class SqliteDestination:
             return
         partial, self._partial = self._partial, None
         try:
-            for suffix in ("", *_SIDE_FILES):
-                partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+            remove_copy(partial.place)
         except OSError as error:
-            raise not_removed(partial, error) from error
+            raise not_removed(partial.place, error) from error
+        finally:
+            partial.release()
 
     # --- prepare ----------------------------------------------------------------------------------
 
@@ -78,10 +88,10 @@ class SqliteDestination:
         self._schema = sqlite_schema.load(schema_files)
         self._text_or_other = _UTF8_TEXT if self._schema.codec == "utf-8" else _UTF16_TEXT
         self._refuse_existing()
-        self._partial = partial_name(self._path)
+        self._partial = Partial(self._path)
         pragmas = self._schema.pragmas
         with _building("make", str(self._path)):
-            os.close(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(self._partial.place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             connection = self._open()
             connection.execute(f"PRAGMA page_size = {pragmas['page_size']}")
             connection.execute(f"PRAGMA encoding = '{pragmas['encoding']}'")
@@ -94,14 +104,15 @@ class SqliteDestination:
 
     def _refuse_existing(self) -> None:
         refuse_existing(self._path)
-        for suffix in _SIDE_FILES:  # SQLite would take one left there for part of the new database
+        for suffix in SIDE_FILES:  # SQLite would take one left there for part of the new database
             refuse_existing(self._path.with_name(self._path.name + suffix))
 
     def _open(self) -> sqlite3.Connection:
         """A fresh connection to the unfinished file: what was done to its sqlite_schema is read again."""
         if self._connection is not None:
             self._connection.close()
-        self._connection = sqlite3.connect(str(self._partial), isolation_level=None, check_same_thread=False)
+        assert self._partial is not None  # prepare made it, close() alone forgets it
+        self._connection = sqlite3.connect(str(self._partial.place), isolation_level=None, check_same_thread=False)
         # Nobody else knows the file, and it goes if anything fails: no journal and no lock are needed.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
             self._connection.execute(f"PRAGMA {pragma}").fetchone()
@@ -270,7 +281,7 @@ class SqliteDestination:
         connection.close()
         self._connection = None
         assert self._partial is not None  # prepare made it, close() alone forgets it
-        return self._partial
+        return self._partial.place
 
     def _take_name(self, partial: Path) -> None:
         if self._schema.pragmas["journal_mode"] == "wal":
@@ -280,6 +291,8 @@ class SqliteDestination:
         sync(partial)
         self._refuse_existing()
         take_name(partial, self._path)
+        if self._partial is not None:
+            self._partial.release()
         self._partial = None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlg_backup.core.errors import DestinationUnsuitable
-from rlg_backup.sources.placing import partial_name, take_name
+from rlg_backup.sources.placing import Partial, take_name
 
 
 def test_a_free_name_is_taken_and_the_built_one_is_gone(tmp_path: Path) -> None:
@@ -31,10 +31,36 @@ def test_a_name_taken_at_the_last_moment_stays_whose_it_is(tmp_path: Path, kind:
     assert name.is_symlink() == (kind == "link")
 
 
-def test_a_partial_name_is_hidden_new_each_time_and_short_enough(tmp_path: Path) -> None:
-    names = {partial_name(tmp_path / ("n" * 250)) for _ in range(9)}
-    assert len(names) == 9
-    for name in names:
-        assert name.parent == tmp_path
-        assert name.name.startswith(".n")
-        name.touch()
+@pytest.mark.parametrize("name", ["n" * 250, "ü" * 127])
+def test_a_partial_name_is_hidden_new_each_time_and_short_enough(tmp_path: Path, name: str) -> None:
+    made = [Partial(tmp_path / name) for _ in range(9)]
+    assert len({partial.place for partial in made}) == 9
+    for partial in made:
+        assert partial.place.parent == tmp_path
+        assert partial.place.name.startswith(f".{name[0]}")
+        partial.place.touch()
+        partial.place.unlink()
+        partial.release()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_restore_left_goes_with_the_next_one_to_its_place_and_what_lives_stays(tmp_path: Path) -> None:
+    living, other = Partial(tmp_path / "app.db"), Partial(tmp_path / "app.d")
+    living.place.write_bytes(b"living")
+    dead = tmp_path / ".app.db.0123456789abcdef.partial"
+    folder = tmp_path / ".app.db.fedcba9876543210.partial"
+    for place in (dead, dead.with_name(dead.name + "-journal"), dead.with_name(dead.name + ".lock")):
+        place.touch()
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "file").touch()
+    for closed in (folder / "inner", folder):
+        closed.chmod(0)
+    folder.with_name(folder.name + ".lock").touch()
+    foreign = [".app.db.partial", ".app.db.0123456789abcdef.partially", ".app.db.00.partial.lock", "app.db.lock"]
+    for name in foreign:
+        (tmp_path / name).touch()
+    mine = Partial(tmp_path / "app.db")
+    locks = [f"{partial.place.name}.lock" for partial in (living, other, mine)]
+    assert sorted(os.listdir(tmp_path)) == sorted([living.place.name, *locks, *foreign])
+    for partial in (living, other, mine):
+        partial.release()
