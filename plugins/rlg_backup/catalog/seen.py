@@ -20,7 +20,8 @@ from pathlib import Path
 from ..core.errors import BackupError, CatalogForged, DocumentDamaged, InvalidSetting, StorageFull, StorageUnavailable
 from .points import MOVED_HINT
 
-_VERSION = 1
+_VERSION = 2
+_WITHOUT_DIGEST = 1  # as releases before wrote it; read, and written anew with the next head
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HINT = "restore the file from a copy; without one, compare the targets with each other before removing it"
 
@@ -130,12 +131,13 @@ class SeenHeads:
         return StorageUnavailable(verb, str(self.path), cause)
 
 
-def _render(heads: dict[tuple[str, str], SeenHead]) -> bytes:
+def _render(heads: dict[tuple[str, str], SeenHead], version: int = _VERSION) -> bytes:
     nested: dict[str, dict[str, dict[str, object]]] = {}
     for (target, source), head in sorted(heads.items()):
         nested.setdefault(target, {})[source] = {"sequence": head.sequence, "sha256": head.sha256}
-    digest = hashlib.sha256(json.dumps(nested).encode()).hexdigest()
-    return json.dumps({"version": _VERSION, "heads": nested, "sha256": digest}, indent=1).encode()
+    digest = hashlib.sha256(json.dumps(nested).encode()).hexdigest() if version == _VERSION else None
+    document = {"version": version, "heads": nested} | ({"sha256": digest} if digest else {})
+    return json.dumps(document, indent=1).encode()
 
 
 def _parse(data: bytes) -> dict[tuple[str, str], SeenHead]:
@@ -146,6 +148,6 @@ def _parse(data: bytes) -> dict[tuple[str, str], SeenHead]:
             if type(head["sequence"]) is not int or head["sequence"] < 1 or not _SHA256.fullmatch(head["sha256"]):
                 raise ValueError
             heads[(target, source)] = SeenHead(head["sequence"], head["sha256"])
-    if _render(heads) != data:
+    if data not in (_render(heads), _render(heads, _WITHOUT_DIGEST)):
         raise ValueError
     return heads

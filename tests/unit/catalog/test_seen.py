@@ -65,7 +65,7 @@ HEADS = {"nas": {"rlg_data": {"sequence": 3, "sha256": A}}}
 def file_of(heads: object, **changes: object) -> bytes:
     """A file with the digest of what it says."""
     digest = hashlib.sha256(json.dumps(heads).encode()).hexdigest()
-    return json.dumps({"version": 1, "heads": heads, "sha256": digest} | changes, indent=1).encode()
+    return json.dumps({"version": 2, "heads": heads, "sha256": digest} | changes, indent=1).encode()
 
 
 def heads(**head: object) -> dict[str, object]:
@@ -90,7 +90,7 @@ def test_a_file_with_its_digest_is_read(tmp_path: Path) -> None:
         file_of(HEADS).replace(b"rlg_data", b"rlg_fans"),  # a head that would be forgotten
         file_of(HEADS).replace(b"nas", b"nat"),
         file_of(HEADS).replace(b"3,", b"2,"),
-        file_of(HEADS, version=2),
+        file_of(HEADS, version=3),
         file_of(HEADS, version=True),
         file_of(HEADS, more=1),
         json.dumps({"version": 1, "heads": HEADS}).encode(),
@@ -153,3 +153,14 @@ def test_processes_that_remember_at_once_lose_nothing(tmp_path: Path) -> None:
     seen = SeenHeads(path)
     assert seen.get("nas", "rlg_data") == SeenHead(40, A)
     assert [seen.get("nas", f"source_{first}") for first in (1, 2, 3, 4)] == [SeenHead(n, A) for n in (37, 38, 39, 40)]
+
+
+def test_a_file_of_before_it_held_a_digest_is_read_and_gets_one_with_the_next_head(tmp_path: Path) -> None:
+    old = {"version": 1, "heads": {"local": {"app": {"sequence": 3, "sha256": "3" * 64}}}}
+    path = tmp_path / "seen.json"
+    path.write_text(json.dumps(old, indent=1))
+    heads = SeenHeads(path)
+    assert heads.get("local", "app") == SeenHead(3, "3" * 64)
+    heads.remember("local", "app", SeenHead(4, "4" * 64))
+    assert json.loads(path.read_bytes()).keys() == {"version", "heads", "sha256"}
+    assert heads.get("local", "app") == SeenHead(4, "4" * 64)
