@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.damage.tiny import Tiny
+from tests.damage.tiny import Tiny, undone
 
 from rlg_backup.engine.restore_points import Chosen
 
@@ -24,10 +24,9 @@ def backups(template: Tiny) -> dict[str, Chosen]:
 
 @pytest.fixture
 def tiny(template: Tiny, backups: dict[str, Chosen]) -> Iterator[Tiny]:
-    before = dict(template.storage.shelf.objects)
-    yield template
-    template.storage.shelf.objects.clear()
-    template.storage.shelf.objects.update(before)
+    """With both backups, seen by this machine."""
+    with undone(template):
+        yield template
 
 
 @pytest.fixture(params=["app", "tree"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.damage.tiny import Tiny
+from tests.damage.tiny import Tiny, undone
 from tests.damage.trials import BITS, Trial, all_refused, cuts, every_damage, flips, growths
 
 from rlg_backup.catalog import Lease
@@ -42,12 +42,8 @@ def history(template: Tiny, backups: dict[str, Chosen]) -> list[Chosen]:
 
 @pytest.fixture
 def tiny(template: Tiny, history: list[Chosen]) -> Iterator[Tiny]:
-    state = template.world.root / "state" / "seen.json"
-    before, seen = dict(template.storage.shelf.objects), state.read_bytes()
-    yield template
-    template.storage.shelf.objects.clear()
-    template.storage.shelf.objects.update(before)
-    state.write_bytes(seen)
+    with undone(template):
+        yield template
 
 
 def manifest_key(chosen: Chosen) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,17 @@ class Tiny:
 
     def archive(self, chosen: Chosen) -> bytes:
         return self.storage.bytes_of(archive_key(chosen))
+
+
+@contextmanager
+def undone(tiny: Tiny) -> Iterator[None]:
+    """Puts back what the block did to the first target, and to the memory of what was seen there."""
+    state = tiny.world.root / "state" / "seen.json"
+    before, seen = dict(tiny.storage.shelf.objects), state.read_bytes()
+    yield
+    tiny.storage.shelf.objects.clear()
+    tiny.storage.shelf.objects.update(before)
+    state.write_bytes(seen)
 
 
 def archive_key(chosen: Chosen) -> str:
