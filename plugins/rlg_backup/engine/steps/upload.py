@@ -1,4 +1,4 @@
-"""upload: puts the archive and its manifest on one target. Nothing lists them until the commit."""
+"""upload: puts the manifest and its archive on one target. Nothing lists them until the commit."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
         wiring.progress(f"upload to {target}", done, checked["size"])
 
     with heartbeat(wiring, reference):
+        with workspace.open_file(MANIFEST) as file:
+            data = file.read()
+        try:  # before the archive: where that finds no room, this is all that stays
+            storage.put_bytes(f"{folder}/{MANIFEST}", data)
+        except ObjectExists:
+            _expect(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
         archive = workspace.path(ARCHIVE)
         try:
             storage.put_file(f"{folder}/{ARCHIVE}", archive, sha256=checked["sha256"], progress=progress)
         except ObjectExists:
             _expect(storage, f"{folder}/{ARCHIVE}", checked["sha256"])
-        with workspace.open_file(MANIFEST) as file:
-            data = file.read()
-        try:
-            storage.put_bytes(f"{folder}/{MANIFEST}", data)
-        except ObjectExists:
-            _expect(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
     return workspace.put_record(f"upload-{target}", {"folder": folder})
 
 
