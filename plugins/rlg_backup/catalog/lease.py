@@ -174,7 +174,7 @@ class Lease:
             if not follows(points, head, pended.record):
                 cause = f"the commit under way on target '{self.store.name}' does not follow the newest record"
                 raise CatalogForged("commit", point.key, cause, MOVED_HINT)
-        put_record(self.store, point, pending.record)
+        put_record(self.store, point, pending.record, self.trusted)
 
     def finish(self, found: Found, verb: str) -> Found:
         """Completes this lease's own commit under way; another's is for whoever takes the lease.

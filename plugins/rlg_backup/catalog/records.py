@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from ..core.errors import CatalogForged, CatalogGap, ObjectExists, ObjectMissing
+from ..core.errors import CatalogForged, CatalogGap, DamageError, ObjectDamaged, ObjectExists, ObjectMissing
 from ..format.commit import CommitRecord
 from ..format.signing import Signer
 from .points import MOVED_HINT, RestorePoint
 from .store import Store
 
 RECORD_LIMIT = 1024 * 1024  # bytes; a record has some 600, and 120 for each other target
+_TRIES = 3  # times a record is read back, and sent again when it came back damaged
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,35 @@ def read_record(store: Store, point: RestorePoint, trusted: Sequence[Signer]) ->
     return check_record(data, point, trusted)
 
 
-def put_record(store: Store, point: RestorePoint, data: bytes) -> None:
-    """Stores a record once. The same bytes there already are fine; others raise CatalogForged."""
-    try:
+def put_record(store: Store, point: RestorePoint, data: bytes, trusted: Sequence[Signer]) -> None:
+    """Stores a record once, and reads it back. The same bytes there already are fine.
+
+    What stands there and is nobody's record was damaged on its way: no reader believes it, so the record that was
+    decided takes its place. Raises CatalogForged for another record that is believed, ObjectDamaged when the target
+    does not give back what it was sent.
+    """
+    with suppress(ObjectExists):
         store.put_bytes(point.key, data)
-    except ObjectExists:
-        found, _ = store.get_bytes(point.key, limit=RECORD_LIMIT)
-        if found != data:
+    for _ in range(_TRIES):
+        found, info = store.get_bytes(point.key, limit=RECORD_LIMIT)
+        if found == data:
+            return
+        if _is_record(found, point, trusted):
             cause = f"target '{store.name}' holds another record of that name"
-            raise CatalogForged("commit", point.key, cause, MOVED_HINT) from None
+            raise CatalogForged("commit", point.key, cause, MOVED_HINT)
+        with suppress(ObjectExists):  # somebody else finishes the same commit
+            store.put_bytes(point.key, data, replacing=info.tag)
+    raise ObjectDamaged("commit", point.key, f"target '{store.name}' gives back other bytes than were sent")
+
+
+def _is_record(data: bytes, point: RestorePoint, trusted: Sequence[Signer]) -> bool:
+    try:
+        check_record(data, point, trusted)
+    except DamageError:
+        return False
+    except CatalogForged:  # one that was made for another place
+        return True
+    return True
 
 
 def follows(points: Sequence[RestorePoint], head: Head | None, record: CommitRecord) -> bool:

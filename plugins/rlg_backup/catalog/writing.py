@@ -45,7 +45,7 @@ def commit(lease: Lease, key: SigningKey, build: Callable[[Head | None], CommitR
         pending = Pending(record.path, record.sign(key))
         point = _check(lease, points, head, pending)
         if lease.swap(found, replace(file, pending=pending)):  # decided
-            put_record(lease.store, point, pending.record)
+            put_record(lease.store, point, pending.record, lease.trusted)
             with suppress(StorageError):  # committed: a 'pending' that stays is taken out by whoever comes next
                 lease.finish(lease.look(), "commit")
             return point

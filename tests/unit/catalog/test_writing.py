@@ -196,18 +196,56 @@ def test_lease_and_catalog_must_be_of_one_target(nas: Site, s3: Site) -> None:
     fails(lambda: nas.commit(1), InvalidSetting, text)
 
 
-def test_another_record_of_the_same_name_on_the_target_is_forged_and_not_overwritten(nas: Site) -> None:
-    """Two records of one name can only come from someone who writes beside the lease."""
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_another_record_of_the_same_name_on_the_target_is_forged_and_not_overwritten(
+    nas: Site, elsewhere: bool
+) -> None:
+    """Two records of one name can only come from someone who writes beside the lease, or moves them."""
     key = f"{ROOT}00000001-{backup_id(1)}-full.json"
+    other = MemoryStorage("nas")
+    intruder = other.data(
+        add(other, 1, None, number=2 if elsewhere else 1, witnesses={"s3": Witness(sequence=1, sha256="a" * 64)})
+    )
 
     def intrude(operation: str, name: str) -> None:
         if operation == "put" and name == key:
-            nas.store.overwrite(key, b"something else")
+            nas.store.overwrite(key, intruder)
 
     twin = nas.worker.twin(Watched(nas.store, before=intrude))
     text = f"unable to commit '{key}': target 'nas' holds another record of that name\n{MOVED}"
     fails(lambda: twin.commit(1), CatalogForged, text)
-    assert nas.store.data(key) == b"something else"
+    assert nas.store.data(key) == intruder
+
+
+def test_a_record_that_was_damaged_on_its_way_is_sent_again(nas: Site) -> None:
+    """Nobody believes what arrived, and the commit is decided: no later run has to wait for a person."""
+    key = f"{ROOT}00000001-{backup_id(1)}-full.json"
+    damaged = []
+
+    def damage(operation: str, name: str) -> None:
+        if operation == "put" and name == key and not damaged:
+            damaged.append(nas.store.data(key))
+            nas.store.overwrite(key, damaged[0][:-1])
+
+    twin = nas.worker.twin(Watched(nas.store, after=damage))
+    assert twin.commit(1).key == key
+    assert nas.store.data(key) == damaged[0]
+    assert len(assert_whole(nas.store)) == 1
+
+
+def test_a_record_that_never_arrives_sound_is_not_committed_until_somebody_can_write_it(nas: Site) -> None:
+    """It stays decided: whoever takes the lease next puts it right."""
+    key = f"{ROOT}00000001-{backup_id(1)}-full.json"
+
+    def damage(operation: str, name: str) -> None:
+        if operation == "put" and name == key:
+            nas.store.overwrite(key, b"noise")
+
+    twin = nas.worker.twin(Watched(nas.store, after=damage))
+    text = f"unable to commit '{key}': target 'nas' gives back other bytes than were sent"
+    fails(lambda: twin.commit(1), ObjectDamaged, text)
+    nas.lease.release()
+    assert [point.key for point in assert_whole(nas.store)] == [key]
 
 
 # --- several targets ------------------------------------------------------------------------------
