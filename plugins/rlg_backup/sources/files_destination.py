@@ -114,15 +114,11 @@ class FileDestination:
 
     def _begin(self) -> None:
         _refuse_filled(self._path)
-        partial = Partial(self._path)
-        try:
-            partial.place.mkdir(0o700)  # nobody else gets in before the tree is whole, whatever its modes
-            (partial.place / _BUILT).mkdir(0o700)
-        except OSError:
-            partial.release()
-            raise
-        self._partial = partial
-        self._root = os.open(partial.place / _BUILT, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._partial = Partial(self._path)  # from here on close() removes what there is
+        self._partial.place.mkdir(0o700)  # nobody else gets in before the tree is whole, whatever its modes
+        built = self._partial.place / _BUILT
+        built.mkdir(0o700)
+        self._root = os.open(built, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _take_name(self) -> None:
         assert self._partial is not None  # _begin made it
