@@ -222,7 +222,8 @@ def test_a_run_that_finds_a_lease_that_is_none_writes_nothing(tiny: Tiny, length
     with pytest.raises(DocumentDamaged) as caught:
         tiny.back_up()
     cause = {"grown": "its bytes are not canonical JSON"}.get(length, "it is not JSON that has a canonical form")
-    assert str(caught.value) == f"unable to read 'catalog/app/lease.json': {cause}"
+    hint = "when no run is at work on this source, remove the file; catalog records are not affected"
+    assert str(caught.value) == f"unable to read 'catalog/app/lease.json': {cause}\nhint: {hint}"
     assert tiny.storage.keys() == before
     assert tiny.world.staged() == []
 

@@ -64,7 +64,10 @@ class LeaseFile:
     @classmethod
     def parse(cls, data: bytes, subject: str) -> LeaseFile:
         """Raises DocumentDamaged for anything ``to_bytes`` does not write, FormatUnsupported for a later version."""
-        value = parse(data, subject, limit=LEASE_LIMIT)
+        try:
+            value = parse(data, subject, limit=LEASE_LIMIT)
+        except DocumentDamaged as error:
+            raise DocumentDamaged(error.verb, error.subject, error.cause, _HINT) from None
         version = value.get("version")
         if type(version) is int and version > _VERSION:
             raise FormatUnsupported("read", subject, f"it has version {version}, this release reads {_VERSION}")
