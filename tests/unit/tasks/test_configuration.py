@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.world import World
 
 from rlg_backup.core.errors import ConfigurationError, InvalidSetting, UnknownSetting
 from rlg_backup.tasks.configuration import config_path, cron, run_name, settings
+from rlg_backup.tasks.wire import with_connections
 
 
 def test_the_variable_names_the_file_and_without_it_the_projects_own_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +95,19 @@ def test_a_run_id_becomes_one_folder_name() -> None:
 @given(st.text(min_size=1, max_size=80))
 def test_no_run_id_leads_out_of_the_staging_folder(run_id: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]+", run_name(run_id))
+
+
+def test_a_connection_gives_a_source_its_path_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may edit connections gets no recipient, no signer and no policy of theirs into the configuration."""
+    world = World.make(tmp_path / "project")
+    del world.source["path"]
+    world.save()
+    monkeypatch.setenv("RLG_BACKUP_CONFIG", str(world.config))
+    found = settings()
+    theirs = json.loads(json.dumps(world.settings)) | {"recipients": ["age1theirs"]}
+    extra = {**theirs, "policies": {}, "path": "/theirs", "targets": ["theirs"]}
+    connection = {"conn_type": "sqlite", "host": "/from/the/connection.db", "schema": "theirs", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_RLG_APP", json.dumps(connection))
+    app = found.sources["app"]
+    expected = app.model_copy(update={"path": Path("/from/the/connection.db")})
+    assert with_connections(found) == found.model_copy(update={"sources": {"app": expected}})
