@@ -28,12 +28,11 @@ import pyarrow.compute as pc
 from .forms import TOKEN, form_of
 from .originals import Originals
 from .shapes import CANDIDATE, CARD, CARD_SHAPED, HARMLESS, kinds_in
-from .text import text_of
+from .text import pieces_of, text_of
 from .tokens import OVERHEAD, VERSION
 
 UNREADABLE = "\ufffd"  # what text_of puts for bytes that are not UTF-8
 ORIGINAL, NO_TOKEN = "original", "not-a-token"
-_PIECE = 4 << 20  # bytes of text looked at together: what bounds the memory
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _tokens_seen(label: str, values: pa.Array) -> Seen:
 def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: bool) -> Seen:
     counts = text.value_counts(name="rows")  # each distinct value is looked at once
     rows: Counter[tuple[str, str]] = Counter()
-    for piece in _pieces(counts):
+    for piece in pieces_of(counts):
         weights = piece["rows"]
         found = originals.find(piece["value"])
         for origin, cells in found.group_by("origin").agg("cell").iter_rows():
@@ -176,9 +175,3 @@ def _shapes(piece: pl.DataFrame) -> Counter[tuple[str, str]]:
         for kind in kinds_in(text):
             rows[kind, ""] += weight
     return rows
-
-
-def _pieces(counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The rows in order, in pieces of about ``_PIECE`` bytes of text; a larger value is one of its own."""
-    ends = counts.select(piece=pl.col("value").str.len_bytes().cast(pl.UInt64).cum_sum() // _PIECE)
-    return iter(counts.hstack(ends).partition_by("piece", maintain_order=True, include_key=False))

@@ -13,21 +13,26 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ..core.errors import ObjectDamaged
-from .text import text_of
-from .words import LONGEST, compact_phones, runs_of, unwrapped, words
+from .text import pieces_of, text_of
+from .words import LONGEST, MULTIPLIER, compact_phones, runs_of, unwrapped, words
 
-_SCHEMA = {"run": pl.UInt64, "origin": pl.UInt16, "length": pl.UInt8}
+Array = np.ndarray[Any, np.dtype[Any]]
+
 _ALL = 2**64 - 1
 _SHORTEST, _SHORTEST_NUMBER = 6, 9  # letters and digits
 _PHONE_LIKE = r"^\s*\+?[\d ().\-/]{9,25}$"
 _MAC_SIZE = 32
-_MASK_BITS = 22
-_PENDING = 250_000  # entries gathered before they are sorted in
+_MASK_BITS = 24
+_PENDING = 100_000  # entries gathered before they are sorted in
+_FIELDS = (("run", "<u8"), ("origin", "<u2"), ("length", "u1"))
+_NOTHING = {"cell": pl.UInt32, "origin": pl.String}
 
 
 class Originals:
@@ -43,9 +48,9 @@ class Originals:
         self._bound = bound
         self._limit = _ALL  # entries above it are dropped: a sample that depends on the values alone
         self._origins: list[str] = []
-        self._entries = pl.DataFrame(schema=_SCHEMA)
-        self._pending: list[pl.DataFrame] = []
-        self._mask: pl.Series | None = None
+        self._entries = _no_entries()  # distinct, sorted by run
+        self._pending: list[dict[str, Array]] = []
+        self._mask: Array | None = None
         self.values = 0
         self.unused = 0
 
@@ -54,7 +59,7 @@ class Originals:
 
     def __len__(self) -> int:
         self._settle()
-        return len(self._entries)
+        return len(self._entries["run"])
 
     @property
     def share(self) -> float:
@@ -74,39 +79,55 @@ class Originals:
             self._origins.append(label)
         origin = self._origins.index(label)
         self.values += len(text)
-        counts = text.value_counts(name="rows")
-        values = counts["value"]
-        frame = _usable(words(values, self._key))
-        usable = frame["cell"].unique()
-        self.unused += int(counts["rows"].sum()) - int(counts["rows"].gather(usable).sum())
-        for length in frame["words"].unique().to_list():
-            found = runs_of(frame, length).filter(pl.col("start") & (pl.col("words") == length))
-            self._take(found["run"], origin, length)
-        phones = values.filter(values.str.contains(_PHONE_LIKE))
-        if len(phones):
-            compact = compact_phones(phones)
-            long = compact.filter(compact.str.len_bytes() >= _SHORTEST_NUMBER)
-            self._take(words(long, self._key)["hash"], origin, 1)
+        for piece in pieces_of(text.value_counts(name="rows")):
+            values, rows = piece["value"], piece["rows"].to_numpy()
+            self.unused += int(rows.sum()) - int(rows[self._collect_runs(values, origin)].sum())
+            phones = values.filter(values.str.contains(_PHONE_LIKE))
+            if len(phones):
+                compact = compact_phones(phones)
+                long = compact.filter(compact.str.len_bytes() >= _SHORTEST_NUMBER)
+                self._take(words(long, self._key)["hash"].to_numpy(), origin, 1)
 
-    def _take(self, runs: pl.Series, origin: int, length: int) -> None:
-        entries = pl.DataFrame({"run": runs}).select(
-            "run", origin=pl.lit(origin, pl.UInt16), length=pl.lit(length, pl.UInt8)
+    def _collect_runs(self, values: pl.Series, origin: int) -> Array:
+        """Takes in each value that can be searched for as one run of its words; returns the places of these values."""
+        frame = words(values, self._key)
+        cells, hashes = frame["cell"].to_numpy(), frame["hash"].to_numpy()
+        starts, counts = _usable(frame)
+        for length in np.unique(counts).tolist():
+            first = starts[counts == length]
+            runs = hashes[first]
+            for ahead in range(1, length):
+                runs = runs * MULTIPLIER + hashes[first + ahead]
+            self._take(runs, origin, length)
+        return cells[starts]
+
+    def _take(self, runs: Array, origin: int, length: int) -> None:
+        kept = runs[runs <= np.uint64(self._limit)]
+        self._pending.append(
+            {
+                "run": kept,
+                "origin": np.full(len(kept), origin, np.uint16),
+                "length": np.full(len(kept), length, np.uint8),
+            }
         )
-        self._pending.append(entries.filter(pl.col("run") <= self._limit))
-        if sum(map(len, self._pending)) > _PENDING:
+        if sum(len(entries["run"]) for entries in self._pending) > _PENDING:
             self._settle()
 
     def _settle(self) -> None:
-        """Invariant after it: entries are distinct, sorted, at most ``bound``, none above ``limit``."""
+        """Invariant after it: entries are distinct, sorted, at most ``bound``, none above ``limit``. Of equal runs the
+        one of the first column is kept, in whatever order they came."""
         if not self._pending:
             return
-        entries = pl.concat([self._entries, *self._pending]).sort("run", "origin")
-        entries = entries.unique("run", keep="first", maintain_order=True)
+        new = {name: np.concatenate([entries[name] for entries in self._pending]) for name, _ in _FIELDS}
         self._pending, self._mask = [], None
-        while len(entries) > self._bound:
+        order = np.lexsort((new["origin"], new["run"]))
+        order = order[np.append(True, np.diff(new["run"][order]) != 0)] if len(order) else order
+        new = {name: column[order] for name, column in new.items()}
+        self._entries = _merged(self._entries, new)
+        while len(self._entries["run"]) > self._bound:
             self._limit //= 2
-            entries = entries.filter(pl.col("run") <= self._limit)
-        self._entries = entries
+            kept = int(np.searchsorted(self._entries["run"], np.uint64(self._limit), side="right"))
+            self._entries = {name: column[:kept].copy() for name, column in self._entries.items()}
 
     def find(self, values: pl.Series) -> pl.DataFrame:
         """Which of the texts hold an original value: rows ``cell`` (index into ``values``), ``origin`` (label
@@ -116,32 +137,42 @@ class Originals:
         cell: in running text such words are too often just words.
         """
         self._settle()
-        nothing = pl.DataFrame(schema={"cell": pl.UInt32, "origin": pl.String})
-        if not len(self._entries) or not len(values):
-            return nothing
+        if not len(self) or not len(values):
+            return pl.DataFrame(schema=_NOTHING)
         frame = words(unwrapped(values), self._key)
-        frame = frame.with_columns(words=pl.len().over("cell"))
-        found = [nothing]
-        for length in self._entries["length"].unique().to_list():
-            runs = runs_of(frame, length)
+        cells, hashes = frame["cell"].to_numpy(), frame["hash"].to_numpy()
+        lengths = np.unique(self._entries["length"]).tolist()
+        found, origins = [], []
+        for length, runs in runs_of(hashes, lengths[-1]):
+            if length not in lengths:
+                continue
+            starts = self._maybe(runs)
+            starts = starts[cells[starts] == cells[starts + length - 1]]
             if length == 1:
-                runs = runs.filter(~pl.col("letters") | (pl.col("words") == 1))
-            found.append(self._known(runs))
-        return pl.concat(found).unique()
+                alone = np.bincount(cells)[cells[starts]] == 1
+                starts = starts[alone | ~frame["letters"].to_numpy()[starts]]
+            starts, places = self._known(runs, starts)
+            found.append(cells[starts])
+            origins.append(self._entries["origin"][places])
+        labels = [self._origins[origin] for origin in np.concatenate(origins).tolist()]
+        return pl.DataFrame({"cell": np.concatenate(found), "origin": labels}, schema=_NOTHING).unique()
 
-    def _known(self, runs: pl.DataFrame) -> pl.DataFrame:
-        """Two steps: a bit table refuses nearly all runs for a few nanoseconds each, a search decides."""
+    def _maybe(self, runs: Array) -> Array:
+        """Where runs stand that may be known: a bit table refuses nearly all of the others."""
         if self._mask is None:
-            slots = (self._entries["run"] // (1 << 64 - _MASK_BITS)).cast(pl.UInt32)
-            mask = pl.Series([False], dtype=pl.Boolean).extend_constant(False, (1 << _MASK_BITS) - 1)
-            self._mask = mask.scatter(slots.unique(), True)
-        maybe = runs.filter(self._mask.gather((runs["run"] // (1 << 64 - _MASK_BITS)).cast(pl.UInt32)))
-        places = self._entries["run"].search_sorted(maybe["run"])
-        near = self._entries[places.clip(upper_bound=len(self._entries) - 1)]
-        both = maybe.select("cell", "run").hstack(near.select("origin", known="run"))
-        hit = both.filter(pl.col("run") == pl.col("known"))
-        labels = [self._origins[origin] for origin in hit["origin"].to_list()]
-        return hit.select("cell").with_columns(pl.Series("origin", labels, dtype=pl.String))
+            self._mask = np.zeros(1 << _MASK_BITS - 3, np.uint8)
+            byte, bit = _slots(self._entries["run"])
+            np.bitwise_or.at(self._mask, byte, bit)
+        byte, bit = _slots(runs)
+        return np.flatnonzero(self._mask[byte] & bit)
+
+    def _known(self, runs: Array, starts: Array) -> tuple[Array, Array]:
+        """Those of the starts whose run is known, and the place of each among the entries."""
+        wanted = runs[starts]
+        places = np.searchsorted(self._entries["run"], wanted)
+        places[places == len(self._entries["run"])] = 0
+        hit = self._entries["run"][places] == wanted
+        return starts[hit], places[hit]
 
     def to_bytes(self) -> bytes:
         """Keyed hashes, names of columns and counts, authenticated. The key is not in it."""
@@ -152,37 +183,69 @@ class Originals:
             "origins": self._origins,
             "values": self.values,
             "unused": self.unused,
+            "entries": len(self),
         }
-        table = pa.table(self._entries.to_arrow()).replace_schema_metadata({"facts": json.dumps(facts)})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        body: bytes = sink.getvalue().to_pybytes()
+        header = json.dumps(facts).encode()
+        columns = [self._entries[name].astype(kind, copy=False).data for name, kind in _FIELDS]
+        body = b"".join([len(header).to_bytes(4, "big"), header, *columns])
         return self._mac(self._key, body) + body
 
     @classmethod
     def from_bytes(cls, data: bytes, key: bytes) -> Originals:
         """Raises ObjectDamaged for other bytes or another key: with that, nothing would ever be found."""
-        mac, body = data[:_MAC_SIZE], data[_MAC_SIZE:]
+        mac, body = data[:_MAC_SIZE], memoryview(data)[_MAC_SIZE:]
         if not hmac.compare_digest(mac, cls._mac(key, body)):
             raise ObjectDamaged("read", "the filter of original values", "it is damaged or of another run")
-        with pa.ipc.open_stream(body) as reader:
-            table = reader.read_all()
-        facts = json.loads(table.schema.metadata[b"facts"])
+        at = 4 + int.from_bytes(body[:4], "big")
+        facts = json.loads(bytes(body[4:at]))
         made = cls(key, facts["bound"])
         made._limit, made._origins = facts["limit"], facts["origins"]
         made.values, made.unused = facts["values"], facts["unused"]
-        made._entries = pl.DataFrame(pl.from_arrow(table), schema=_SCHEMA)
+        for name, kind in _FIELDS:
+            made._entries[name] = np.frombuffer(body, kind, facts["entries"], at)
+            at += made._entries[name].nbytes
         return made
 
     @staticmethod
-    def _mac(key: bytes, body: bytes) -> bytes:
+    def _mac(key: bytes, body: bytes | memoryview) -> bytes:
         return hashlib.blake2b(body, digest_size=_MAC_SIZE, key=key, person=b"rlg originals").digest()
 
 
-def _usable(frame: pl.DataFrame) -> pl.DataFrame:
-    """The words of the values that can be searched for, with ``words`` (in the value) and ``start``."""
-    size, count, digits = pl.col("size").sum().over("cell"), pl.len().over("cell"), pl.col("digits").all().over("cell")
-    enough = pl.when(digits & (count != 4)).then(size >= _SHORTEST_NUMBER).otherwise(size >= _SHORTEST)
-    start = (pl.col("cell") != pl.col("cell").shift(1)).fill_null(True)
-    return frame.with_columns(words=count, start=start).filter(enough & (count <= LONGEST))
+def _no_entries() -> dict[str, Array]:
+    return {name: np.zeros(0, kind) for name, kind in _FIELDS}
+
+
+def _merged(entries: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
+    """Both as one, where each is sorted and distinct; of a run that is in both, the entry of the first column."""
+    places = np.searchsorted(entries["run"], new["run"])
+    inside = np.flatnonzero(places < len(entries["run"]))
+    twice = inside[entries["run"][places[inside]] == new["run"][inside]]
+    earlier = twice[new["origin"][twice] < entries["origin"][places[twice]]]
+    for name in ("origin", "length"):
+        if len(earlier):
+            entries[name] = entries[name].copy()  # may lie in bytes that are not ours to change
+            entries[name][places[earlier]] = new[name][earlier]
+    fresh = np.ones(len(places), np.bool_)
+    fresh[twice] = False
+    return {name: np.insert(column, places[fresh], new[name][fresh]) for name, column in entries.items()}
+
+
+def _slots(runs: Array) -> tuple[Array, Array]:
+    """The byte of the bit table that each run has its bit in, and that bit."""
+    slots = runs >> np.uint64(64 - _MASK_BITS)
+    bits = np.left_shift(np.uint8(1), (slots & np.uint64(7)).astype(np.uint8))
+    return (slots >> np.uint64(3)).astype(np.intp), bits
+
+
+def _usable(frame: pl.DataFrame) -> tuple[Array, Array]:
+    """Of the values that can be searched for: the place of the first word, and how many words."""
+    cells = frame["cell"].to_numpy()
+    if not len(cells):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    starts = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
+    counts = np.diff(starts, append=len(cells))
+    sizes = np.add.reduceat(frame["size"].to_numpy(), starts)
+    digits = np.logical_and.reduceat(frame["digits"].to_numpy(), starts)
+    least = np.where(digits & (counts != 4), _SHORTEST_NUMBER, _SHORTEST)
+    usable = (sizes >= least) & (counts <= LONGEST)
+    return starts[usable], counts[usable]

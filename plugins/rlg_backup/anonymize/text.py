@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .forms import VARIANT_TYPE
+
+PIECE = 1 << 20  # bytes of text looked at together: what is made of them takes some thirty times as much
 
 _TEXT, _BLOB = 3, 4  # classes of a variant
 
@@ -29,3 +35,12 @@ def text_of(values: pa.Array) -> pl.Series | None:
         except pa.ArrowInvalid:
             present = pa.array([value.decode("utf-8", "replace") for value in present.to_pylist()], pa.string())
     return pl.Series("value", pl.from_arrow(present), dtype=pl.String)
+
+
+def pieces_of(counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows in order, in pieces of about ``PIECE`` bytes of their text ``value``; a larger one is alone."""
+    ends = counts["value"].str.len_bytes().cum_sum().to_numpy() // PIECE
+    starts = [0, *(np.flatnonzero(ends[1:] != ends[:-1]) + 1).tolist(), len(ends)]
+    for start, end in pairwise(starts):
+        if end > start:
+            yield counts.slice(start, end - start)

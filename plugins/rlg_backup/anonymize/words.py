@@ -11,18 +11,24 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import polars as pl
+import polars_hash as plh
 import pyarrow as pa
 
 from .shapes import HARMLESS
 
 LONGEST = 8  # words in a run; longer values are not searched for
+Array = np.ndarray[Any, np.dtype[Any]]
+
 _WORD = r"[\p{L}\p{M}\p{N}]+"
 _NOT_ASCII = r"[^\x00-\x7f]"
 _FOLDED = {"ς": "σ", "ß": "ss"}  # what lower case leaves apart, and case folding does not
-_MULTIPLIER = 6364136223846793005  # odd: multiplying by it loses nothing modulo 2^64
+MULTIPLIER = np.uint64(6364136223846793005)  # odd: multiplying by it loses nothing modulo 2^64
 
 _ESCAPED = r"\\|%[0-9A-Fa-f]{2}|&#?\w+;"  # cells that may say more once unwrapped
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([nrtbf])|(.))", re.DOTALL)
@@ -41,28 +47,19 @@ def words(values: pl.Series, key: bytes) -> pl.DataFrame:
     cells = pl.int_range(len(values), dtype=pl.UInt32, eager=True)
     runs = pl.DataFrame({"cell": cells, "word": folded.str.extract_all(_WORD)}).explode("word").drop_nulls()
     encoded = runs["word"].to_arrow().dictionary_encode()
-    distinct = encoded.dictionary.to_pylist()
-    facts = pl.DataFrame(
-        {
-            "hash": [_hash(word, key) for word in distinct],
-            "size": [len(word) for word in distinct],
-            "letters": [word.isalpha() for word in distinct],
-            "digits": [word.isdigit() for word in distinct],
-        },
-        schema={"hash": pl.UInt64, "size": pl.UInt32, "letters": pl.Boolean, "digits": pl.Boolean},
-    )
+    facts = _facts(pl.Series("word", pl.from_arrow(encoded.dictionary), dtype=pl.String), key)
     indices = pl.Series("index", pl.from_arrow(encoded.indices.cast(pa.uint32())))
     return runs.select("cell").hstack(facts[indices])
 
 
-def runs_of(frame: pl.DataFrame, length: int) -> pl.DataFrame:
-    """``frame`` with a column ``run``: the number of the run of ``length`` words that begins at each word,
-    without the words at which no such run begins within the cell."""
-    run = pl.col("hash")
-    for ahead in range(1, length):
-        run = run * pl.lit(_MULTIPLIER, pl.UInt64) + pl.col("hash").shift(-ahead)
-    inside = pl.col("cell").shift(1 - length) == pl.col("cell")
-    return frame.lazy().with_columns(run=run, inside=inside).filter("inside").drop("inside").collect()
+def runs_of(hashes: Array, longest: int) -> Iterator[tuple[int, Array]]:
+    """For each length up to ``longest`` the numbers of the runs of so many words that begin at each word (fewer than
+    the words by the length less one), whether or not the words are of one text."""
+    runs = hashes
+    for length in range(1, longest + 1):
+        if length > 1:
+            runs = runs[: max(0, len(hashes) - length + 1)] * MULTIPLIER + hashes[length - 1 :]
+        yield length, runs
 
 
 def unwrapped(values: pl.Series) -> pl.Series:
@@ -99,5 +96,16 @@ def _unescaped(code: str | None, blank: str | None, other: str | None) -> str:
     return " " if blank is not None else other or ""
 
 
-def _hash(word: str, key: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8, key=key, person=b"rlg words").digest(), "big")
+def _facts(distinct: pl.Series, key: bytes) -> pl.DataFrame:
+    """What ``words`` says of each distinct word. The hash is the start of SHA-256(a key of 64 hex digits, word)."""
+    own = hashlib.blake2b(digest_size=32, key=key, person=b"rlg words").hexdigest()
+    keyed = pl.DataFrame({"word": own + distinct}).select(plh.col("word").chash.sha2_256())["word"]
+    return pl.DataFrame(
+        {
+            "hash": keyed.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64),
+            "size": distinct.str.len_chars(),
+            "letters": ~distinct.str.contains(r"[^\p{L}]"),
+            "digits": ~distinct.str.contains(r"\P{Nd}"),
+        },
+        schema={"hash": pl.UInt64, "size": pl.UInt32, "letters": pl.Boolean, "digits": pl.Boolean},
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,17 +18,23 @@ def cluster(batch: pa.RecordBatch, *roles: bytes) -> pa.RecordBatch:
 
     A batch without such fields, or one that is in order already, comes back as it is.
     """
-    rank = np.zeros(len(batch), dtype=np.int64)
+    order = order_of(batch.schema, batch.columns, *roles)
+    return batch if order is None else batch.take(order)
+
+
+def order_of(schema: pa.Schema, columns: Sequence[pa.Array | pa.ChunkedArray], *roles: bytes) -> pa.Array | None:
+    """The places of the rows in the order of ``cluster``; None where they stand in it."""
+    rank = np.zeros(len(columns[0]) if columns else 0, dtype=np.int64)
     for role in roles or ROLES:
-        for index, field in enumerate(batch.schema):
+        for field, column in zip(schema, columns, strict=True):
             if role_of(field) == role:
-                codes, count = _codes(batch.column(index))
+                codes, count = _codes(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
                 rank = rank * count + codes
     if len(rank) < 2 or bool((rank[1:] >= rank[:-1]).all()):
-        return batch
+        return None
     # NumPy sorts 16-bit numbers by radix: 40 times faster than comparing texts.
     order = np.argsort(rank.astype(np.uint16) if rank.max() < 2**16 else rank, kind="stable")
-    return batch.take(pa.array(order))
+    return pa.array(order)
 
 
 def _codes(array: pa.Array) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:

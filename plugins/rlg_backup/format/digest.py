@@ -16,8 +16,8 @@ from .forms import GEOGRAPHY, ROWID, role_of
 
 KEY_SIZE = 32  # bytes
 _MODULUS = 2**256
-_HASHED_ROWS = 65_536
-_HASHED_BYTES = 16 * 1024 * 1024  # of values made into rows at once
+_HASHED_ROWS = 16_384
+_HASHED_BYTES = 4 * 1024 * 1024  # of values made into rows at once
 
 
 class _Sum:

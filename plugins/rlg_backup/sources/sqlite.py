@@ -188,7 +188,7 @@ class SqliteSnapshot:
         return {sqlite_schema.MEMBER: sqlite_schema.dump(schema), sqlite_schema.SCRIPT: sqlite_schema.script(schema)}
 
     def read(self, table: Table, *, geography: bool = True, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """See the port. An empty table gives no batch; a batch ends early at 32 MiB of text and blobs.
+        """See the port. An empty table gives no batch; a batch ends early where its values take 8 MiB of memory.
 
         Raises SourceUnreadable naming the table; a damaged page is met when it is read.
         """

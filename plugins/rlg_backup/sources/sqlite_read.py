@@ -14,7 +14,8 @@ from .port import ROLE, ROWID
 from .sqlite_schema import Layout, quoted, text_of
 from .variants import FORM, ColumnForm, text_array
 
-BATCH_BYTES: Final = 32 << 20  # of text and blobs in a batch, unless one row alone is larger
+BATCH_BYTES: Final = 8 << 20  # of values in memory in a batch, unless one row alone is larger
+_CELL_BYTES: Final = 64  # what a value takes in memory besides its text
 _PIECE_ROWS: Final = 128  # rows fetched before their size is looked at again
 _COUNTED: Final = frozenset((bytes, bytearray))
 
@@ -124,8 +125,8 @@ def _gather(cursors: Sequence[sqlite3.Cursor], width: int, batch_rows: int) -> I
 
 
 def _weigh(piece: Sequence[tuple[Any, ...]], held: Values, kinds: Kinds) -> int:
-    """Appends the columns of ``piece`` to ``held``, their types to ``kinds``; returns the bytes of text and blobs."""
-    total = 0
+    """Appends the columns of ``piece`` to ``held``, their types to ``kinds``; returns the bytes they take in memory."""
+    total = _CELL_BYTES * len(piece) * len(piece[0])
     for column, values, types in zip(piece, held, kinds, strict=True):
         found = set(map(type, column))
         total += _bytes_in(column, found)
@@ -151,7 +152,8 @@ def _split(held: Values, kinds: Kinds, size: int) -> Iterator[tuple[Values, Kind
     for part in (slice(0, rows // 2), slice(rows // 2, rows)):
         columns = [column[part] for column in held]
         types = [set(map(type, column)) for column in columns]
-        yield from _split(columns, types, sum(map(_bytes_in, columns, types)))
+        weight = _CELL_BYTES * len(columns) * len(columns[0]) + sum(map(_bytes_in, columns, types))
+        yield from _split(columns, types, weight)
 
 
 def _replace_text(values: Values, kinds: Kinds, first: int, last: int, raw: int, codec: str) -> None:

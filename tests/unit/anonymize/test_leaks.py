@@ -8,9 +8,10 @@ import pytest
 from tests.unit.anonymize.columns import KEY, VARIANT, batch_of, variant_cell
 
 from rlg_backup.anonymize.actions import Action, Hash, Redact, Tokenize
-from rlg_backup.anonymize.leaks import Finding, Hit, Seen, _pieces, scan, scan_name, scan_names
+from rlg_backup.anonymize.leaks import Finding, Hit, Seen, scan, scan_name, scan_names
 from rlg_backup.anonymize.originals import Originals
 from rlg_backup.anonymize.policies import Policies
+from rlg_backup.anonymize.text import PIECE, pieces_of
 
 ROWS = 200
 EMAIL, PHONE, NAME = "jane.doe@example.org", "+27 82 555 0101", "Maria Lopez"
@@ -172,9 +173,9 @@ def test_text_larger_than_a_piece_is_searched_to_its_end() -> None:
 
 def test_a_batch_is_searched_in_pieces_of_bounded_size() -> None:
     counts = pl.DataFrame({"value": ["x" * 100_000] * 200, "rows": range(200)})
-    pieces = list(_pieces(counts))
+    pieces = list(pieces_of(counts))
     assert [row for piece in pieces for row in piece["rows"]] == list(range(200))
-    assert max(piece["value"].str.len_bytes().sum() for piece in pieces) <= 4_300_000
+    assert max(piece["value"].str.len_bytes().sum() for piece in pieces) <= PIECE + 100_000
 
 
 def test_file_names_are_searched() -> None:

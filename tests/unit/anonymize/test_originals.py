@@ -176,3 +176,26 @@ def test_every_value_that_is_used_is_found_as_a_cell_and_among_other_words(value
         one_name = words(pl.Series([value]), KEY)["letters"].to_list() == [True]
         assert found_in(originals, value) == [0]
         assert one_name or 1 in found_in(originals, "", f"{left} | {value} | {right}")
+
+
+def test_entries_that_come_in_many_small_lots_make_the_same_filter_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a value that several columns hold the first column is named, whichever came first."""
+    values = [f"user{number % 700}@example.org" for number in range(2_000)]
+    columns = {"a": values[:300] * 3, "b": values[300:1_500], "c": values}
+    batch = batch_of(**{name: pa.array(cells[:900]) for name, cells in columns.items()})
+    rest = batch_of(**{name: pa.array(cells[-900:]) for name, cells in columns.items()})
+    whole = Originals(KEY, 400)
+    for part in (batch, rest):
+        whole.collect("users", part, ["a", "b", "c"])
+    monkeypatch.setattr("rlg_backup.anonymize.originals._PENDING", 50)
+    lots = Originals(KEY, 400)
+    lots.collect("users", batch.slice(0, 0), ["a", "b", "c"])
+    lots._origins = ["users.a", "users.b", "users.c"]
+    for part in (rest, batch):
+        for start in reversed(range(0, 900, 90)):
+            for name in ("c", "b", "a"):
+                lots.collect("users", part.slice(start, 90), [name])
+    assert lots.to_bytes() == whole.to_bytes()
+    found = lots.find(pl.Series("value", values[:700]))
+    assert len(found) == len(lots) > 100
+    assert set(found["origin"]) == {"users.a", "users.b"}

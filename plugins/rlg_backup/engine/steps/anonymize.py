@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...anonymize.leaks import Finding, Hit, scan, scan_names
 from ...anonymize.originals import Originals
@@ -11,6 +12,7 @@ from ...config.settings import SqliteSettings
 from ...core.errors import LeakFound
 from ...format.rows import read_part
 from ...format.tree_index import index_parts, read_paths
+from ..archives import PIECE
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -71,7 +73,7 @@ def _scan_tables(
         declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
         for name in table["members"]:
             with workspace.open_file(files[name]) as file:
-                part = BytesIO(file.read())  # a part is bounded (format.rows), a table is not
+                part = _whole(file)  # a part is bounded (format.rows), a table is not
             for batch in read_part(part, name):
                 for seen in scan(table["name"], batch, originals, declared):
                     finding.add(seen)
@@ -84,7 +86,15 @@ def _scan_names(workspace: Workspace, files: dict[str, str], finding: Finding) -
     nothing = Originals(bytes(32))
     for name in index_parts(files):
         with workspace.open_file(files[name]) as file:
-            part = BytesIO(file.read())  # bounded, as a table's part is
+            part = _whole(file)  # bounded, as a table's part is
         for paths in read_paths(part, name):
             finding.add(scan_names("files.path", paths, nothing))
     return len(files)
+
+
+def _whole(file: BinaryIO) -> BytesIO:
+    """All that a file holds, in memory once."""
+    held = BytesIO()
+    shutil.copyfileobj(file, held, PIECE)
+    held.seek(0)
+    return held
