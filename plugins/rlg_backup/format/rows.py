@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..core.errors import MemberDamaged, SourceUnreadable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 GROUP_ROWS = 65_536
 PART_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 32 * 1024 * 1024  # held before a row group is written
+_GROUP_BYTES = 512 * 1024 * 1024  # of a row group of several rows when it is read; writers stay far below
 _CLUSTERED_ROWS = 4 * GROUP_ROWS  # sorted together where the table has geography
 _ZSTD_LEVEL = 1
 
@@ -168,15 +170,16 @@ def read_part(file: BinaryIO, subject: str = "part") -> Iterator[pa.RecordBatch]
     Raises MemberDamaged when it is no Parquet, or not as this format writes it.
     """
     try:
-        part = pq.ParquetFile(file, pre_buffer=False)
-        schema = part.schema_arrow.remove_metadata()
+        schema = pq.ParquetFile(file, pre_buffer=False).schema_arrow.remove_metadata()
         _check_forms(schema, subject)
+        # Texts come as numbers in a dictionary, whose size when it is written out can be told before it is.
+        part = pq.ParquetFile(file, pre_buffer=False, read_dictionary=_texts(schema))
         if part.num_row_groups == 0:
             yield pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
         for group in range(part.num_row_groups):
-            for batch in part.read_row_group(group, use_threads=False).combine_chunks().to_batches():
-                batch.validate(full=True)
-                yield _checked(batch.replace_schema_metadata(None), subject)
+            if part.metadata.row_group(group).num_rows > GROUP_ROWS:
+                raise MemberDamaged("read", subject, f"a row group of it has more than {GROUP_ROWS} rows")
+            yield _checked(_written_out(part.read_row_group(group, use_threads=False), schema, subject), subject)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise MemberDamaged("read", subject, f"it is not a Parquet part ({type(error).__name__})") from None
     except OSError as error:
@@ -224,6 +227,40 @@ def _check_forms(schema: pa.Schema, subject: str) -> None:
         form = (field.metadata or {}).get(FORM, b"").decode("ascii", "replace")
         if TYPES.get(form) != field.type:
             raise MemberDamaged("read", subject, f"field '{field.name}' is not of the form it tells")
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    """The Parquet columns that hold text or bytes."""
+    plain = [field.name for field in schema if field.type in (pa.string(), pa.binary())]
+    return plain + [f"{field.name}.b" for field in schema if field.type == TYPES["variant"]]
+
+
+def _written_out(table: pa.Table, schema: pa.Schema, subject: str) -> pa.RecordBatch:
+    """A row group as one batch of its schema, without dictionaries: a few bytes there can stand for any number."""
+    columns = [column.combine_chunks() for column in table.columns]
+    for column in columns:
+        column.validate(full=True)  # also that each number is one of its dictionary
+    if len(table) > 1 and sum(map(_size_written_out, columns)) > _GROUP_BYTES:
+        raise MemberDamaged("read", subject, f"a row group of it holds more than {_GROUP_BYTES} bytes")
+    arrays = [_without_dictionary(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    batch.validate(full=True)
+    return batch
+
+
+def _size_written_out(array: pa.Array) -> int:
+    if pa.types.is_struct(array.type):
+        return sum(map(_size_written_out, array.flatten()))
+    if not pa.types.is_dictionary(array.type):
+        return int(array.nbytes)
+    return pc.sum(pc.binary_length(array.dictionary).take(array.indices)).as_py() or 0
+
+
+def _without_dictionary(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_struct(kind):
+        parts = [_without_dictionary(array.field(place), field.type) for place, field in enumerate(kind)]
+        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null())
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _checked(batch: pa.RecordBatch, subject: str) -> pa.RecordBatch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -100,8 +100,10 @@ def read_index(file: BinaryIO, name: str) -> Iterator[IndexRow]:
     with _reading(name):
         for batch in _part(file, name).iter_batches(batch_size=ROWS_AT_ONCE):
             for row in batch.to_pylist():
-                row["holes"] = tuple((hole["offset"], hole["length"]) for hole in row["holes"])
-                row["xattrs"] = tuple((pair["name"], pair["value"]) for pair in row["xattrs"])
+                row["holes"] = _pairs(row["holes"], "offset", "length")
+                row["xattrs"] = _pairs(row["xattrs"], "name", "value")
+                if row["size"] < 0:
+                    raise MemberDamaged("read", name, "an entry has a size below zero")
                 yield IndexRow(**row)
 
 
@@ -114,9 +116,19 @@ def read_paths(file: BinaryIO, name: str) -> Iterator[list[bytes]]:
 
 def _part(file: BinaryIO, name: str) -> pq.ParquetFile:
     parquet = pq.ParquetFile(file)
-    if parquet.schema_arrow.names != _SCHEMA.names:
+    if not parquet.schema_arrow.equals(_SCHEMA):
         raise MemberDamaged("read", name, "its columns are not those of an index")
+    if parquet.metadata.num_rows > ROWS_IN_A_PART:
+        raise MemberDamaged("read", name, f"it has more than {ROWS_IN_A_PART} entries")
     return parquet
+
+
+def _pairs(items: list[dict[str, Any]], first: str, second: str) -> tuple[tuple[Any, Any], ...]:
+    """The items of a list as pairs. Raises TypeError where a part of one is missing: no schema can forbid that."""
+    pairs = tuple((item[first], item[second]) for item in items)
+    if any(None in pair for pair in pairs):
+        raise TypeError
+    return pairs
 
 
 @contextmanager
