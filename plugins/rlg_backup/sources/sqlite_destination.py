@@ -40,6 +40,9 @@ from .variants import plain_values, variant_values
 # encoding, but a stored value's for what they are: in a UTF-16 database such text comes from a table.
 _UTF8_TEXT: Final = "coalesce(CAST(? AS TEXT), ?)"
 _UTF16_TEXT: Final = "coalesce((SELECT CAST(v AS TEXT) FROM temp.odd_text WHERE id = ?), ?)"
+# How long a value that the archive's definitions compute may be, beside what the rows themselves explain: an index on
+# hex(zeroblob(400000000)) would take gigabytes for each row.
+_COMPUTED_BYTES: Final = 1 << 20
 # What integrity_check says of rows that were so in the source, not of the file's structure.
 _CONTENT: Final = re.compile(r"(NULL|NUMERIC|TEXT|non-\w+) value in |missing value ")
 
@@ -56,6 +59,8 @@ class SqliteDestination:
         self._partial: Partial | None = None
         self._connection: sqlite3.Connection | None = None
         self._roots: dict[int, int] = {}  # rowid in sqlite_schema > its page here
+        self._largest = 0  # bytes of a batch of rows, or of a definition
+        self._loaded = False  # from then on SQLite computes what the archive's definitions say
         self.warnings: list[str] = []
 
     def __enter__(self) -> SqliteDestination:
@@ -86,6 +91,7 @@ class SqliteDestination:
     def prepare(self, schema_files: Mapping[str, bytes]) -> None:
         """See the port. Raises DestinationUnsuitable, MemberDamaged."""
         self._schema = sqlite_schema.load(schema_files)
+        self._largest = max((len(row.sql or b"") for row in self._schema.rows), default=0)
         self._text_or_other = _UTF8_TEXT if self._schema.codec == "utf-8" else _UTF16_TEXT
         self._refuse_existing()
         self._partial = Partial(self._path)
@@ -118,6 +124,9 @@ class SqliteDestination:
             self._connection.execute(f"PRAGMA {pragma}").fetchone()
         for pragma in ("foreign_keys = OFF", "trusted_schema = OFF", "ignore_check_constraints = ON"):
             self._connection.execute(f"PRAGMA {pragma}")
+        if self._loaded:
+            longest = _COMPUTED_BYTES + 4 * self._largest
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(longest, 2**31 - 1))
         return self._connection
 
     def _make_pages(self, connection: sqlite3.Connection) -> None:
@@ -152,6 +161,7 @@ class SqliteDestination:
                 statement, columns = self._statement(layout, batch)
                 connection.executemany(statement, zip(*columns, strict=True))
             total += batch.num_rows
+            self._largest = max(self._largest, batch.nbytes)
         return total
 
     def _statement(self, layout: Layout, batch: pa.RecordBatch) -> tuple[str, list[Sequence[Any]]]:
@@ -208,6 +218,7 @@ class SqliteDestination:
         connection = self._connected("finish", str(self._path))
         with _building("finish", str(self._path)):
             connection.execute("COMMIT")
+            self._loaded = True
             self._generate()
             self._define(self._schema.rows)
             connection = self._open()
@@ -307,6 +318,10 @@ def _building(verb: str, subject: str) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
         if name == "SQLITE_CORRUPT":
             raise MemberDamaged(verb, subject, "its definitions do not fit together") from error
+        if name == "SQLITE_TOOBIG":
+            raise MemberDamaged(
+                verb, subject, "a value that its definitions compute is far longer than its rows"
+            ) from error
         if name == "SQLITE_FULL":
             raise StorageFull(verb, subject, "no space is left on its disk") from error
         cause = "its disk takes nothing more" if name == "SQLITE_IOERR_WRITE" else f"SQLite reports {name}"

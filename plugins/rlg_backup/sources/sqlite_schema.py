@@ -8,7 +8,6 @@ only the application can run (its own functions, views of tables long gone) come
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import sqlite3
@@ -235,7 +234,7 @@ def load(files: Mapping[str, bytes]) -> DatabaseSchema:
         raise MemberDamaged("read", f"schema/{MEMBER}", "the backup does not hold it")
     try:
         return _parse(json.loads(files[MEMBER]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         cause = "it is not the schema of a SQLite database"
         raise MemberDamaged("read", f"schema/{MEMBER}", cause) from error
 
