@@ -15,36 +15,11 @@ from pydantic import ValidationError
 from ..core.errors import ConfigurationError, InvalidSetting, UnknownSetting, VariableMissing
 from .explain import models_in, nearest_key
 from .settings import Settings
+from .strict_yaml import StrictLoader
 
 MAX_BYTES = 1 << 20
 _VARIABLE = re.compile(r"\$\$|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
 _TAGGED = ("sources", "targets")  # maps whose values are of the kind that their 'type' names
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without aliases (they can blow up to any size), without tags (none is needed, and PyYAML's
-    constructors fail on wrong ones in ways of their own) and without repeated keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML has no types here
-            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", mark)
-        event = self.peek_event()  # type: ignore[no-untyped-call]  # as above
-        if getattr(event, "tag", None) is not None:
-            raise yaml.constructor.ConstructorError(None, None, "tags (!name) are not allowed", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is not a plain text", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -80,7 +55,7 @@ def _parse(file: Path) -> Any:
             data = stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise InvalidSetting("load", str(file), f"the file is larger than {MAX_BYTES} bytes")
-        return yaml.load(data.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+        return yaml.load(data.decode("utf-8"), Loader=StrictLoader)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
         hint = "write one with 'rlg-backup init', or name one with --config FILE"
         raise ConfigurationError("load", str(file), "there is no such file", hint) from None

@@ -6,26 +6,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from ..config.strict_yaml import StrictLoader
 from ..core.errors import InvalidSetting
 
 MAX_BYTES = 1 << 20
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which no key stands twice: the second would take the first one's checks away."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                problem = f"the key '{key.value}' stands twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,7 @@ def parse(file: Path, place: Place) -> object:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise place.invalid("", f"the file is larger than {MAX_BYTES} bytes")
-        return yaml.load(file.read_text("utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader; JSON is YAML
+        return yaml.load(file.read_text("utf-8"), Loader=StrictLoader)  # noqa: S506  # a SafeLoader; JSON is YAML
     except OSError as error:
         raise place.invalid("", f"the file cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, a date or a path that is none

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from ..config.strict_yaml import StrictLoader
 from ..core.errors import InvalidSetting, ValidationUnavailable
+from .document import MAX_BYTES
 from .shorthand import PROFILE_ROWS
 from .suites import Reference, Suite
 
@@ -41,7 +43,7 @@ def load_references(suites: Iterable[Suite], folder: Path) -> list[Relation]:
 
 def _relation(name: str, reference: Reference, folder: Path) -> Relation:
     try:
-        document = yaml.safe_load((folder / reference.file).read_text("utf-8"))
+        document = yaml.load(_text(folder / reference.file), Loader=StrictLoader)  # noqa: S506  # a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ValidationUnavailable("load reference", reference.file, cause) from None
@@ -58,6 +60,15 @@ def _relation(name: str, reference: Reference, folder: Path) -> Relation:
     if not rows:
         raise InvalidSetting("load reference", reference.file, f"'{reference.rows}' gives '{name}' no row")
     return Relation(name, reference.columns, tuple(rows))
+
+
+def _text(file: Path) -> str:
+    """The file, unless it is too large for one; raises OSError and ValueError."""
+    with file.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError
+    return data.decode("utf-8")
 
 
 def _spread(items: list[dict[str, object]], reference: Reference) -> list[dict[str, object]]:
