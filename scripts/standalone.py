@@ -1,4 +1,4 @@
-"""Airflow in one process tree on this project: started, asked over REST, stopped cleanly.
+"""Airflow on this project with a home of its own: started, asked over REST, stopped cleanly.
 
 Used by ``make demo``, ``make up`` and the tests that need a real scheduler.
 """
@@ -15,23 +15,38 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 READY_SECONDS = 180
+WHOLE = {"standalone": ("airflow", "standalone")}
+ENDED = ("success", "failed")  # states of a run
 
 
 class Standalone:
-    """``airflow standalone`` with its home in ``home``; every setting by environment, nothing outside is touched."""
+    """``airflow standalone`` with its home in ``home``; every setting by environment, nothing outside is touched.
 
-    def __init__(self, home: Path, variables: Mapping[str, str], port: int | None = None) -> None:
-        self.home = home
+    ``parts`` are the commands to start in its place, by name: scheduler and workers apart, say.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        variables: Mapping[str, str],
+        port: int | None = None,
+        *,
+        dags: Path = PROJECT / "dags",
+        parts: Mapping[str, Sequence[str]] = WHOLE,
+    ) -> None:
+        self.home, self.dags, self.parts = home, dags, parts
         self.port = port or _free_port()
         self.environment = {**os.environ, **self._settings(), **variables}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._token = ""
 
     def _settings(self) -> dict[str, str]:
@@ -43,7 +58,7 @@ class Standalone:
         secret = secret_file.read_text()
         return {
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -90,55 +105,74 @@ class Standalone:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RuntimeError(f"an Airflow runs on {self.home} already (make up?); stop it first") from None
-        log = (self.home / "standalone.log").open("ab")
-        airflow = Path(sys.executable).parent / "airflow"
-        self._process = subprocess.Popen(
-            [airflow, "standalone"],
-            env=self.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=PROJECT,
-        )
         try:
+            for name, command in self.parts.items():
+                self.start_part(name, command)
             if self._ready():
                 return
         except BaseException:
             self.stop()
             raise
         self.stop()
-        raise RuntimeError(f"Airflow was not ready; its output is in {self.home / 'standalone.log'}")
+        raise RuntimeError(f"Airflow was not ready; its output is in {self.home}/*.log")
+
+    def start_part(self, name: str, command: Sequence[str]) -> None:
+        """One process with a session of its own; its output goes to ``<name>.log`` in the home."""
+        with (self.home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=PROJECT,
+            )
 
     def _ready(self) -> bool:
-        wanted = {path.stem for path in (PROJECT / "dags").glob("*.py")}
+        wanted = {path.stem for path in self.dags.glob("*.py")}
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
-            if wanted <= self._dags():
+        while time.monotonic() < deadline and all(process.poll() is None for process in self._processes.values()):
+            if wanted <= self.dags_known():
                 return True
             time.sleep(1)
         return False
 
     def stop(self) -> None:
-        """SIGINT to the whole session, which is what ends it cleanly; then SIGKILL to what is left of it."""
-        if self._process is None:
-            return
+        """SIGINT to every whole session, which is what ends it cleanly; then SIGKILL to what is left of it."""
         for number, patience in ((signal.SIGINT, 20), (signal.SIGTERM, 10), (signal.SIGKILL, 5)):
-            try:
-                os.killpg(self._process.pid, number)
-            except ProcessLookupError:
-                break
+            for process in self._processes.values():
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
             for _ in range(patience * 5):
-                if self._process.poll() is not None and not _group_lives(self._process.pid):
+                if not self._lives():
                     break
                 time.sleep(0.2)
-        self._process.wait(timeout=10)
-        self._process = None
+        self._gone()
+
+    def kill(self) -> None:
+        """SIGKILL to every process of it at one moment, tasks at work included: what a power cut does (Linux only)."""
+        leaders = {process.pid for process in self._processes.values()}
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(ProcessLookupError):
+                if os.getsid(int(place.name)) in leaders:
+                    os.kill(int(place.name), signal.SIGKILL)
+        self._gone()
+
+    def _lives(self) -> bool:
+        ended = [process.poll() is not None for process in self._processes.values()]
+        return not all(ended) or any(_group_lives(process.pid) for process in self._processes.values())
+
+    def _gone(self) -> None:
+        for process in self._processes.values():
+            process.wait(timeout=10)
+        self._processes = {}
         self._lock.close()
 
     def wait(self) -> None:
-        """Until it ends by itself or by Ctrl-C."""
-        assert self._process is not None
-        self._process.wait()
+        """Until one of its processes ends by itself, or Ctrl-C."""
+        while all(process.poll() is None for process in self._processes.values()):
+            time.sleep(0.5)
 
     def __enter__(self) -> Standalone:
         self.start()
@@ -164,7 +198,8 @@ class Standalone:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def _dags(self) -> set[str]:
+    def dags_known(self) -> set[str]:
+        """The DAGs that were parsed; none while the API does not answer."""
         try:
             return {dag["dag_id"] for dag in self.ask("GET", "dags?limit=100")["dags"]}
         except (OSError, KeyError, ValueError):
@@ -175,6 +210,33 @@ class Standalone:
         body = {"logical_date": None, "conf": dict(parameters or {})}
         return str(self.ask("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"])
 
+    def parse(self, dag: str) -> None:
+        """Have the DAG's file parsed now, and wait until its new form is known."""
+        known = self.ask("GET", f"dags/{dag}")
+        self.ask("PUT", f"parseDagFile/{known['file_token']}")
+        self.until(
+            f"{dag} is parsed again",
+            lambda: self.ask("GET", f"dags/{dag}")["last_parsed_time"] != known["last_parsed_time"],
+        )
+
+    def clear(self, dag: str, run: str, tasks: Sequence[str]) -> None:
+        """Have these tasks, and all that comes after them, done again, whatever became of them."""
+        body = {"dry_run": False, "only_failed": False, "include_downstream": True}
+        self.ask("POST", f"dags/{dag}/clearTaskInstances", {**body, "dag_run_id": run, "task_ids": list(tasks)})
+
+    def finish(self, dag: str, run: str, patience: float = 240) -> str:
+        """Wait until a run has ended; returns how."""
+        self.until(f"{run} of {dag} ends", lambda: self.state(dag, run) in ENDED, patience)
+        return self.state(dag, run)
+
+    def until(self, what: str, reached: Callable[[], bool], patience: float = 120) -> None:
+        """Wait for a condition; raises RuntimeError when it is not reached."""
+        deadline = time.monotonic() + patience
+        while not reached():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not reached in {patience:.0f} s: {what}; Airflow's output is in {self.home}/*.log")
+            time.sleep(0.1)
+
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The runs of a DAG, oldest first."""
         return list(self.ask("GET", f"dags/{dag}/dagRuns?limit=100&order_by=run_after")["dag_runs"])
@@ -184,6 +246,10 @@ class Standalone:
 
     def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
         return list(self.ask("GET", f"dags/{dag}/dagRuns/{_quoted(run)}/taskInstances?limit=200")["task_instances"])
+
+    def task(self, dag: str, run: str, task: str) -> dict[str, Any]:
+        """One task of a run as it is now: ``state``, ``try_number``, ``pid``, ``queue`` ..."""
+        return dict(self.ask("GET", f"dags/{dag}/dagRuns/{_quoted(run)}/taskInstances/{task}"))
 
     def returned(self, dag: str, run: str, task: str, index: int = -1) -> Any:
         """What a task returned; None when it returned nothing."""
@@ -198,7 +264,7 @@ class Standalone:
 
 
 def _quoted(text: str) -> str:
-    return urllib.request.quote(text, safe="")
+    return urllib.parse.quote(text, safe="")
 
 
 def _free_port() -> int:

@@ -1,0 +1,23 @@
+"""One Airflow for all tests of a process: it takes half a minute to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.scheduler import Scheduler, serve_scheduler
+
+
+@pytest.fixture(scope="session")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
+    with serve_scheduler(tmp_path_factory.mktemp("scheduler")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """However a run ended, its staging is gone."""
+    yield
+    if "scheduler" in request.fixturenames:
+        scheduler: Scheduler = request.getfixturevalue("scheduler")
+        assert scheduler.world.staged() == []
