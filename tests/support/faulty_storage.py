@@ -47,8 +47,8 @@ Result = TypeVar("Result")
 class Fault:
     """``damage`` to the ``operations`` (methods of Storage; empty: all it applies to) on keys like ``keys``.
 
-    ``times`` is how often (None: for ever). ``at`` is a byte's offset in the object; negative counts from its end.
-    ``error`` is the class raised by FAIL, BREAK_OFF and LOSE_ANSWER.
+    ``times`` is how often (None: for ever), once ``skip`` of the operations it applies to went well. ``at`` is a byte's
+    offset in the object; negative counts from its end. ``error`` is the class raised by FAIL, BREAK_OFF and LOSE_ANSWER.
     """
 
     damage: Damage
@@ -57,6 +57,7 @@ class Fault:
     times: int | None = None
     at: int = 0
     error: type[StorageError] = StorageUnavailable
+    skip: int = 0
     until: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
@@ -70,6 +71,7 @@ class FaultyStorage:
         self.inner, self.name, self.faults = inner, inner.name, faults
         self.calls: list[tuple[str, str]] = []
         self._hits: Counter[Fault] = Counter()
+        self._spared: Counter[Fault] = Counter()
         self._stored: Counter[Fault] = Counter()  # bytes, as far as a fault counts them
         self._changed = threading.Condition()
 
@@ -153,12 +155,13 @@ class FaultyStorage:
             raise ObjectMissing("read", key, f"it is not on target '{self.name}'")
         if fault := self._take(operation, key, Damage.ARRIVE_LATE):
             assert fault.until.wait(_PATIENCE), f"nobody let it go on: {fault}"
-        result = act()
-        if fault := self._take(operation, key, Damage.ANSWER_LATE):
-            assert fault.until.wait(_PATIENCE), f"nobody let it go on: {fault}"
-        if fault := self._take(operation, key, Damage.LOSE_ANSWER):
-            raise fault.error(operation, key, "ordered by a test; it was carried out")
-        return result
+        try:
+            return act()
+        finally:  # a refusal is an answer too
+            if fault := self._take(operation, key, Damage.ANSWER_LATE):
+                assert fault.until.wait(_PATIENCE), f"nobody let it go on: {fault}"
+            if fault := self._take(operation, key, Damage.LOSE_ANSWER):
+                raise fault.error(operation, key, "ordered by a test; it was carried out") from None
 
     def _take(
         self, operation: str, key: str, *kinds: Damage, when: Callable[[Fault], bool] = lambda _: True
@@ -169,6 +172,9 @@ class FaultyStorage:
                 concerns = fault.damage in kinds and fnmatchcase(key, fault.keys)
                 left = fault.times is None or self._hits[fault] < fault.times
                 if concerns and left and (not fault.operations or operation in fault.operations) and when(fault):
+                    if self._spared[fault] < fault.skip:
+                        self._spared[fault] += 1
+                        continue
                     self._hits[fault] += 1
                     self._changed.notify_all()
                     return fault

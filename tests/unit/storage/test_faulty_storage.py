@@ -85,6 +85,18 @@ def test_a_failure_for_ever_is_for_ever(inner):
             act()
 
 
+def test_a_fault_can_spare_the_first_ones(inner):
+    fault = Fault(Damage.FAIL, "a", ("stat",), times=1, skip=2)
+    storage = FaultyStorage(inner, fault)
+    storage.stat("a")
+    storage.get_bytes("a", limit=10)
+    storage.stat("a")
+    with pytest.raises(StorageUnavailable):
+        storage.stat("a")
+    storage.stat("a")
+    assert storage.hits(fault) == 1
+
+
 def test_a_lost_answer_follows_a_deed(inner):
     storage = FaultyStorage(inner, Fault(Damage.LOSE_ANSWER, "b", times=1))
     with pytest.raises(StorageUnavailable) as caught:
@@ -92,6 +104,13 @@ def test_a_lost_answer_follows_a_deed(inner):
     assert str(caught.value) == "unable to put_bytes 'b': ordered by a test; it was carried out"
     with pytest.raises(ObjectExists):
         storage.put_bytes("b", DATA)
+
+
+def test_the_answer_that_is_lost_may_be_a_refusal(inner):
+    storage = FaultyStorage(inner, Fault(Damage.LOSE_ANSWER, "a", times=1))
+    for error in (StorageUnavailable, ObjectExists):
+        with pytest.raises(error):
+            storage.put_bytes("a", DATA)
 
 
 def test_a_hidden_object_is_neither_listed_nor_read(inner):
