@@ -31,6 +31,12 @@ class WiringTo(Wiring):
         super().__init__(load(world.config), base=world.root, **given)
         self.given = dict(storages)
 
+    def elsewhere(self, folder: Path) -> WiringTo:
+        """As on another host: the staging folder and what was seen are its own."""
+        staging = self.settings.staging.model_copy(update={"folder": folder / "staging"})
+        self.settings = self.settings.model_copy(update={"staging": staging, "state": folder / "state"})
+        return self
+
     def storage(self, target: str) -> Storage:
         return self.given[target]
 

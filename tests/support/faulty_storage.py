@@ -48,7 +48,7 @@ class Fault:
     """``damage`` to the ``operations`` (methods of Storage; empty: all it applies to) on keys like ``keys``.
 
     ``times`` is how often (None: for ever), once ``skip`` of the operations it applies to went well. ``at`` is a byte's
-    offset in the object; negative counts from its end. ``error`` is the class raised by FAIL, BREAK_OFF and LOSE_ANSWER.
+    offset in the object; negative counts from its end. ``error`` is what FAIL, BREAK_OFF and LOSE_ANSWER raise.
     """
 
     damage: Damage
