@@ -78,9 +78,9 @@ class LeaseFile:
 
     @classmethod
     def _from(cls, value: dict[str, object]) -> LeaseFile:
-        change, token, seconds = (_count(value.get(name)) for name in ("change", "token", "seconds"))
+        version, change, token, seconds = (_count(value.get(n)) for n in ("version", "change", "token", "seconds"))
         nonce, holder, ends = (value.get(name) for name in ("nonce", "holder", "expires_at"))
-        if value.keys() != _FIELDS or (holder is None) != (ends is None) or seconds > LONGEST:
+        if version != _VERSION or value.keys() != _FIELDS or (holder is None) != (ends is None) or seconds > LONGEST:
             raise ValueError
         if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce):
             raise ValueError
