@@ -21,6 +21,8 @@ from tests.support.ports import free_port
 from tests.support.scheduler import DAG, IMPATIENT
 from tests.support.world import World
 
+from rlg_backup.format.age import generate_identity
+
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 CANARY = Path(__file__).parent / "canary"
 # Empties a folder, then shuts that change in: from the second namespace the mount cannot be taken away.
@@ -54,8 +56,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     airflow.run("db", "migrate")
     with airflow:
         airflow.ask("POST", "pools", {"name": "rlg_backup", "slots": 4, "include_deferred": False})
-        airflow.ask("POST", "variables", {"key": "decoy", "value": "a variable"})
-        airflow.ask("POST", "connections", {"connection_id": "decoy", "conn_type": "http", "host": "a.host"})
+        decoy = generate_identity(post_quantum=False).text  # of other archives: where every task can read it
+        airflow.ask("POST", "variables", {"key": "decoy", "value": decoy})
+        airflow.ask("POST", "connections", {"connection_id": "decoy", "conn_type": "http", "password": decoy})
         airflow.until("the canary is parsed", lambda: "rlg_canary" in airflow.dags_known())
         run = airflow.trigger(DAG)
         assert airflow.finish(DAG, run) == "success"
@@ -81,14 +84,13 @@ def test_a_thief_on_the_backup_queue_finds_no_identity_and_opens_no_archive(depl
     run = airflow.trigger("rlg_canary", {"project": str(deployment.world.root), "archive": str(deployment.archive)})
     assert airflow.finish("rlg_canary", run) == "success"
     thief: dict[str, Any] = airflow.returned("rlg_canary", run, "on_backup")
-    assert thief["found"] == []
+    assert thief["found"] == ["connections and variables"]  # the decoy: nothing is kept from a task there
     assert thief["refused"] == dict.fromkeys(("configured", "environment", "file", "secret"), "KeyUnavailable")
     assert thief["opened"] == (
-        "WrongIdentity: unable to decrypt 'archive': no identity was given\n"
+        "WrongIdentity: unable to decrypt 'archive': none of the identities given opens it\n"
         "hint: the manifest's 'recipients' are the ids of the keys that do; give the identity of one of them"
     )
-    assert thief["read"]["connections and variables"] >= 2
-    assert all(thief["read"][way] > 1 for way in ("files", "processes"))
+    assert all(count > 1 for count in thief["read"].values())
 
     holder: dict[str, Any] = airflow.returned("rlg_canary", run, "on_restore")
     assert holder["found"] == WAYS, "no identity where it is: the checker is broken"
