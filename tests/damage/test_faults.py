@@ -204,6 +204,17 @@ def test_a_fault_in_any_one_operation_of_a_backup_leaves_only_what_restores(tiny
     assert all(outcome.listed == 2 for outcome in outcomes if outcome.said == "complete")
 
 
+def test_a_target_that_stops_listing_its_records_at_any_moment_of_a_commit_gets_no_second_record_of_one_sequence(
+    tiny: Tiny,
+) -> None:
+    """What was listed when the chain was checked must still be when the record is made."""
+    listings = calls_of(tiny, RUNS["backup"])["list", "catalog"]
+    assert listings >= 3
+    outcomes = [try_one(tiny, "backup", ("list", "catalog"), HIDDEN, None, skip) for skip in range(listings)]
+    assert "lists no record 00000001 any more, which it did" in outcomes[1].text
+    assert [outcome.said for outcome in outcomes] == ["BackupIncomplete"] * listings
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("damage", Damage)
 def test_every_fault_in_every_operation_once_and_from_then_on_leaves_only_what_restores(

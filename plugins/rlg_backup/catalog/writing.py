@@ -79,11 +79,15 @@ def commit_backup(
     witnesses = witnesses_for(previous.record if previous else None, others)
 
     def build(head: Head | None) -> CommitRecord:
+        sequence = head.point.sequence if head else 0
+        if previous is not None and sequence < previous.point.sequence:
+            cause = f"target '{catalog.target}' lists no record {previous.point.sequence:08d} any more, which it did"
+            raise CatalogGap("commit", backup_id, cause, MOVED_HINT)
         return CommitRecord(
             source=lease.source,
             backup_id=backup_id,
             kind=kind,
-            sequence=head.point.sequence + 1 if head else 1,
+            sequence=sequence + 1,
             manifest_sha256=manifest_sha256,
             previous_sha256=head.sha256 if head else None,
             committed_at=lease.clock(),
