@@ -71,6 +71,10 @@ class Room:
         self._do("unmount", place=str(place))
         self._disks.remove(place)
 
+    def forget(self, place: Path) -> None:
+        """A disk that somebody else has taken away."""
+        self._disks.remove(place)
+
     def clear(self) -> None:
         """Takes away every disk that is left."""
         for place in reversed(self._disks.copy()):

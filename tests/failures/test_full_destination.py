@@ -1,4 +1,4 @@
-"""The disk that is restored to is full, at every phase; and that of a drill: nothing under the name, nothing beside it."""
+"""The disk that is restored to is full, at every phase, and that of a drill: nothing under the name or beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The staging disk is full, at every point of a backup and a restore: a small real disk, a page or a file more each time.
+"""The staging disk is full, at every point of a backup and a restore: a small real disk, a page or file more each time.
 
 Nothing of a failed run stays, no restore point comes or goes, and with space again the next run succeeds.
 """
