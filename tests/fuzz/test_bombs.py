@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -23,9 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.fuzz.targets import SEED, TARGETS, as_json, index_table, indexes, schemas
+from tests.unit.format import documents
 
-from rlg_backup.core.errors import MemberDamaged
+from rlg_backup.core.errors import DirectoryDamaged, MemberDamaged
 from rlg_backup.format.age.stream import PayloadWriter
+from rlg_backup.format.archive import open_archive
+from rlg_backup.format.manifest import ArchiveEntry
 from rlg_backup.format.zipfields import DosTime, Member, central_entry, end_records, local_header
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +210,17 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_a_zip_that(what: str, refused: Refused) -> None:
     make, expected = BOMBS[what]
     refused("zip", make(), expected)
+
+
+def test_a_directory_over_its_limit_is_not_read() -> None:
+    def read_at(offset: int, length: int) -> bytes:
+        raise AssertionError("it was read")
+
+    entry = copy.deepcopy(documents.MANIFEST["archives"][0])
+    entry["size"], entry["directory"]["length"] = 2**33, 2**31
+    with pytest.raises(DirectoryDamaged) as refusal:
+        open_archive(read_at, ArchiveEntry.from_dict(entry, "manifest"))
+    assert str(refusal.value) == "unable to verify 'default.zip.age': its directory is longer than 1073741824 bytes"
 
 
 # --- JSON, YAML, SQLite -----------------------------------------------------------------------------

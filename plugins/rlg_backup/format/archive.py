@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from ..core.errors import DirectoryDamaged
-from .container import ReadAt, ZipReader
+from .container import DIRECTORY_LIMIT, ReadAt, ZipReader
 from .manifest import ArchiveEntry
 from .profile import LIMIT, SUBJECT, Profile
 
@@ -17,6 +17,9 @@ def open_archive(read_at: ReadAt, entry: ArchiveEntry) -> ZipReader:
     read here. Raises DirectoryDamaged when its bytes are not those the manifest names, or are no directory.
     """
     place = entry.directory
+    if place.length > DIRECTORY_LIMIT:
+        cause = f"its directory is longer than {DIRECTORY_LIMIT} bytes"
+        raise DirectoryDamaged("verify", f"{entry.zone}.zip.age", cause)
     directory = read_at(place.offset, place.length + 1)  # one more: it must be the end of the archive
     if len(directory) != place.length or hashlib.sha256(directory).hexdigest() != place.sha256:
         cause = "its directory is not the one the manifest names"

@@ -26,8 +26,8 @@ from .zipfields import (
 
 ReadAt = Callable[[int, int], bytes]  # (offset, length) -> exactly that many bytes, fewer only at the end
 
+DIRECTORY_LIMIT = 1024 * 1024 * 1024  # bytes; some 8 million members
 _PIECE = 1024 * 1024
-_DIRECTORY_LIMIT = 1024 * 1024 * 1024  # bytes; some 8 million members
 _MOST_INFLATED = 1040  # Deflate makes at most 1032 bytes of one; a few more for tiny members
 _SUBJECT = "ZIP directory"
 
@@ -118,7 +118,7 @@ class ZipReader:
             _, length, offset = parse_end(read_at(size - END_SIZE, END_SIZE) if size >= END_SIZE else b"")
         except ValueError as error:
             raise DirectoryDamaged("read", _SUBJECT, str(error)) from None
-        if offset + length + END_SIZE != size or length > _DIRECTORY_LIMIT:
+        if offset + length + END_SIZE != size or length > DIRECTORY_LIMIT:
             raise DirectoryDamaged("read", _SUBJECT, "it does not end with the archive")
         return cls(read_at, read_at(offset, size - offset), offset)
 
