@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
-READY_SECONDS = 180
+READY_SECONDS = 300
 WHOLE = {"standalone": ("airflow", "standalone")}
 ENDED = ("success", "failed")  # states of a run
 
@@ -224,12 +224,12 @@ class Standalone:
         body = {"dry_run": False, "only_failed": False, "include_downstream": True}
         self.ask("POST", f"dags/{dag}/clearTaskInstances", {**body, "dag_run_id": run, "task_ids": list(tasks)})
 
-    def finish(self, dag: str, run: str, patience: float = 240) -> str:
+    def finish(self, dag: str, run: str, patience: float = 600) -> str:
         """Wait until a run has ended; returns how."""
         self.until(f"{run} of {dag} ends", lambda: self.state(dag, run) in ENDED, patience)
         return self.state(dag, run)
 
-    def until(self, what: str, reached: Callable[[], bool], patience: float = 120) -> None:
+    def until(self, what: str, reached: Callable[[], bool], patience: float = 300) -> None:
         """Wait for a condition; raises RuntimeError when it is not reached."""
         deadline = time.monotonic() + patience
         while not reached():

@@ -23,7 +23,7 @@ from tests.support.world import World
 
 from rlg_backup.format.age import generate_identity
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 CANARY = Path(__file__).parent / "canary"
 # Empties a folder, then shuts that change in: from the second namespace the mount cannot be taken away.
 HIDE = 'mount -t tmpfs -o ro none "$1" && shift && exec unshare --user --map-root-user --mount "$@"'
