@@ -129,8 +129,13 @@ def _address_space() -> int:
 
 def learn(commands: list[list[str]]) -> None:
     """Imports what these commands import when they run, so that one of another user, or without descriptors, has it."""
-    found = _apart(lambda: [_quiet(command) for command in commands] and print(json.dumps(list(sys.modules))), {}, None)
-    for name in json.loads(found["out"].splitlines()[-1]):
+
+    def work() -> None:
+        for command in commands:
+            _quiet(command)
+        print(json.dumps(list(sys.modules)))
+
+    for name in json.loads(_apart(work, {}, None)["out"].splitlines()[-1]):
         with contextlib.suppress(ImportError):  # parts of C modules that have no name of their own
             importlib.import_module(name)
 

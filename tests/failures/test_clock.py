@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rlg_backup.engine.restore import restore
 from rlg_backup.engine.restore_points import choose, list_points
 from rlg_backup.engine.verify import verify
 from rlg_backup.engine.wiring import Wiring
+from rlg_backup.engine.workspace import Reference
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -102,7 +104,7 @@ def test_a_jump_in_the_middle_of_a_run_breaks_neither_it_nor_the_next(
 ) -> None:
     wiring, clock = wired(world)
     reference = steps.stage(wiring, "app", Kind.FULL, run="night")
-    verbs = {
+    verbs: dict[str, Callable[[], Reference]] = {
         "stage": lambda: reference,
         "snapshot": lambda: steps.snapshot(wiring, reference),
         "anonymize": lambda: steps.anonymize(wiring, reference),

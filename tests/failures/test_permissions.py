@@ -18,7 +18,8 @@ STAGING = (
     "hint: name a folder this user may write to"
 )
 SEEN = (
-    "unable to {} '{}/state/seen.json': permission denied\nhint: the file of seen heads needs a folder this user owns"
+    "unable to read 'ROOT/state/seen.json': permission denied\n"
+    "hint: the file of seen heads needs a folder this user owns"
 )
 TARGET = "Permission denied on target 'local'"
 
