@@ -18,7 +18,7 @@ import pytest
 from tests.support.world import World, run
 
 from rlg_backup.cli.main import cli
-from rlg_backup.cli.output import Output, printable
+from rlg_backup.cli.output import Output, fail, printable
 from rlg_backup.core.errors import ObjectMissing
 from rlg_backup.core.model import Check, Verdict
 
@@ -173,6 +173,15 @@ def test_text_for_people_is_never_markup_and_never_moves_the_cursor(capsys: pyte
     assert "\x1b" not in shown and "\x07" not in shown
     assert shown.count("[red]x[/red] \\x1b[2J\\x07\\ud800 \\u202e") == 3
     assert "[/]" in shown and "[bold] / " in shown
+
+
+def test_a_name_between_colons_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    """Paths and tables may be called anything; Rich makes ':key:' an emoji where nobody says otherwise."""
+    Output(False).say("table a:key:b")
+    fail(ObjectMissing("read", "x/:fire:", "it is not there"), False)
+    written = capsys.readouterr()
+    assert written.out == "table a:key:b\n"
+    assert written.err == "error: unable to read 'x/:fire:': it is not there\n"
 
 
 def test_printable_text_stays_as_it_is() -> None:
