@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.damage.trials import BROKEN
 from tests.support.memory_storage import MemoryStorage
 from tests.support.world import World
 
@@ -157,6 +158,6 @@ def uses_the_truth_alone(items: Iterator[Item], truth: Sequence[Item]) -> None:
     """Reads to the end or the first error: what was handed out until then is the beginning of the truth, or all."""
     given = 0
     for item in items:
-        assert given < len(truth) and item == truth[given], f"'{item[0]}' was handed out, and is not the truth"
+        assert given < len(truth) and item == truth[given], f"{BROKEN}: '{item[0]}' was handed out"
         given += 1
-    assert given == len(truth) or not truth, f"{given} of {len(truth)} were handed out without an error"
+    assert given == len(truth) or not truth, f"{BROKEN}: it ended early"

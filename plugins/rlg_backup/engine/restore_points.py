@@ -139,12 +139,12 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
             catalogs[name].verify_chain()
             points += [point for point in catalogs[name].points() if moment is None or point.time <= moment]
     while points:
-        point = _last(points)
-        chosen = _open(wiring, source, point.target, point)
+        newest = _last(points).backup_id
+        chosen = _open_any(wiring, source, [point for point in points if point.backup_id == newest])
         if moment is None or chosen.manifest.snapshot.taken_at <= moment:
             return replace(chosen, unasked={target: str(error) for target, error in down.items()})
         # Begun before that time and read after it: it may lack what was deleted in between.
-        points = [other for other in points if other.backup_id != point.backup_id]
+        points = [point for point in points if point.backup_id != newest]
     raise _nothing(source, targets, moment)
 
 
@@ -160,6 +160,17 @@ def _nothing(source: str, targets: Sequence[str], moment: datetime | None) -> Ba
     if moment is None:
         return BackupNotFound("find", "latest", where, "make one with 'rlg-backup backup'")
     return BackupNotFound("find", moment.isoformat(), f"{where} that old", "'rlg-backup list' shows what there is")
+
+
+def _open_any(wiring: Wiring, source: str, copies: Sequence[RestorePoint]) -> Chosen:
+    """The first copy of a backup that can be believed; raises the first one's error when none can."""
+    failures: dict[str, BackupError] = {}
+    for point in copies:
+        try:
+            return replace(_open(wiring, source, point.target, point), passed_over=failures)
+        except BackupError as error:  # whatever is wrong there, another target may hold a sound copy
+            failures[point.target] = error
+    raise next(iter(failures.values()))
 
 
 def _open(wiring: Wiring, source: str, target: str, point: RestorePoint) -> Chosen:
