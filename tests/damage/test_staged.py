@@ -132,6 +132,7 @@ def test_a_step_that_relies_on_a_damaged_file_fails_and_nothing_is_listed(tiny: 
                 STEPS[verb](wiring, reference)
             except BackupError as error:
                 assert type(error) in DAMAGED, (verb, name, error)
+                assert name in str(error) or name == "nonce", "the error does not say which file"
                 if name not in relied:
                     wrong.append(f"{verb} failed on {name}: {error}")
                 assert {point.backup_id for point in list_points(wiring, "app").points} == before

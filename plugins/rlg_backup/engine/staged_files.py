@@ -49,7 +49,7 @@ class StagedFiles:
         except OSError as error:
             raise StagingLost("read", name, error.strerror or "it is not in the staging folder") from None
         with raw:
-            yield cast(BinaryIO, PayloadReader(raw, key))
+            yield cast(BinaryIO, PayloadReader(raw, key, name=name))
 
     def remove_file(self, name: str) -> None:
         """Gone already is fine."""
