@@ -40,7 +40,9 @@ def main() -> None:
         if not child:
             os.write(1, read(name, data).encode())
             os._exit(0)
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        if status:  # killed, for example for want of memory: it has told nothing
+            os.write(1, f"0 {'NOT OURS: its process was ended'!r}\n".encode())
 
 
 if __name__ == "__main__":
