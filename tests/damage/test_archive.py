@@ -18,7 +18,8 @@ from rlg_backup.core.errors import (
     WrongIdentity,
 )
 from rlg_backup.engine.restore_points import Chosen
-from rlg_backup.format.age import AgeReader, SeekableAgeReader
+from rlg_backup.format.age import AgeReader, SeekableAgeReader, encrypt
+from rlg_backup.format.age.hybrid import HybridIdentity
 
 VERSION_LINE = len("age-encryption.org/v1\n")
 
@@ -130,3 +131,25 @@ def opened_by_ours(tiny: Tiny, sound: bytes, stanzas: list[int]) -> int:
         except HeaderDamaged:
             continue
     raise AssertionError("no stanza is ours")
+
+
+@pytest.mark.parametrize("read", AGE)
+def test_no_byte_of_a_post_quantum_header_can_be_changed(read: str) -> None:
+    """Another bit of each byte in turn; also of the other recipient's stanza, and of what the KEM would let pass."""
+    identities = [HybridIdentity.generate(), HybridIdentity.generate()]
+    sink = io.BytesIO()
+    with encrypt(sink, [identity.recipient for identity in identities]) as writer:
+        writer.write(b"to whom it may concern")
+    sound = sink.getvalue()
+
+    def use(data: bytes) -> bytes:
+        if read == "stream":
+            return AgeReader(io.BytesIO(data), identities[1:]).read()
+        reader = SeekableAgeReader(lambda at, length: data[at : at + length], len(data), identities[1:])
+        return reader.read_at(0, reader.size)
+
+    assert use(sound) == b"to whom it may concern"
+    trials = (trial for number, trial in enumerate(flips(sound, BITS)) if number % 8 == trial.at % 8)
+    header = [trial for trial in trials if trial.at < writer.header_size]
+    assert len(header) == writer.header_size > 3000
+    all_refused(header, use, (HeaderDamaged, WrongIdentity, FormatUnsupported))

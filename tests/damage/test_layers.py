@@ -61,7 +61,7 @@ def test_every_flipped_byte_cut_and_growth_of_the_zip_is_an_error_before_anythin
         may_pass=in_deflated_bytes(plaintext),
     )
     passed = len(plaintext) * 2 + 256 + 8 - sum(counts.values())
-    assert passed < 10
+    assert passed < 20
     assert set(counts) == {"MemberDamaged", "DirectoryDamaged"}
 
 

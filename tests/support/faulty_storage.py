@@ -38,7 +38,7 @@ class Damage(StrEnum):
 
 
 _CHANGES = (Damage.FLIP, Damage.TRUNCATE)
-_PATIENCE = 60  # seconds until a test that waits for a fault, or a fault for its test, fails
+_PATIENCE = 120  # seconds until a test that waits for a fault, or a fault for its test, fails
 _READS = ("get_bytes", "open", "read_range", "stat")
 Result = TypeVar("Result")
 
