@@ -90,6 +90,24 @@ def test_staging_that_cannot_be_wiped_fails_a_committed_run_and_clearing_ends_ri
     assert scheduler.restores("stuck")
 
 
+def test_a_run_cleared_from_stage_while_it_works_begins_anew_and_commits_once(scheduler: Scheduler) -> None:
+    gate = scheduler.gate
+    scheduler.configure(again=["away"])
+    gate.holding = True
+    run = scheduler.start()
+    scheduler.airflow.until("it is being sent", partial(holds, gate, 1))
+    sender = scheduler.task(run, "again.away.upload")["pid"]
+    gate.holding = False
+    scheduler.clear(run, "again.stage")
+    assert (scheduler.finish(run).state, scheduler.alerts) == ("success", 0)
+    assert not alive(sender)  # Airflow has ended the try that was cleared
+    gate.release()
+    (record,) = scheduler.commits("again", "away")
+    assert scheduler.backup_id(run, "again") in record
+    assert scheduler.task(run, "again.stage")["try_number"] == 2
+    assert scheduler.restores("again", "away")
+
+
 def test_what_was_killed_is_tried_again_commits_once_and_fails_the_run_when_every_try_was_killed(
     scheduler: Scheduler,
 ) -> None:
@@ -104,7 +122,7 @@ def test_what_was_killed_is_tried_again_commits_once_and_fails_the_run_when_ever
     until("rows are being read", lambda: any(staged.glob("*/rows/1/member-*")))
     kill(scheduler.task(run, "rows.snapshot")["pid"])
     orphan, doomed = "orphan.away.upload", "doomed.away.upload"
-    until("both are being sent", lambda: len(gate.held) == 2)
+    until("both are being sent", partial(holds, gate, 2))
     sender = scheduler.task(run, orphan)["pid"]
     kill(parent(sender))
     for attempt in (1, 2):
@@ -137,7 +155,7 @@ def test_after_all_of_airflow_was_killed_a_run_goes_on_and_what_lost_its_staging
     scheduler.configure(retries=3, kept=["away"], lost=["away"])
     gate.holding = True
     run = scheduler.start()
-    until("both are being sent", lambda: len(gate.held) == 2)
+    until("both are being sent", partial(holds, gate, 2))
     scheduler.airflow.kill()
     (folder,) = (scheduler.world.root / "staging").glob("*/lost")
     shutil.rmtree(folder)  # as if it had been on a disk in memory
@@ -155,7 +173,7 @@ def test_all_verbs_in_one_task_killed_in_the_middle_are_done_again_from_the_star
     scheduler.configure("local", single=["away"])
     gate.holding = True
     run = scheduler.start()
-    scheduler.airflow.until("it is being sent", lambda: len(gate.held) == 1)
+    scheduler.airflow.until("it is being sent", partial(holds, gate, 1))
     kill(scheduler.task(run, "single.backup_in_one")["pid"])
     gate.release()
     assert (scheduler.finish(run).state, scheduler.alerts) == ("success", 0)
