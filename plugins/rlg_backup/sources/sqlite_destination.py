@@ -43,6 +43,7 @@ _UTF16_TEXT: Final = "coalesce((SELECT CAST(v AS TEXT) FROM temp.odd_text WHERE 
 # How long a value that the archive's definitions compute may be, beside what the rows themselves explain: an index on
 # hex(zeroblob(400000000)) would take gigabytes for each row.
 _COMPUTED_BYTES: Final = 1 << 20
+_AT_ONCE: Final = 16_384  # rows whose values are made at once
 # What integrity_check says of rows that were so in the source, not of the file's structure.
 _CONTENT: Final = re.compile(r"(NULL|NUMERIC|TEXT|non-\w+) value in |missing value ")
 
@@ -120,7 +121,7 @@ class SqliteDestination:
         assert self._partial is not None  # prepare made it, close() alone forgets it
         self._connection = sqlite3.connect(str(self._partial.place), isolation_level=None, check_same_thread=False)
         # Nobody else knows the file, and it goes if anything fails: no journal and no lock are needed.
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             self._connection.execute(f"PRAGMA {pragma}").fetchone()
         for pragma in ("foreign_keys = OFF", "trusted_schema = OFF", "ignore_check_constraints = ON"):
             self._connection.execute(f"PRAGMA {pragma}")
@@ -157,9 +158,10 @@ class SqliteDestination:
             raise MemberDamaged("load", table.name, f"schema/{sqlite_schema.MEMBER} does not define it")
         total = 0
         for batch in batches:
-            with _building("load", table.name):
-                statement, columns = self._statement(layout, batch)
-                connection.executemany(statement, zip(*columns, strict=True))
+            for start in range(0, max(1, batch.num_rows), _AT_ONCE):
+                with _building("load", table.name):
+                    statement, columns = self._statement(layout, batch.slice(start, _AT_ONCE))
+                    connection.executemany(statement, zip(*columns, strict=True))
             total += batch.num_rows
             self._largest = max(self._largest, batch.nbytes)
         return total
