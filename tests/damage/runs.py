@@ -79,7 +79,7 @@ def calls_of(tiny: Tiny, run: Run) -> Counter[Call]:
     """What a run without a fault asks of its target."""
     with undone(tiny), tempfile.TemporaryDirectory() as folder:
         storage = FaultyStorage(tiny.storage)
-        run(WiringTo(tiny.world, {"local": storage}), Path(folder))
+        run(WiringTo(tiny.world, {**tiny.wiring.given, "local": storage}), Path(folder))
         return Counter((operation, kind_of(key)) for operation, key in storage.calls)
 
 

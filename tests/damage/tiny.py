@@ -78,12 +78,14 @@ class Tiny:
 
 @contextmanager
 def undone(tiny: Tiny) -> Iterator[None]:
-    """Puts back what the block did to the first target, and to the memory of what was seen there."""
+    """Puts back what the block did to the targets, and to the memory of what was seen on them."""
     state = tiny.world.root / "state" / "seen.json"
-    before, seen = dict(tiny.storage.shelf.objects), state.read_bytes()
+    shelves = [storage.shelf.objects for storage in tiny.wiring.given.values() if isinstance(storage, MemoryStorage)]
+    before, seen = [dict(objects) for objects in shelves], state.read_bytes()
     yield
-    tiny.storage.shelf.objects.clear()
-    tiny.storage.shelf.objects.update(before)
+    for objects, sound in zip(shelves, before, strict=True):
+        objects.clear()
+        objects.update(sound)
     state.write_bytes(seen)
 
 
