@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,6 +158,21 @@ def _places(owner: Any) -> list[tuple[Any, Any]]:
 def as_text(value: Any) -> bytes:
     """A JSON value as canonical as it can be: sorted, no spaces; NaN and the like as Python spells them."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def spelt_otherwise(draw: st.DrawFn, seeds: Sequence[Any]) -> bytes:
+    """A valid document in another spelling: blanks, escapes, another order, a number with an exponent."""
+    value = draw(st.sampled_from(seeds))
+    if draw(st.booleans()) and isinstance(value, dict):
+        value = dict(reversed(value.items()))
+    blanks = draw(st.sampled_from(((",", ":"), (", ", ": "), (",", " :"))))
+    text = json.dumps(
+        value, separators=blanks, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from((None, 1)))
+    )
+    if draw(st.booleans()):
+        text = re.sub(r"(?<=[:\[,])([0-9]+)(?=[,}\]])", r"\1.0", text)
+    return (draw(st.sampled_from(("", " ", "\ufeff"))) + text + draw(st.sampled_from(("", "\n")))).encode()
 
 
 # --- YAML -------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from tests.fuzz.strategies import as_text, changed_bytes, changed_value, tricky_yaml
+from tests.fuzz.strategies import as_text, changed_bytes, changed_value, spelt_otherwise, tricky_yaml
 from tests.fuzz.targets import TARGETS, as_json, check
 
 NAMES = sorted(TARGETS)
@@ -35,6 +35,7 @@ def inputs(name: str) -> dict[str, st.SearchStrategy[bytes]]:
     kinds = {"changed": changed_bytes(seeds(name)), "any": st.binary(max_size=300)}
     if TARGETS[name].json:
         kinds["value"] = changed_value([as_json(seed) for seed in seeds(name)]).map(as_text)
+        kinds["spelling"] = spelt_otherwise([as_json(seed) for seed in seeds(name)])
     if name in YAML:
         kinds["yaml"] = tricky_yaml(seeds(name))
     return kinds
