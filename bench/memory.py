@@ -1,8 +1,8 @@
 """make bench: what each command of the product takes on big sources, in time and in memory.
 
 Makes the sources in a folder, backs up, verifies, restores and drills them, every command as a process of its own, and
-prints a table; the same goes into a JSON file. It fails only where a command fails: how fast a machine is
-and how much memory it takes is for people to judge.
+prints a table; the same goes into a JSON file, which is written anew after each command. It fails only where a
+command fails: how fast a machine is and how much memory it takes is for people to judge.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def main() -> int:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     measured: list[Measured] = []
+    result = given.folder / f"memory-{given.size:g}GB.json"
     try:
         with console.status("making the sources"):
             made = run("sources", ["-m", "bench.world", root, str(int(given.size * 1000 * MB)), str(given.entries)])
@@ -64,14 +65,14 @@ def main() -> int:
         for source in given.sources or facts["bytes"]:
             for one in _measure(root, source, facts["bytes"][source], console):
                 measured.append(one)
+                result.write_text(json.dumps(_document(measured, facts["rows"]), indent=2))
+                console.print(f"[dim]{source} {one.run.name}: {one.run.peak / MB:,.0f} MB, {one.run.wall:.1f} s[/dim]")
     except CommandFailed as failure:
         console.print(str(failure), style="red", markup=False)
         return 1
     finally:
         shutil.rmtree(root, ignore_errors=True)
     _show(console, measured, given.size)
-    result = given.folder / f"memory-{given.size:g}GB.json"
-    result.write_text(json.dumps(_document(measured, facts["rows"]), indent=2))
     console.print(f"[dim]{result}[/dim]")
     return 0
 
