@@ -134,6 +134,8 @@ class PartWriter:
                 for place, column in enumerate(columns):  # one by one: that one is there twice, not all of them
                     columns[place] = column.combine_chunks().take(order)
             writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP_ROWS)
+        except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
+            raise
         except pa.ArrowException as error:
             raise self._unreadable(f"its rows do not fit Parquet ({type(error).__name__})") from None
         if self._file is not None and self._file.written >= self._max_part_bytes:
@@ -191,6 +193,8 @@ def read_part(file: BinaryIO, subject: str = "part") -> Iterator[pa.RecordBatch]
             if part.metadata.row_group(group).num_rows > GROUP_ROWS:
                 raise MemberDamaged("read", subject, f"a row group of it has more than {GROUP_ROWS} rows")
             yield _checked(_written_out(part.read_row_group(group, use_threads=False), schema, subject), subject)
+    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
+        raise
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise MemberDamaged("read", subject, f"it is not a Parquet part ({type(error).__name__})") from None
     except OSError as error:

@@ -135,6 +135,8 @@ def _pairs(items: list[dict[str, Any]], first: str, second: str) -> tuple[tuple[
 def _reading(name: str) -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
+        raise
     except (pa.ArrowException, UnicodeDecodeError, TypeError, KeyError):
         raise _no_entries(name) from None
     except OSError as error:

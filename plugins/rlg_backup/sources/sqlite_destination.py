@@ -328,6 +328,8 @@ def _building(verb: str, subject: str) -> Iterator[None]:
             raise StorageFull(verb, subject, "no space is left on its disk") from error
         cause = "its disk takes nothing more" if name == "SQLITE_IOERR_WRITE" else f"SQLite reports {name}"
         raise DestinationUnsuitable(verb, subject, cause) from error
+    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
+        raise
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise MemberDamaged(verb, subject, "its rows have no form of the format") from error
     except OSError as error:
