@@ -22,7 +22,7 @@ GROUP_ROWS = 65_536
 PART_BYTES = 8 * 1024 * 1024  # a reader holds a part in memory: it is used only once all of it was checked
 _CHUNK_BYTES = 8 * 1024 * 1024  # held before a row group is written
 _CLUSTERED = 2  # times as much is held, and sorted together, where the table has geography
-_GROUP_BYTES = 512 * 1024 * 1024  # of a row group of several rows when it is read; writers stay far below
+_GROUP_BYTES = 512 * 1024 * 1024  # of text in a row group of several rows when it is read; writers stay far below
 _ZSTD_LEVEL = 1
 
 # Arrow's own allocator keeps what is given back, and so does the one of polars beside it; the system's gives large
@@ -110,6 +110,8 @@ class PartWriter:
 
     def _hold(self, piece: pa.RecordBatch) -> int:
         """Takes the first rows of a piece, as many as the chunk still has room for, and returns their number."""
+        while len(piece) > 1 and piece.nbytes > _CHUNK_BYTES:  # its rows are far from all of one size
+            piece = piece.slice(0, len(piece) // 2)
         if self._held_bytes + piece.nbytes > self._groups * _CHUNK_BYTES:
             self._flush()
         room = self._groups * GROUP_ROWS
@@ -258,7 +260,7 @@ def _written_out(table: pa.Table, schema: pa.Schema, subject: str) -> pa.RecordB
     for column in columns:
         column.validate(full=True)  # also that each number is one of its dictionary
     if rows > 1 and sum(map(_size_written_out, columns)) > _GROUP_BYTES:
-        raise MemberDamaged("read", subject, f"a row group of it holds more than {_GROUP_BYTES} bytes")
+        raise MemberDamaged("read", subject, f"a row group of it holds more than {_GROUP_BYTES} bytes of text")
     for place, field in enumerate(schema):  # one by one: that one is there twice, not all of them
         columns[place] = _without_dictionary(columns[place], field.type)
     batch = pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -270,7 +272,7 @@ def _size_written_out(array: pa.Array) -> int:
     if pa.types.is_struct(array.type):
         return sum(map(_size_written_out, array.flatten()))
     if not pa.types.is_dictionary(array.type):
-        return int(array.nbytes)
+        return 0  # a number: the rows and columns bound it
     return pc.sum(pc.binary_length(array.dictionary).take(array.indices)).as_py() or 0
 
 

@@ -215,6 +215,14 @@ def test_parts_end_at_the_size_limit() -> None:
     assert digest(parts.read()) == digest(batches)
 
 
+def test_a_value_far_larger_than_the_others_does_not_make_a_row_group_that_readers_refuse() -> None:
+    """Readers refuse a group of several rows with over 512 MiB of text; writers stay far below, whatever comes."""
+    small, large = ["x"] * 500, "x" * (70 << 20)
+    groups = written(texts(*small, large, *small)).read()
+    assert sum(map(len, groups)) == 1001
+    assert [len(group) for group in groups if group.nbytes > 64 << 20] == [1]
+
+
 def test_row_groups_hold_at_most_65536_rows_however_batches_come() -> None:
     small = [pa.record_batch({"a": pa.array([number] * 700)}) for number in range(200)]
     large = pa.record_batch({"a": pa.array(range(150_000))})
