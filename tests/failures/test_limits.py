@@ -122,7 +122,7 @@ def test_without_threads_a_command_ends_in_one_error_and_nothing_half(
 
 def test_without_memory_a_command_ends_in_one_error_or_as_if_killed(room: Room, world: World) -> None:
     """What Python and Arrow ask for and do not get is told. A library that ends the process (Polars aborts)
-    does what a kill does: nothing is committed, and what it left is ciphertext that the next run removes."""
+    does what a kill does: nothing is committed, and what it left is ciphertext."""
     connection = sqlite3.connect(world.root / "app.db")
     connection.execute("CREATE TABLE a_large (b BLOB)")
     connection.executemany("INSERT INTO a_large VALUES (zeroblob(?))", [(6 << 20,)] * 6)
