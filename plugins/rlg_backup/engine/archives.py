@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PIECE = 1 << 20
-MAX_PART_BYTES = 512 << 20  # a part is written at 64 MiB; a larger one is not ours
+MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
 ARCHIVE = "default.zip.age"
 
 
