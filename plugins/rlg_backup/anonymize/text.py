@@ -33,7 +33,8 @@ def text_of(values: pa.Array) -> pl.Series | None:
         try:
             present = present.cast(pa.string())
         except pa.ArrowInvalid:
-            present = pa.array([value.decode("utf-8", "replace") for value in present.to_pylist()], pa.string())
+            texts = [value.decode("utf-8", "replace") for value in present.to_pylist()]
+            return pl.Series("value", texts, dtype=pl.String)
     return pl.Series("value", pl.from_arrow(present), dtype=pl.String)
 
 
