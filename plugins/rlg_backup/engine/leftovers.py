@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .staged_files import NONCE, StagedFiles
 
 log = logging.getLogger(__name__)
 
+FIRST_RECORD = "stage.record"
 _RESTORE = re.compile(r"restore-[0-9a-f]{12}")  # a folder that engine.restore makes
 Leases = Mapping[str, Mapping[str, Any]]
 
@@ -39,12 +41,21 @@ def remove_superseded(root: Path, key: StagingKey, source: str, leases: Leases) 
         except (BackupError, OSError, ValueError, KeyError):  # another key's, half made, or wiped at this moment
             continue
         if all(target in leases and leases[target]["token"] > held[target]["token"] for target in held):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_try(folder)
             remove_empty(folder.parent, folder.parent.parent)
             removed.append("/".join(folder.parts[-3:]))
     if removed:
         log.info("removed what superseded runs left in the staging folder: %s", ", ".join(removed))
     return removed
+
+
+def remove_try(folder: Path) -> None:
+    """Remove what can be removed of a try: last what tells whose it is, so that a removal that is killed can be ended
+    by the next run. Raises nothing."""
+    for item in sorted(_inside(folder), key=lambda item: (item.name == NONCE, item.name == FIRST_RECORD)):
+        with suppress(OSError):
+            item.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_empty(*folders: Path) -> None:
@@ -71,7 +82,7 @@ def _inside(folder: Path) -> list[Path]:
 
 def _leases_of(folder: Path, key: StagingKey) -> Leases:
     """The leases that a try was begun with, as its first record tells; it is authenticated by the staging key."""
-    with StagedFiles(folder, key).open_file("stage.record") as file:
+    with StagedFiles(folder, key).open_file(FIRST_RECORD) as file:
         found: Leases = json.loads(file.read())["leases"]
     return found
 

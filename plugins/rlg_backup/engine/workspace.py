@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from .. import __version__
 from ..core.errors import EngineMismatch, ObjectDamaged, StagingLost, StepSkipped
 from ..core.private import create_private
 from ..format.keys import StagingKey
-from .leftovers import remove_empty
+from .leftovers import remove_empty, remove_try
 from .staged_files import NONCE, StagedFiles, make_private, staging_disk
 
 _LONGEST_NAME = 200  # bytes of a folder
@@ -83,7 +82,8 @@ class Workspace(StagedFiles):
     def create(cls, root: Path, key: StagingKey, reference: Reference) -> Workspace:
         """Make the folder (0700). What earlier tries of the run left is wiped first: it may fill the disk."""
         folder = cls._folder(root, reference)
-        shutil.rmtree(folder.parent, ignore_errors=True)
+        for earlier in folder.parent.iterdir() if folder.parent.is_dir() else ():
+            remove_try(earlier)
         make_private(folder, root)
         nonce = secrets.token_bytes(32)
         with staging_disk(NONCE), create_private(folder / NONCE) as file:
@@ -154,7 +154,7 @@ class Workspace(StagedFiles):
     def wipe(cls, root: Path, reference: Reference) -> None:
         """Remove a try's folder and what is empty above it; gone already is fine, and no key is needed."""
         folder, cause = cls._folder(root, reference), "files are left in it"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_try(folder)
         try:
             gone = not folder.exists()
             remove_empty(folder.parent, folder.parent.parent)

@@ -102,3 +102,29 @@ def test_a_link_in_the_staging_folder_is_not_followed(world: World) -> None:
     before = sorted(outside.rglob("*"))
     assert backup(later(world), "app", Kind.FULL).complete
     assert sorted(outside.rglob("*")) == before
+
+
+@pytest.mark.parametrize("removed", range(1, 6))
+def test_a_removal_that_was_killed_is_ended_by_the_next_run(
+    world: World, removed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many files as that were gone when it died; whichever they were, the next run knows whose the rest is."""
+    reference, unlink = dead(world), Path.unlink
+
+    class Killed(BaseException):
+        pass
+
+    def dying(path: Path, missing_ok: bool = False) -> None:
+        nonlocal removed
+        removed -= 1
+        if removed < 0:
+            raise Killed
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", dying)
+    with pytest.raises(Killed):
+        steps.wipe(world.wiring(), reference)
+    monkeypatch.undo()
+    assert world.staged() != []
+    assert backup(later(world), "app", Kind.FULL).complete
+    assert world.staged() == []
