@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SIZE ?= 2000
+GB ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test soak lint format lock clean
+.PHONY: help demo up test soak bench lint format lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,6 +35,9 @@ test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run eve
 
 soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (half an hour)
 	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
+
+bench: $(VENV)/.test-ready  ## Time and peak memory of every command on big sources (GB=2)
+	@$(BIN)/python -m bench.memory --size $(GB)
 
 lint: $(VENV)/.test-ready  ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .

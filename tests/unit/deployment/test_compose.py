@@ -187,3 +187,10 @@ def test_only_this_machine_reaches_the_user_interface(compose: dict[str, Any]) -
     assert {name: service["ports"] for name, service in compose["services"].items() if "ports" in service} == {
         "api-server": ["127.0.0.1:8080:8080"]
     }
+
+
+def test_the_scheduler_waits_until_the_api_answers(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert services["api-server"]["healthcheck"]["test"][-1].endswith("/api/v2/monitor/health")
+    waited = {name: how["condition"] for name, how in services["scheduler"]["depends_on"].items()}
+    assert waited == dict.fromkeys(("metadata", "broker", "api-server"), "service_healthy")
