@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from tests.damage.tiny import Tiny, undone
 from tests.support.compare import assert_databases_equal
+from tests.support.faulty_storage import Damage, Fault, FaultyStorage
+from tests.support.memory_storage import MemoryStorage
 
 from rlg_backup.core.errors import BackupError, DocumentDamaged, ObjectDamaged, ObjectMissing
+from rlg_backup.engine.archives import ARCHIVE
 from rlg_backup.engine.restore import restore
 from rlg_backup.engine.restore_points import Chosen, choose
 from rlg_backup.engine.verify import verify
@@ -55,6 +58,54 @@ def test_a_damaged_manifest_on_the_first_target_is_told_and_the_other_copy_serve
         assert done.target == "second"
         assert f"the copy on target 'local' was not used: {error}" in done.warnings
     assert_databases_equal(two.world.root / "app.db", tmp_path / "out.db")
+
+
+@pytest.mark.parametrize("which", ["id", "latest", "2100-01-01"])
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_damaged_archive_on_the_first_target_is_told_and_the_other_copy_is_restored(
+    two: Tiny, newest: Chosen, tmp_path: Path, how: str, which: str
+) -> None:
+    asked = newest.point.backup_id if which == "id" else which
+    key = f"{newest.folder}/{ARCHIVE}"
+    with undone(two):
+        SPOILT[how](two, key)
+        done = restore(two.wiring, "app", asked, str(tmp_path / "out.db"))
+        assert done.target == "second"
+        assert f"the copy on target 'local' was not used: {cause(how, key)}" in done.warnings
+        with pytest.raises(ObjectMissing if how == "gone" else ObjectDamaged) as caught:  # who names a target means it
+            restore(two.wiring, "app", asked, str(tmp_path / "named.db"), target="local")
+        assert str(caught.value) == cause(how, key)
+    assert_databases_equal(two.world.root / "app.db", tmp_path / "out.db")
+
+
+def cause(how: str, key: str) -> str:
+    if how == "gone":
+        return f"unable to read '{key}': it is not on target 'local'"
+    return f"unable to fetch '{key}': target 'local' holds other bytes than the manifest names"
+
+
+@pytest.mark.parametrize("other", ["damaged", "down", "never had it"])
+def test_when_no_archive_is_sound_the_first_ones_error_is_raised_and_nothing_is_left(
+    two: Tiny, newest: Chosen, tmp_path: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{newest.folder}/{ARCHIVE}"
+    second = two.wiring.storage("second")
+    assert isinstance(second, MemoryStorage)
+    with undone(two), monkeypatch.context() as patch:
+        SPOILT["flipped"](two, key)
+        before = dict(second.shelf.objects)
+        if other == "damaged":
+            second.plant(key, second.bytes_of(key)[:-1])
+        elif other == "never had it":
+            second.shelf.objects.clear()
+        else:
+            patch.setitem(two.wiring.given, "second", FaultyStorage(second, Fault(Damage.FAIL)))
+        with pytest.raises(ObjectDamaged) as caught:
+            restore(two.wiring, "app", newest.point.backup_id, str(tmp_path / "out.db"))
+        second.shelf.objects.clear()
+        second.shelf.objects.update(before)
+    assert str(caught.value) == cause("flipped", key)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut"])

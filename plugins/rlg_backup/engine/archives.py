@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..core.errors import BackupError, MemberDamaged, ObjectDamaged
+from ..core.errors import (
+    BackupError,
+    BackupNotFound,
+    CatalogError,
+    DamageError,
+    MemberDamaged,
+    ObjectDamaged,
+    StorageError,
+    StorageFull,
+)
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
 from ..format.archive import open_archive, read_profile
@@ -21,7 +30,7 @@ from ..format.manifest import ArchiveEntry
 from ..format.profile import Profile, TableProfile
 from ..format.rows import read_part
 from ..format.tree_index import IndexRow, index_parts, read_index
-from .restore_points import Chosen
+from .restore_points import Chosen, choose
 from .staged_files import staging_disk
 from .wiring import Wiring
 
@@ -88,6 +97,29 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
     except BackupError:
         destination.unlink(missing_ok=True)
         raise
+
+
+def fetch_any(wiring: Wiring, chosen: Chosen, destination: Path) -> Chosen:
+    """``fetch``, from another target that holds the same backup where the chosen copy cannot be had whole.
+
+    Returns the copy that was taken; those before it are in its ``passed_over``. Raises the first copy's error when
+    there is no other, and StorageFull at once.
+    """
+    failures: dict[str, BackupError] = dict(chosen.passed_over)
+    targets = wiring.source_settings(chosen.source).targets
+    for target in (chosen.target, *(name for name in targets if name != chosen.target and name not in failures)):
+        try:
+            copy = chosen
+            if target != chosen.target:
+                found = choose(wiring, chosen.source, chosen.point.backup_id, target=target)
+                copy = replace(found, unasked=chosen.unasked, passed_over=failures)
+            fetch(wiring, copy, destination)
+            return copy
+        except StorageFull:  # of staging: no copy would fit
+            raise
+        except (DamageError, CatalogError, StorageError, BackupNotFound) as error:
+            failures[target] = error
+    raise failures[chosen.target]
 
 
 @contextmanager

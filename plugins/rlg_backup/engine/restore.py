@@ -20,7 +20,7 @@ from ..sources.files_destination import FileDestination
 from ..sources.port import Column, Entry, Table
 from ..sources.sqlite import SqliteSource
 from ..sources.sqlite_destination import SqliteDestination
-from .archives import Archive, fetch, index_of, open_local, whole_member
+from .archives import Archive, fetch, fetch_any, index_of, open_local, whole_member
 from .leftovers import sweep_leftovers
 from .limits import in_our_words
 from .parity import restored_tables, restored_tree, reversed_rows
@@ -136,7 +136,10 @@ def _restore(
         with clock.phase("choose"):
             chosen = choose(wiring, source, which, target=target)
         with clock.phase("fetch"):
-            fetch(wiring, chosen, folder / "archive")
+            if target is None:
+                chosen = fetch_any(wiring, chosen, folder / "archive")
+            else:
+                fetch(wiring, chosen, folder / "archive")
         with open_local(folder / "archive", chosen, keys) as archive:
             with clock.phase("decrypt"):
                 profile = archive.profile()
