@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.dags.conftest import MakeWorld
 from tests.support.airflow_home import Ran, run, run_made
 from tests.support.world import World, dump
 
@@ -164,3 +165,25 @@ def test_staging_that_cannot_be_wiped_fails_the_run(world: World, monkeypatch: p
         "AirflowFailException",
         f"app: backup {backup_id} is committed, yet failed at: app.wipe",
     )
+
+
+def test_a_restore_takes_the_copy_of_another_target_when_the_first_is_damaged(make_world: MakeWorld) -> None:
+    world = make_world("local", "second")
+    world.settings["restore_folders"] = ["."]
+    world.save()
+    world.back_up()
+    spoilt = [next(world.target(name).rglob("*.age")) for name in ("local", "second")]
+    spoilt[0].write_bytes(spoilt[0].read_bytes()[:-1])
+    done = run("rlg_restore", {"source": "app", "to": str(world.root / "again.db")})
+    assert (done.state, done.errors, done.returned("verify")["target"]) == ("success", {}, "second")
+    assert dump(world.root / "again.db") == dump(world.root / "app.db")
+    spoilt[1].write_bytes(spoilt[1].read_bytes()[:-1])
+    bad = run("rlg_restore", {"source": "app", "to": str(world.root / "third.db")})
+    size = spoilt[0].stat().st_size + 1
+    backup_id = bad.returned("choose")["backup_id"]
+    assert bad.error("verify") == (
+        "AirflowFailException",
+        f"ObjectDamaged: unable to restore '{backup_id}': FAIL: size and digest: "
+        f"{size - 1:,} bytes, SHA-256 different\nhint: name another restore point, or repair the copy",
+    )
+    assert (bad.state, (world.root / "third.db").exists()) == ("failed", False)

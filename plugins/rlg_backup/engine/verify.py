@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import (
     BackupError,
+    BackupNotFound,
     CatalogError,
     CatalogGap,
     DamageError,
@@ -91,6 +93,21 @@ def verify(
     if full:
         checks += _guarded("archive", "decrypt", lambda: _contents(wiring, chosen))
     return Verification(source, chosen.point.backup_id, chosen.target, tuple(checks))
+
+
+def first_sound(wiring: Wiring, source: str, backup_id: str, target: str) -> Verification:
+    """The quick verification of the first copy of a backup that passes, that on ``target`` before the others; of
+    ``target``'s when none does."""
+    first = verify(wiring, source, backup_id, target=target)
+    if first.verdict is Verdict.PASS:
+        return first
+    for other in wiring.source_settings(source).targets:
+        if other != target:
+            with suppress(BackupNotFound):
+                found = verify(wiring, source, backup_id, target=other)
+                if found.verdict is Verdict.PASS:
+                    return found
+    return first
 
 
 def _object(wiring: Wiring, chosen: Chosen) -> Check:

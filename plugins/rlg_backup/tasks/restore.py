@@ -28,16 +28,17 @@ def choose() -> Json:
 @task
 @guarded
 def verify_chosen(chosen: Json) -> Json:
-    """Signatures, chain, size and digest of the chosen copy, before anything is written."""
+    """Signatures, chain, size and digest of the chosen copy, or of another one where it is damaged, before anything is
+    written; returns which copy is sound."""
     from ..core.errors import ObjectDamaged
-    from ..engine.verify import verify
+    from ..engine.verify import first_sound
 
-    found = verify(wire(), chosen["source"], chosen["backup_id"], target=chosen["target"])
+    found = first_sound(wire(), chosen["source"], chosen["backup_id"], chosen["target"])
     if found.verdict != "PASS":
         wrong = "; ".join(f"{check.name}: {check.measured}" for check in found.checks if check.verdict != "PASS")
         hint = "name another restore point, or repair the copy"
         raise ObjectDamaged("restore", chosen["backup_id"], f"{found.verdict}: {wrong}", hint)
-    return chosen
+    return {**chosen, "target": found.target}
 
 
 @task
