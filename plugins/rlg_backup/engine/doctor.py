@@ -20,15 +20,19 @@ Look = Callable[[], str]
 
 
 def examine(wiring: Wiring) -> list[Check]:
-    """Every check, in the order a run would meet them. Writes nothing but a probe file in staging."""
+    """Every check, in the order a run would meet them. Writes nothing but a probe file in each folder that a run writes to."""
     checks = [
         _check("keys", "recipients", lambda: f"{len(wiring.recipients)} recipients of one type"),
         _check("keys", "signing key", lambda: _signing(wiring)),
         _check("keys", "staging key", lambda: f"{wiring.staging_key.key_id}"),
         _check("keys", "tokenization key", lambda: _tokenization(wiring)),
         _check("keys", "identities", lambda: _identities(wiring)),
-        _check("staging", "folder", lambda: _staging(wiring.settings.staging.folder)),
+        _check("staging", "folder", lambda: _private(wiring.settings.staging.folder)),
+        _check("state", "folder", lambda: _writable(wiring.settings.state)),
     ]
+    if wiring.settings.drill is not None:
+        places = {"scratch": wiring.settings.drill.scratch, "reports": wiring.settings.drill.reports}
+        checks += [_check("drill", name, partial(_writable, place)) for name, place in places.items()]
     checks += [_check("sources", name, partial(_source, wiring, name)) for name in wiring.settings.sources]
     checks += [_check("targets", name, partial(_target, wiring, name)) for name in wiring.settings.targets]
     checks += _airflow(wiring)
@@ -83,18 +87,23 @@ def _identities(wiring: Wiring) -> str:
     return f"{len(own)} here: this worker can read archives, so run restores on it and no backups"
 
 
-def _staging(folder: Path) -> str:
+def _private(folder: Path) -> str:
+    free = _writable(folder)
+    if folder.stat().st_mode & 0o077:
+        raise _Wrong(f"'{folder}' is open to other users; chmod 700 it")
+    return f"{free}, private"
+
+
+def _writable(folder: Path) -> str:
     probe = folder / f".doctor-{os.getpid()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe.write_bytes(b"")
         probe.unlink()
-        if folder.stat().st_mode & 0o077:
-            raise _Wrong(f"'{folder}' is open to other users; chmod 700 it")
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise _Wrong(f"'{folder}' cannot be written to: {error.strerror}") from None
-    return f"{free / 1e9:.1f} GB free, private"
+    return f"{free / 1e9:.1f} GB free"
 
 
 def _source(wiring: Wiring, name: str) -> str:
