@@ -20,7 +20,7 @@ Look = Callable[[], str]
 
 
 def examine(wiring: Wiring) -> list[Check]:
-    """Every check, in the order a run would meet them. Writes nothing but a probe file in each folder that a run writes to."""
+    """Every check, in the order a run would meet them. Writes nothing but a probe file where a run would write."""
     checks = [
         _check("keys", "recipients", lambda: f"{len(wiring.recipients)} recipients of one type"),
         _check("keys", "signing key", lambda: _signing(wiring)),
