@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from .forms import VARIANT_TYPE
 
-PIECE = 1 << 20  # bytes of text looked at together: what is made of them takes some thirty times as much
+PIECE = 1 << 19  # bytes of text looked at together: what is made of them takes some thirty times as much
 
 _TEXT, _BLOB = 3, 4  # classes of a variant
 
