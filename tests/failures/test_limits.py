@@ -150,6 +150,7 @@ def test_without_memory_a_command_ends_in_one_error_or_as_if_killed(room: Room, 
 def test_no_command_leaves_a_descriptor_open_whether_it_succeeds_or_fails(room: Room, world: World) -> None:
     """Four rounds in one process: the first may open what stays (a thread pool's pipe), later ones nothing."""
     done = room.call("tests.failures.scenes:rounds", config=str(world.config), place=str(world.root / "rounds"))
+    assert done.code == 0, done.err
     counts = done.json
     assert counts["failures"] == 4 * 5, "the failing half of each round failed"
     assert len(set(counts["open"][1:])) == 1, counts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def write_report(wiring: Wiring, blocks: Sequence[Mapping[str, Any]], started: d
         identities="configured",
     )
     folder = wiring.settings.drill.reports
-    name = f"drill-{finished.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    name = f"drill-{finished.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"  # as a backup's id: two hosts may share the folder
     files = Files(folder / f"{name}.html", folder / f"{name}.json")
     _write(folder, {files.html: render_html(report), files.json: to_json(report)})
     return report.judged, files

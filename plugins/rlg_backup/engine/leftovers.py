@@ -58,6 +58,12 @@ def remove_try(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_tries(source: Path) -> None:
+    """``remove_try`` of each try of one source in one run."""
+    for folder in _inside(source):
+        remove_try(folder)
+
+
 def remove_empty(*folders: Path) -> None:
     """Remove the folders that hold nothing, in this order."""
     for folder in folders:

@@ -22,7 +22,7 @@ from .. import __version__
 from ..core.errors import EngineMismatch, ObjectDamaged, StagingLost, StepSkipped
 from ..core.private import create_private
 from ..format.keys import StagingKey
-from .leftovers import remove_empty, remove_try
+from .leftovers import remove_empty, remove_tries, remove_try
 from .staged_files import NONCE, StagedFiles, make_private, staging_disk
 
 _LONGEST_NAME = 200  # bytes of a folder
@@ -82,8 +82,7 @@ class Workspace(StagedFiles):
     def create(cls, root: Path, key: StagingKey, reference: Reference) -> Workspace:
         """Make the folder (0700). What earlier tries of the run left is wiped first: it may fill the disk."""
         folder = cls._folder(root, reference)
-        for earlier in folder.parent.iterdir() if folder.parent.is_dir() else ():
-            remove_try(earlier)
+        remove_tries(folder.parent)
         make_private(folder, root)
         nonce = secrets.token_bytes(32)
         with staging_disk(NONCE), create_private(folder / NONCE) as file:
