@@ -42,7 +42,8 @@ def write_report(wiring: Wiring, blocks: Sequence[Mapping[str, Any]], started: d
         identities="configured",
     )
     folder = wiring.settings.drill.reports
-    name = f"drill-{finished.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"  # as a backup's id: two hosts may share the folder
+    # As a backup's id: two hosts may share the folder.
+    name = f"drill-{finished.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     files = Files(folder / f"{name}.html", folder / f"{name}.json")
     _write(folder, {files.html: render_html(report), files.json: to_json(report)})
     return report.judged, files
