@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -48,12 +48,24 @@ class Partial:
             raise DestinationUnsuitable("restore to", str(path), f"there is no folder '{path.parent}'")
         try:
             _remove_dead(path)
-            self.place = path.with_name(f".{_stem(path)}.{secrets.token_hex(8)}.partial")
-            self._lock = os.open(_lock_of(self.place), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._take_lock(path)
         except OSError as error:
             raise refused("restore to", str(path), error) from error
-        with suppress(OSError):  # a file system without locks: then nothing there is ever taken for dead
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _take_lock(self, path: Path) -> None:
+        while True:
+            self.place = path.with_name(f".{_stem(path)}.{secrets.token_hex(8)}.partial")
+            self._lock = os.open(_lock_of(self.place), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # another restore took it for dead before it was locked
+                os.close(self._lock)
+                continue
+            except OSError:  # a file system without locks: nothing there is ever taken for dead
+                return
+            if os.fstat(self._lock).st_nlink:
+                return
+            os.close(self._lock)
 
     def release(self) -> None:
         """To be called when nothing has the name ``place`` any more."""
@@ -88,18 +100,28 @@ def open_up(folder: Path) -> None:
 
 
 def _remove_dead(path: Path) -> None:
-    """What killed restores to ``path`` left. One that lives holds its lock."""
+    """What killed restores to ``path`` left. One that lives holds its lock; what another user made is left alone: the
+    folder may be open to all, and hold traps."""
     name = re.compile(rf"\.{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.partial\.lock")
     for lock in [found for found in path.parent.iterdir() if name.fullmatch(found.name)]:
         with suppress(OSError):  # it lives, or another restore removes it at this moment
             held = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove_copy(lock.with_name(lock.name.removesuffix(".lock")))
-                lock.unlink()
-                log.info("removed what a killed restore to '%s' left there", path)
+                place = lock.with_name(lock.name.removesuffix(".lock"))
+                mine = [state.st_uid == os.geteuid() for state in (os.fstat(held), *_states(place))]
+                if all(mine):
+                    remove_copy(place)
+                    lock.unlink()
+                    log.info("removed what a killed restore to '%s' left there", path)
             finally:
                 os.close(held)
+
+
+def _states(place: Path) -> Iterator[os.stat_result]:
+    """What is known of a place that may not be there."""
+    with suppress(FileNotFoundError):
+        yield place.lstat()
 
 
 def _stem(path: Path) -> str:

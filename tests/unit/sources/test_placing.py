@@ -64,3 +64,28 @@ def test_what_a_killed_restore_left_goes_with_the_next_one_to_its_place_and_what
     assert sorted(os.listdir(tmp_path)) == sorted([living.place.name, *locks, *foreign])
     for partial in (living, other, mine):
         partial.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+@pytest.mark.parametrize("theirs", ["lock", "place"])
+def test_what_another_user_put_there_is_left_alone(tmp_path: Path, theirs: str) -> None:
+    """Root restores into a folder that is open to all, where somebody made what looks like a killed restore's."""
+    place = tmp_path / ".app.db.0123456789abcdef.partial"
+    lock = place.with_name(place.name + ".lock")
+    place.mkdir()
+    (place / "link").symlink_to(tmp_path)
+    lock.touch()
+    os.chown({"lock": lock, "place": place}[theirs], 65534, 65534)
+    partial = Partial(tmp_path / "app.db")
+    assert (place.is_dir(), lock.exists()) == (True, True)
+    partial.release()
+
+
+def test_a_link_in_the_place_of_a_killed_copy_is_removed_and_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o755)
+    place = tmp_path / ".app.db.0123456789abcdef.partial"
+    place.symlink_to(victim)
+    place.with_name(place.name + ".lock").touch()
+    Partial(tmp_path / "app.db").release()
+    assert (place.is_symlink(), victim.is_dir(), victim.stat().st_mode & 0o777) == (False, True, 0o755)
