@@ -18,3 +18,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and os.environ.get("RLG_REQUIRE_ALL") and REQUIRED in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: a required check was skipped: {report.longrepr}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for a real Airflow most of the time begins first: the rest runs beside it."""
+    items.sort(key=lambda item: "scheduler" not in item.path.parts)

@@ -14,11 +14,10 @@ from typing import BinaryIO, Final
 
 from ..core.errors import DestinationUnsuitable, MemberDamaged
 from .folders import open_folder, parent_and_name, shown
-from .placing import Partial, close_after, not_removed, refused, remove_copy, sync
+from .placing import Partial, close_after, not_removed, refused, sync
 from .port import Entry, kept_mode
 
 _PIECE: Final = 1 << 20
-_BUILT: Final = "tree"  # in the private folder beside the place
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -52,11 +51,9 @@ class FileDestination:
             return
         partial, self._partial = self._partial, None
         try:
-            remove_copy(partial.place)
+            partial.close()
         except OSError as error:
-            raise not_removed(partial.place, error) from error
-        finally:
-            partial.release()
+            raise not_removed(partial.folder, error) from error
 
     def make(self, entry: Entry, content: BinaryIO | None) -> None:
         """See the port. A folder comes before what it holds, a file before its other names.
@@ -109,28 +106,27 @@ class FileDestination:
         _sync_file_system(self._root)
         if prove is not None:
             assert self._partial is not None  # _begin made it
-            prove(self._partial.place / _BUILT)
+            prove(self._partial.copy)
         self._take_name()
 
     def _begin(self) -> None:
         _refuse_filled(self._path)
         self._partial = Partial(self._path)  # from here on close() removes what there is
-        self._partial.place.mkdir(0o700)  # nobody else gets in before the tree is whole, whatever its modes
-        built = self._partial.place / _BUILT
+        built = self._partial.copy
         built.mkdir(0o700)
         self._root = os.open(built, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _take_name(self) -> None:
         assert self._partial is not None  # _begin made it
         try:
-            _move(self._root, self._partial.place / _BUILT, self._path)
+            _move(self._root, self._partial.copy, self._path)
         except OSError as error:
             taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
             if not taken:
                 raise refused("restore to", str(self._path), error) from error
             cause = "something took its name meanwhile"
             raise DestinationUnsuitable("restore to", str(self._path), cause) from error
-        self.close()  # what is left is an empty folder
+        self.close()  # of what is left nothing is data
         sync(self._path.parent)
 
     def _release(self) -> None:

@@ -12,7 +12,9 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+import socket
+import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,7 @@ from ..core.errors import BackupError, DestinationUnsuitable, StorageFull
 
 log = logging.getLogger(__name__)
 
-SIDE_FILES: Final = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database
+_LOCK: Final = "lock"
 _NO_SPACE: Final = {
     errno.ENOSPC: "no space is left on its disk",
     errno.EDQUOT: "this user's share of its disk is used up",
@@ -37,100 +39,142 @@ def refused(verb: str, subject: str, error: OSError) -> BackupError:
 
 
 class Partial:
-    """An unfinished copy of what will be ``path``. ``place`` is a name nobody uses, in the same folder: a rename is
-    enough. A lock beside it ends with this process, so that it can be told from what a killed one left.
+    """A private folder beside ``path``, in which what will be ``path`` is built as ``copy``: nobody else gets in before
+    it is whole, whatever its modes, and a rename from there is enough.
 
-    Raises DestinationUnsuitable where there is no such folder, or none of its files can be made, and StorageFull.
+    A lock in the folder ends with this process, so that the next restore to ``path`` can tell a living one from what a
+    killed one left. Raises DestinationUnsuitable where the folder cannot be made, and StorageFull.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.parent.is_dir():
             raise DestinationUnsuitable("restore to", str(path), f"there is no folder '{path.parent}'")
+        _remove_dead(path)
+        self.folder = path.with_name(f".{_stem(path)}.{secrets.token_hex(8)}.partial")
+        self.copy = self.folder / "copy"
         try:
-            _remove_dead(path)
-            self._take_lock(path)
+            self.folder.mkdir(0o700)
+            self._opened = _open_folder(self.folder)
         except OSError as error:
             raise refused("restore to", str(path), error) from error
+        try:
+            self._lock = _lock(self._opened)
+        except OSError as error:
+            os.close(self._opened)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise refused("restore to", str(path), error) from error
 
-    def _take_lock(self, path: Path) -> None:
-        while True:
-            self.place = path.with_name(f".{_stem(path)}.{secrets.token_hex(8)}.partial")
-            self._lock = os.open(_lock_of(self.place), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # another restore took it for dead before it was locked
-                os.close(self._lock)
-                continue
-            except OSError:  # a file system without locks: nothing there is ever taken for dead
-                return
-            if os.fstat(self._lock).st_nlink:
-                return
+    def close(self) -> None:
+        """Remove the folder with all that is still in it. Raises OSError for data that cannot be removed; that an empty
+        folder stays is logged."""
+        try:
+            _clear(self._opened)
+        finally:
             os.close(self._lock)
-
-    def release(self) -> None:
-        """To be called when nothing has the name ``place`` any more."""
-        with suppress(OSError):  # what stays is an empty file, which the next restore removes
-            _lock_of(self.place).unlink()
-        os.close(self._lock)
-
-
-def remove_copy(place: Path) -> None:
-    """Remove a database with the files beside it, or a tree whatever its modes. Raises OSError."""
-    if place.is_dir() and not place.is_symlink():
-        open_up(place)
-        shutil.rmtree(place)
-    else:
-        for suffix in ("", *SIDE_FILES):
-            place.with_name(place.name + suffix).unlink(missing_ok=True)
+            os.close(self._opened)
+        try:
+            self.folder.rmdir()
+        except OSError as error:
+            log.warning("the empty folder '%s' stays: %s", self.folder, (error.strerror or "").lower())
 
 
-def open_up(folder: Path) -> None:
+def open_up(folder: Path | str, *, inside: int | None = None) -> None:
     """Let its owner into every folder of a tree, whose modes, restored as they were, may keep the owner out.
 
-    One that stays closed is met by who removes the tree.
+    ``inside`` is an open folder that ``folder`` lies in. Nobody else may be able to change the tree meanwhile. A folder
+    that stays closed is met by who removes the tree.
     """
-    root = os.fsencode(folder)
     with suppress(OSError):
-        os.chmod(root, 0o700)  # noqa: PTH101 - bytes
-    for above, names, _ in os.walk(root):  # from the top: a folder is opened up before it is walked
-        for inner in (os.path.join(above, name) for name in names):  # noqa: PTH118 - bytes
-            if not os.path.islink(inner):  # noqa: PTH114 - bytes
+        os.chmod(folder, 0o700, dir_fd=inside)
+        for _, names, _, opened in os.fwalk(folder, dir_fd=inside):  # from the top: opened up before it is walked
+            for name in names:
                 with suppress(OSError):
-                    os.chmod(inner, 0o700)  # noqa: PTH101 - bytes
+                    if not stat.S_ISLNK(os.lstat(name, dir_fd=opened).st_mode):
+                        os.chmod(name, 0o700, dir_fd=opened)
 
 
 def _remove_dead(path: Path) -> None:
-    """What killed restores to ``path`` left. One that lives holds its lock; what another user made is left alone: the
-    folder may be open to all, and hold traps."""
-    name = re.compile(rf"\.{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.partial\.lock")
-    for lock in [found for found in path.parent.iterdir() if name.fullmatch(found.name)]:
-        with suppress(OSError):  # it lives, or another restore removes it at this moment
-            held = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                place = lock.with_name(lock.name.removesuffix(".lock"))
-                mine = [state.st_uid == os.geteuid() for state in (os.fstat(held), *_states(place))]
-                if all(mine):
-                    remove_copy(place)
-                    lock.unlink()
-                    log.info("removed what a killed restore to '%s' left there", path)
-            finally:
-                os.close(held)
+    """What killed restores to ``path`` left. One that lives holds its lock; nothing but what a restore of this user on
+    this host made is touched: the folder may be open to all, and hold traps."""
+    name = re.compile(rf"\.{re.escape(_stem(path))}\.[0-9a-f]{{16}}\.partial")
+    try:
+        found = [item for item in path.parent.iterdir() if name.fullmatch(item.name)]
+    except OSError:  # a folder that may be written to and not be looked into
+        return
+    for folder in found:
+        try:
+            opened = _open_folder(folder)
+        except OSError:  # no folder, another user's, or gone by now
+            continue
+        try:
+            if _is_dead(opened):
+                _clear(opened)
+                folder.rmdir()
+                log.info("removed what a killed restore to '%s' left there", path)
+        except OSError as error:
+            log.warning("what a killed restore left in '%s' stays there, in clear: %s", folder, error.strerror)
+        finally:
+            os.close(opened)
 
 
-def _states(place: Path) -> Iterator[os.stat_result]:
-    """What is known of a place that may not be there."""
+def _is_dead(folder: int) -> bool:
+    """Whether a folder is of a restore whose process has ended: private, ours, with its own lock, which is free."""
+    state = os.fstat(folder)
+    if state.st_uid != os.geteuid() or state.st_mode & 0o077:
+        return False
+    try:
+        lock = os.open(_LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:  # killed before it had one, when the folder was empty: or it begins at this moment
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.read(lock, 1024) == _whose(folder)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: int) -> int:
+    """A file that says which folder on which host it belongs to, locked as long as this process lives."""
+    lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        with suppress(OSError):  # a file system without locks: nobody else gets one, so nothing is taken for dead
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who looks at it this moment lets go at once, for it is empty
+        os.write(lock, _whose(folder))
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _whose(folder: int) -> bytes:
+    """A folder's identity: what was made to look like it has another. The host, for some locks are of one host only."""
+    state = os.fstat(folder)
+    return f"{socket.gethostname()} {state.st_dev}:{state.st_ino}".encode()
+
+
+def _clear(folder: int) -> None:
+    """Remove what an open folder holds, the lock last: a removal that is killed can be ended by the next restore."""
+    for name in os.listdir(folder):
+        if name == _LOCK:
+            continue
+        if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            open_up(name, inside=folder)
+            shutil.rmtree(name, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)
     with suppress(FileNotFoundError):
-        yield place.lstat()
+        os.unlink(_LOCK, dir_fd=folder)
+
+
+def _open_folder(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _stem(path: Path) -> str:
     """As much of the name as leaves room for the rest, in bytes."""
     return os.fsdecode(os.fsencode(path.name)[:200])
-
-
-def _lock_of(place: Path) -> Path:
-    return place.with_name(place.name + ".lock")
 
 
 def refuse_existing(path: Path) -> None:

@@ -22,13 +22,11 @@ import pyarrow.compute as pc
 from ..core.errors import DestinationUnsuitable, MemberDamaged, ParityFailed, StorageFull
 from . import sqlite_schema
 from .placing import (
-    SIDE_FILES,
     Partial,
     close_after,
     not_removed,
     refuse_existing,
     refused,
-    remove_copy,
     sync,
     take_name,
 )
@@ -44,6 +42,7 @@ _UTF16_TEXT: Final = "coalesce((SELECT CAST(v AS TEXT) FROM temp.odd_text WHERE 
 # hex(zeroblob(400000000)) would take gigabytes for each row.
 _COMPUTED_BYTES: Final = 1 << 20
 _AT_ONCE: Final = 16_384  # rows whose values are made at once
+_SIDE_FILES: Final = ("-journal", "-wal", "-shm")
 # What integrity_check says of rows that were so in the source, not of the file's structure.
 _CONTENT: Final = re.compile(r"(NULL|NUMERIC|TEXT|non-\w+) value in |missing value ")
 
@@ -81,11 +80,9 @@ class SqliteDestination:
             return
         partial, self._partial = self._partial, None
         try:
-            remove_copy(partial.place)
+            partial.close()
         except OSError as error:
-            raise not_removed(partial.place, error) from error
-        finally:
-            partial.release()
+            raise not_removed(partial.folder, error) from error
 
     # --- prepare ----------------------------------------------------------------------------------
 
@@ -98,7 +95,7 @@ class SqliteDestination:
         self._partial = Partial(self._path)
         pragmas = self._schema.pragmas
         with _building("make", str(self._path)):
-            os.close(os.open(self._partial.place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(self._partial.copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             connection = self._open()
             connection.execute(f"PRAGMA page_size = {pragmas['page_size']}")
             connection.execute(f"PRAGMA encoding = '{pragmas['encoding']}'")
@@ -111,7 +108,7 @@ class SqliteDestination:
 
     def _refuse_existing(self) -> None:
         refuse_existing(self._path)
-        for suffix in SIDE_FILES:  # SQLite would take one left there for part of the new database
+        for suffix in _SIDE_FILES:  # SQLite would take one left there for part of the new database
             refuse_existing(self._path.with_name(self._path.name + suffix))
 
     def _open(self) -> sqlite3.Connection:
@@ -119,7 +116,7 @@ class SqliteDestination:
         if self._connection is not None:
             self._connection.close()
         assert self._partial is not None  # prepare made it, close() alone forgets it
-        self._connection = sqlite3.connect(str(self._partial.place), isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(str(self._partial.copy), isolation_level=None, check_same_thread=False)
         # Nobody else knows the file, and it goes if anything fails: no journal and no lock are needed.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             self._connection.execute(f"PRAGMA {pragma}").fetchone()
@@ -294,7 +291,7 @@ class SqliteDestination:
         connection.close()
         self._connection = None
         assert self._partial is not None  # prepare made it, close() alone forgets it
-        return self._partial.place
+        return self._partial.copy
 
     def _take_name(self, partial: Path) -> None:
         if self._schema.pragmas["journal_mode"] == "wal":
@@ -304,9 +301,7 @@ class SqliteDestination:
         sync(partial)
         self._refuse_existing()
         take_name(partial, self._path)
-        if self._partial is not None:
-            self._partial.release()
-        self._partial = None
+        self.close()  # of what is left nothing is data
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,60 +33,94 @@ def test_a_name_taken_at_the_last_moment_stays_whose_it_is(tmp_path: Path, kind:
 
 
 @pytest.mark.parametrize("name", ["n" * 250, "ü" * 127])
-def test_a_partial_name_is_hidden_new_each_time_and_short_enough(tmp_path: Path, name: str) -> None:
+def test_what_is_not_finished_lies_in_a_hidden_folder_of_its_owner_with_a_name_short_enough(
+    tmp_path: Path, name: str
+) -> None:
     made = [Partial(tmp_path / name) for _ in range(9)]
-    assert len({partial.place for partial in made}) == 9
+    assert len({partial.folder for partial in made}) == 9
     for partial in made:
-        assert partial.place.parent == tmp_path
-        assert partial.place.name.startswith(f".{name[0]}")
-        partial.place.touch()
-        partial.place.unlink()
-        partial.release()
+        assert partial.folder.parent == tmp_path
+        assert partial.folder.name.startswith(f".{name[0]}")
+        assert partial.folder.stat().st_mode & 0o777 == 0o700
+        partial.copy.touch()
+        partial.close()
     assert os.listdir(tmp_path) == []
 
 
-def test_what_a_killed_restore_left_goes_with_the_next_one_to_its_place_and_what_lives_stays(tmp_path: Path) -> None:
-    living, other = Partial(tmp_path / "app.db"), Partial(tmp_path / "app.d")
-    living.place.write_bytes(b"living")
-    dead = tmp_path / ".app.db.0123456789abcdef.partial"
-    folder = tmp_path / ".app.db.fedcba9876543210.partial"
-    for place in (dead, dead.with_name(dead.name + "-journal"), dead.with_name(dead.name + ".lock")):
-        place.touch()
-    (folder / "inner").mkdir(parents=True)
-    (folder / "inner" / "file").touch()
-    for closed in (folder / "inner", folder):
+def dead(path: Path) -> Path:
+    """What a killed restore to ``path`` left: a tree with closed folders, and a database's side file."""
+    partial = Partial(path)
+    (partial.copy / "inner" / "deeper").mkdir(parents=True)
+    (partial.copy / "inner" / "deeper" / "file").touch()
+    (partial.copy / "link").symlink_to(path.parent)
+    (partial.folder / "copy-journal").touch()
+    for closed in (partial.copy / "inner" / "deeper", partial.copy / "inner", partial.copy):
         closed.chmod(0)
-    folder.with_name(folder.name + ".lock").touch()
-    foreign = [".app.db.partial", ".app.db.0123456789abcdef.partially", ".app.db.00.partial.lock", "app.db.lock"]
-    for name in foreign:
-        (tmp_path / name).touch()
+    os.close(partial._lock)  # as the system does it when the process ends
+    os.close(partial._opened)
+    return partial.folder
+
+
+def test_what_a_killed_restore_left_goes_with_the_next_one_to_its_place_and_what_lives_stays(tmp_path: Path) -> None:
+    killed = [dead(tmp_path / "app.db"), dead(tmp_path / "app.d")]
+    living = Partial(tmp_path / "app.db")
+    assert not killed[0].exists() and killed[1].exists()  # another place's
     mine = Partial(tmp_path / "app.db")
-    locks = [f"{partial.place.name}.lock" for partial in (living, other, mine)]
-    assert sorted(os.listdir(tmp_path)) == sorted([living.place.name, *locks, *foreign])
-    for partial in (living, other, mine):
-        partial.release()
+    assert living.folder.exists()
+    for partial in (living, mine):
+        partial.close()
+    assert list(tmp_path.iterdir()) == [killed[1]]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-@pytest.mark.parametrize("theirs", ["lock", "place"])
-def test_what_another_user_put_there_is_left_alone(tmp_path: Path, theirs: str) -> None:
-    """Root restores into a folder that is open to all, where somebody made what looks like a killed restore's."""
-    place = tmp_path / ".app.db.0123456789abcdef.partial"
-    lock = place.with_name(place.name + ".lock")
-    place.mkdir()
-    (place / "link").symlink_to(tmp_path)
-    lock.touch()
-    os.chown({"lock": lock, "place": place}[theirs], 65534, 65534)
-    partial = Partial(tmp_path / "app.db")
-    assert (place.is_dir(), lock.exists()) == (True, True)
-    partial.release()
+def moved(folder: Path) -> None:
+    """Somebody gave another folder of ours the name: it was never a restore's."""
+    folder.rename(folder.with_name("kept"))
+    folder.mkdir(0o700)
+    (folder / "lock").write_bytes((folder.with_name("kept") / "lock").read_bytes())
+    (folder / "photos").mkdir()
 
 
-def test_a_link_in_the_place_of_a_killed_copy_is_removed_and_not_followed(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.mkdir(mode=0o755)
-    place = tmp_path / ".app.db.0123456789abcdef.partial"
-    place.symlink_to(victim)
-    place.with_name(place.name + ".lock").touch()
-    Partial(tmp_path / "app.db").release()
-    assert (place.is_symlink(), victim.is_dir(), victim.stat().st_mode & 0o777) == (False, True, 0o755)
+def no_lock(folder: Path) -> None:
+    (folder / "lock").unlink()
+
+
+def another_host(folder: Path) -> None:
+    (folder / "lock").write_text("elsewhere " + (folder / "lock").read_text().split()[1])
+
+
+def open_to_all(folder: Path) -> None:
+    folder.chmod(0o755)
+
+
+def link_for_a_lock(folder: Path) -> None:
+    (folder / "lock").rename(folder.with_name("lock"))
+    (folder / "lock").symlink_to(folder.with_name("lock"))
+
+
+def link_for_a_folder(folder: Path) -> None:
+    folder.rename(folder.with_name("victim"))
+    folder.symlink_to(folder.with_name("victim"))
+
+
+def of_another_user(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files to another user")
+    os.chown(folder, 65534, 65534)
+
+
+TRAPS = [moved, no_lock, another_host, open_to_all, link_for_a_lock, link_for_a_folder, of_another_user]
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
+def test_what_is_not_surely_a_killed_restores_is_left_alone(tmp_path: Path, trap: Callable[[Path], None]) -> None:
+    trap(dead(tmp_path / "app.db"))
+    before = sorted(os.fspath(path) for path in tmp_path.rglob("*"))
+    Partial(tmp_path / "app.db").close()
+    assert sorted(os.fspath(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_a_removal_of_what_is_dead_does_not_leave_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "beside").mkdir(mode=0o755)
+    dead(tmp_path / "app.db")
+    Partial(tmp_path / "app.db").close()
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("beside", 0o755)]
