@@ -11,16 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..core.errors import (
-    BackupError,
-    BackupNotFound,
-    CatalogError,
-    DamageError,
-    MemberDamaged,
-    ObjectDamaged,
-    StorageError,
-    StorageFull,
-)
+from ..core.errors import BackupError, MemberDamaged, ObjectDamaged, StagingLost, StorageFull
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
 from ..format.archive import open_archive, read_profile
@@ -115,9 +106,9 @@ def fetch_any(wiring: Wiring, chosen: Chosen, destination: Path) -> Chosen:
                 copy = replace(found, unasked=chosen.unasked, passed_over=failures)
             fetch(wiring, copy, destination)
             return copy
-        except StorageFull:  # of staging: no copy would fit
+        except (StorageFull, StagingLost):  # of our own disk: no copy would do better
             raise
-        except (DamageError, CatalogError, StorageError, BackupNotFound) as error:
+        except BackupError as error:
             failures[target] = error
     raise failures[chosen.target]
 

@@ -70,7 +70,7 @@ def _all_steps(wiring: Wiring, source: str, kind: Kind, name: str, attempt: int)
     except BaseException:
         try:
             timer.run("wipe", lambda: steps.wipe(wiring, reference))
-        except BackupError as error:  # what went wrong before is what is to be told
+        except (BackupError, OSError) as error:  # what went wrong before is what is to be told
             log.warning("%s", error)
         raise
     timer.run("wipe", lambda: steps.wipe(wiring, reference))

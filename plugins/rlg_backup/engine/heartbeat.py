@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ..catalog import Lease
 from ..core.errors import BackupError, LeaseLost
@@ -43,16 +44,16 @@ def heartbeat(wiring: Wiring, reference: Reference) -> Iterator[None]:
         thread.join()
 
 
-def give_back(leases: Mapping[str, Lease]) -> None:
-    """Release a run's leases, the last taken first: who gets the first target's finds the others free too.
+def give_back(wiring: Wiring, leases: Mapping[str, Mapping[str, Any]]) -> None:
+    """Release a run's leases, by their states, the last taken first: who gets the first target's finds the others free.
 
     One that cannot be given back is logged, and runs out by itself.
     """
-    for target, lease in reversed(list(leases.items())):
+    for target, state in reversed(list(leases.items())):
         try:
-            lease.release()
+            wiring.lease(target, state).release()
         except BackupError as error:
-            log.warning("the lease of '%s' on '%s' is left to run out: %s", lease.source, target, error)
+            log.warning("the lease of '%s' on '%s' is left to run out: %s", state.get("source"), target, error)
 
 
 def _renew(leases: dict[str, Lease]) -> None:

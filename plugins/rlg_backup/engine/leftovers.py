@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -30,9 +32,9 @@ Leases = Mapping[str, Mapping[str, Any]]
 def remove_superseded(root: Path, key: StagingKey, source: str, leases: Leases) -> list[str]:
     """Remove the tries of ``source`` all of whose leases were taken by the run that holds ``leases``; their names.
 
-    Such a try can commit nothing any more, whether it is dead or wakes up. One that holds a lease on another target, or
-    was made with another staging key (a project of its own in a shared folder), is left alone. That one cannot be
-    looked at is logged; nothing depends on it.
+    Such a try can commit nothing any more, whether it is dead or wakes up. One that holds a lease on another target, is
+    of another user or was made with another staging key (a project of its own in a shared folder) is left alone.
+    ``leases`` maps a target to the lease's state and the target's ``place``.
     """
     removed = []
     for folder in _tries(root, source):
@@ -40,13 +42,17 @@ def remove_superseded(root: Path, key: StagingKey, source: str, leases: Leases) 
             held = _leases_of(folder, key)
         except (BackupError, OSError, ValueError, KeyError):  # another key's, half made, or wiped at this moment
             continue
-        if all(target in leases and leases[target]["token"] > held[target]["token"] for target in held):
+        if all(target in leases and _superseded(held[target], leases[target]) for target in held):
             remove_try(folder)
             remove_empty(folder.parent, folder.parent.parent)
             removed.append("/".join(folder.parts[-3:]))
     if removed:
         log.info("removed what superseded runs left in the staging folder: %s", ", ".join(removed))
     return removed
+
+
+def _superseded(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    return theirs.get("place") == mine["place"] and int(theirs["token"]) < int(mine["token"])
 
 
 def remove_try(folder: Path) -> None:
@@ -65,9 +71,9 @@ def remove_tries(source: Path) -> None:
 
 
 def remove_empty(*folders: Path) -> None:
-    """Remove the folders that hold nothing, in this order."""
+    """Remove the folders that hold nothing, in this order; other sources of a run may do the same, or begin there."""
     for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):
             folder.rmdir()
 
 
@@ -75,7 +81,13 @@ def _tries(root: Path, source: str) -> Iterator[Path]:
     for run in _inside(root):
         for folder in _inside(run):
             if folder.name == source:
-                yield from _inside(folder)
+                yield from filter(_is_private, _inside(folder))
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can have put anything into a folder."""
+    state = folder.lstat()
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & 0o077
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -129,4 +141,5 @@ def _is_ours(folder: Path) -> bool:
     if _RESTORE.fullmatch(folder.name):
         return True
     tries = [item for source in folder.iterdir() for item in source.iterdir()]
-    return bool(tries) and all((item / NONCE).is_file() for item in tries)
+    begun = [item.name.isdigit() and not any(item.iterdir()) for item in tries]  # or ended, all but the folder
+    return bool(tries) and all((item / NONCE).is_file() or empty for item, empty in zip(tries, begun, strict=True))

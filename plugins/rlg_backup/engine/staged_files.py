@@ -15,6 +15,7 @@ from ..format.age import PayloadReader, PayloadWriter
 from ..format.keys import StagingKey
 
 NONCE = "nonce"  # the file that makes every try's keys its own; not secret without the staging key
+_TRIES = 20
 _NO_SPACE = {
     errno.ENOSPC: "no space is left in the staging folder",
     errno.EDQUOT: "this user's share of the staging disk is used up",
@@ -82,15 +83,25 @@ def make_private(folder: Path, root: Path) -> None:
     A staging folder that exists keeps its mode: it may be shared with others. Raises InvalidSetting, StorageFull.
     """
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        for place in (root, *reversed(folder.relative_to(root).parents[:-1]), folder.relative_to(root)):
-            with suppress(FileExistsError):
-                (root / place).mkdir(0o700)
-                (root / place).chmod(0o700)
-        if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                _make_folders(folder, root)
+                break
+            except FileNotFoundError:  # another source of the run took an empty folder away just then
+                if not tries_left:
+                    raise
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise StorageFull("use", "staging.folder", _NO_SPACE[error.errno]) from None
         cause = f"no folder can be made in it ({(error.strerror or 'the system refuses').lower()})"
         raise InvalidSetting("use", "staging.folder", cause, "name a folder this user may write to") from None
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    for place in (root, *reversed(folder.relative_to(root).parents[:-1]), folder.relative_to(root)):
+        with suppress(FileExistsError):
+            (root / place).mkdir(0o700)
+            (root / place).chmod(0o700)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")

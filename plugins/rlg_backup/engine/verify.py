@@ -9,7 +9,6 @@ from typing import Any
 
 from ..core.errors import (
     BackupError,
-    BackupNotFound,
     CatalogError,
     CatalogGap,
     DamageError,
@@ -95,19 +94,21 @@ def verify(
     return Verification(source, chosen.point.backup_id, chosen.target, tuple(checks))
 
 
-def first_sound(wiring: Wiring, source: str, backup_id: str, target: str) -> Verification:
+def first_sound(wiring: Wiring, source: str, backup_id: str, target: str) -> tuple[Verification, tuple[str, ...]]:
     """The quick verification of the first copy of a backup that passes, that on ``target`` before the others; of
-    ``target``'s when none does."""
+    ``target``'s when none does. And what is to be told of the copies that were passed over."""
     first = verify(wiring, source, backup_id, target=target)
     if first.verdict is Verdict.PASS:
-        return first
+        return first, ()
+    wrong = "; ".join(f"{check.name}: {check.measured}" for check in first.checks if check.verdict != Verdict.PASS)
+    told = f"the copy on target '{target}' was not used: {first.verdict}: {wrong}"
     for other in wiring.source_settings(source).targets:
         if other != target:
-            with suppress(BackupNotFound):
+            with suppress(BackupError):  # not there, or not to be reached: the first copy's fault is what is told
                 found = verify(wiring, source, backup_id, target=other)
                 if found.verdict is Verdict.PASS:
-                    return found
-    return first
+                    return found, (told,)
+    return first, ()
 
 
 def _object(wiring: Wiring, chosen: Chosen) -> Check:

@@ -7,6 +7,7 @@ line leaves them out.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -130,6 +131,11 @@ class Wiring:
         if target not in self._storages:
             self._storages[target] = self._open_storage(target)
         return self._storages[target]
+
+    def place(self, target: str) -> str:
+        """SHA-256 of where a target is: two projects may call different places by one name."""
+        place = self.settings.targets[target].model_dump_json()
+        return hashlib.sha256(place.encode()).hexdigest()
 
     def catalog(self, target: str, source: str) -> Catalog:
         return Catalog(self.storage(target), source, trusted=self.trusted, seen=self.seen)

@@ -154,9 +154,9 @@ class Workspace(StagedFiles):
         """Remove a try's folder and what is empty above it; gone already is fine, and no key is needed."""
         folder, cause = cls._folder(root, reference), "files are left in it"
         remove_try(folder)
+        remove_empty(folder.parent, folder.parent.parent)
         try:
             gone = not folder.exists()
-            remove_empty(folder.parent, folder.parent.parent)
         except OSError as error:
             gone, cause = False, (error.strerror or "the staging disk failed").lower()
         if not gone:

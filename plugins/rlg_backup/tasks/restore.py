@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow.sdk import get_current_context, task
@@ -9,6 +10,7 @@ from airflow.sdk import get_current_context, task
 from .guard import guarded
 from .wire import wire
 
+log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
@@ -22,7 +24,9 @@ def choose() -> Json:
     params, wiring = get_current_context()["params"], wire()
     place = require_new(require_allowed(wiring, destination_path(params["to"])))
     chosen = find(wiring, params["source"], params["restore_point"] or "latest")
-    return {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target, "to": str(place)}
+    told = [f"the copy on target '{name}' was not used: {why}" for name, why in chosen.passed_over.items()]
+    found = {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target}
+    return {**found, "to": str(place), "warnings": told}
 
 
 @task
@@ -33,12 +37,12 @@ def verify_chosen(chosen: Json) -> Json:
     from ..core.errors import ObjectDamaged
     from ..engine.verify import first_sound
 
-    found = first_sound(wire(), chosen["source"], chosen["backup_id"], chosen["target"])
+    found, told = first_sound(wire(), chosen["source"], chosen["backup_id"], chosen["target"])
     if found.verdict != "PASS":
         wrong = "; ".join(f"{check.name}: {check.measured}" for check in found.checks if check.verdict != "PASS")
         hint = "name another restore point, or repair the copy"
         raise ObjectDamaged("restore", chosen["backup_id"], f"{found.verdict}: {wrong}", hint)
-    return {**chosen, "target": found.target}
+    return {**chosen, "target": found.target, "warnings": [*chosen["warnings"], *told]}
 
 
 @task
@@ -52,7 +56,10 @@ def load_and_prove(chosen: Json) -> Json:
     wiring = wire()
     require_allowed(wiring, Path(chosen["to"]))  # again: a link may have been put there since
     done = restore(wiring, chosen["source"], chosen["backup_id"], chosen["to"], target=chosen["target"])
-    return {"name": f"{done.source} {done.backup_id}", "verdict": "PASS", **done.to_json()}
+    told = [*chosen["warnings"], *done.warnings]
+    for warning in told:
+        log.warning("%s", warning)
+    return {"name": f"{done.source} {done.backup_id}", "verdict": "PASS", **done.to_json(), "warnings": told}
 
 
 @task
@@ -71,4 +78,5 @@ def run_suites(done: Json) -> Json:
         "why": "; ".join(wrong),
         "restored_to": done["to"],
         "suite_checks": len(checks),
+        "warnings": done["warnings"],
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from rlg_backup.core.errors import StagingLost
 from rlg_backup.core.model import Kind
 from rlg_backup.engine import steps
 from rlg_backup.engine.backup import backup
+from rlg_backup.engine.staged_files import make_private
 from rlg_backup.engine.wiring import Wiring
-from rlg_backup.engine.workspace import Reference
+from rlg_backup.engine.workspace import Reference, Workspace
 from rlg_backup.format.keys import StagingKey
 
 
@@ -128,3 +131,49 @@ def test_a_removal_that_was_killed_is_ended_by_the_next_run(
     assert world.staged() != []
     assert backup(later(world), "app", Kind.FULL).complete
     assert world.staged() == []
+
+
+def test_another_project_with_the_same_key_and_names_is_not_superseded(world: World) -> None:
+    """Its targets have the same names and lie elsewhere: the tokens of their leases say nothing of each other."""
+    dead(world)
+    for name in ("local", "second"):
+        world.settings["targets"][name]["path"] = f"elsewhere-{name}"
+    world.save()
+    for _ in range(3):
+        assert backup(later(world), "app", Kind.FULL).complete
+    assert any(path.startswith("dead/app/1/member") for path in world.staged())
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770])
+def test_a_try_that_others_may_have_put_something_into_is_not_opened(world: World, mode: int) -> None:
+    dead(world)
+    folder = world.root / "staging" / "dead" / "app" / "1"
+    (folder / "nonce").unlink()
+    os.mkfifo(folder / "nonce")  # whoever opened it would wait for ever
+    folder.chmod(mode)
+    assert backup(later(world), "app", Kind.FULL).complete
+    assert folder.exists()
+
+
+def test_sources_of_one_run_that_end_together_do_not_hinder_each_other(tmp_path: Path) -> None:
+    def end(source: str) -> None:
+        made = Reference("run", source, 1, "", "20261125T020000Z-00000000", "full")
+        for _ in range(300):
+            folder = tmp_path / "run" / source / "1"
+            make_private(folder, tmp_path)
+            Workspace.wipe(tmp_path, made)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(end, source) for source in ("one", "other")]:
+            done.result()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_whose_target_cannot_be_opened_any_more_keeps_no_other_lease_and_no_folder(world: World) -> None:
+    reference = dead(world)
+    del world.settings["targets"]["second"]
+    world.source["targets"] = ["local"]
+    world.save()
+    steps.wipe(world.wiring(), reference)
+    assert world.staged() == []
+    assert steps.stage(world.wiring(), "app", Kind.FULL, run="next").leases.keys() == {"local"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from datetime import timedelta
 
 from ...catalog import Lease
@@ -19,6 +20,7 @@ from ..workspace import Reference, Workspace
 
 log = logging.getLogger(__name__)
 
+A_MOMENT = 1.0  # seconds; leases are taken and given back in milliseconds each
 ABANDONED = timedelta(days=2)  # no upload goes on for that long
 
 
@@ -36,19 +38,19 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
         wiring.seen.get(target, source)  # the commit needs it: damage is told before anything is read
     sweep_leftovers(wiring.settings.staging.folder, wiring.settings.lease_minutes)
     leases: dict[str, Lease] = {}
-    down: dict[str, str] = {}
-    failure: BackupError | None = None
+    failures: dict[str, BackupError] = {}
     holder = _holder(run)
     try:
         for target in settings.targets:
             try:
-                leases[target] = _acquire(wiring, target, source, holder)
-                _sweep(wiring.storage(target))
+                leases[target] = _acquire_patiently(wiring, target, source, holder, waited=bool(failures))
             except BackupError as error:  # whatever is wrong with one target, the others still get their copy
-                down[target] = str(error)
-                failure = failure if isinstance(failure, LeaseHeld) else error
-        if failure is not None and not leases:
-            raise failure
+                failures[target] = error
+        if not leases:
+            held = [error for error in failures.values() if isinstance(error, LeaseHeld)]
+            raise [*held, *reversed(failures.values())][0]
+        for target in leases:
+            _sweep(wiring.storage(target))
         reference = Reference(
             run=run,
             source=source,
@@ -57,22 +59,35 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
             backup_id=new_backup_id(wiring.clock()),
             kind=kind.value,
             leases={target: lease.state() for target, lease in leases.items()},
-            down=down,
+            down={target: str(error) for target, error in failures.items()},
         )
         return _begin(wiring, reference)
     except BaseException:
-        give_back(leases)
+        give_back(wiring, {target: lease.state() for target, lease in leases.items()})
         raise
+
+
+def _acquire_patiently(wiring: Wiring, target: str, source: str, holder: str, *, waited: bool) -> Lease:
+    """The lease, asked for once more after a moment where it is held: a run that takes its leases, or gives them back,
+    is done with the other targets by then, so that two runs do not share the targets between them."""
+    try:
+        return _acquire(wiring, target, source, holder)
+    except LeaseHeld:
+        if waited:
+            raise
+        time.sleep(A_MOMENT)
+        return _acquire(wiring, target, source, holder)
 
 
 def _begin(wiring: Wiring, reference: Reference) -> Reference:
     """The staging folder with its first record. Where that fails nobody will wipe it, so nothing of it is left."""
     folder, key = wiring.settings.staging.folder, wiring.staging_key
     targets = wiring.source_settings(reference.source).targets
-    remove_superseded(folder, key, reference.source, reference.leases)
+    held = {target: {**state, "place": wiring.place(target)} for target, state in reference.leases.items()}
+    remove_superseded(folder, key, reference.source, held)
     try:
         workspace = Workspace.create(folder, key, reference)
-        return workspace.put_record("stage", {"targets": list(targets), "leases": reference.leases})
+        return workspace.put_record("stage", {"targets": list(targets), "leases": held})
     except BaseException:
         try:
             Workspace.wipe(folder, reference)

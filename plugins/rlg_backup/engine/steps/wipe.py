@@ -9,5 +9,5 @@ from ..workspace import Reference, Workspace
 
 def wipe(wiring: Wiring, reference: Reference) -> None:
     """Idempotent. Raises StagingLost when files cannot be removed; a lease that cannot be given back runs out."""
-    give_back({target: wiring.lease(target, state) for target, state in reference.leases.items()})
+    give_back(wiring, reference.leases)
     Workspace.wipe(wiring.settings.staging.folder, reference)
