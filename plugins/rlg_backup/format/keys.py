@@ -6,6 +6,7 @@ No class here is a dataclass and none can be pickled: what would carry a key out
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -270,6 +271,8 @@ def _read_file(reference: str, path: Path, *, secret: bool) -> str:
     except FileNotFoundError:
         raise KeyUnavailable("read", reference, "there is no such file") from None
     except (OSError, ValueError) as fault:
+        if getattr(fault, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            raise  # of this process, not of the key: who runs the use case tells it
         cause = getattr(fault, "strerror", None) or "its path is not one"
         raise KeyUnavailable("read", reference, f"the file cannot be read ({cause})") from None
     if not stat.S_ISREG(mode):
