@@ -146,16 +146,33 @@ class _Source(Strict):
     names_in_clear: bool = False
 
 
-class SqliteSettings(_Source):
-    """A SQLite database. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``."""
+class TableSettings(_Source):
+    """A database. Tables outside its ordinary schema are named ``schema.table``."""
 
-    type: Literal["sqlite"]
-    path: Place | None = None
     datasets: dict[Name, tuple[str, ...]] = {}
     geography: GeographySettings | None = None
     totals: dict[str, tuple[str, ...]] = {}
     policies: dict[str, Literal["keep", "tokenize", "hash", "redact"]] = {}
     personal_text_allowed: tuple[str, ...] = ()
+
+
+class SqliteSettings(TableSettings):
+    """A SQLite database. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``."""
+
+    type: Literal["sqlite"]
+    path: Place | None = None
+
+
+class PostgresSettings(TableSettings):
+    """A PostgreSQL database, reached by the Airflow connection ``connection`` (``rlg_<source>`` unless given), which
+    outside Airflow is the variable ``AIRFLOW_CONN_<ID>``. ``database`` stands in for the connection's own."""
+
+    type: Literal["postgres"]
+    connection: str | None = None
+    database: str | None = None
+    readers: int = Field(default=2, ge=1, le=64)
+    lock_wait_seconds: int = Field(default=30, ge=1, le=3600)
+    snapshot_warning_minutes: int = Field(default=60, ge=1)
 
 
 class FilesSettings(_Source):
@@ -165,7 +182,7 @@ class FilesSettings(_Source):
     path: Place | None = None
 
 
-SourceSettings = Annotated[SqliteSettings | FilesSettings, Field(discriminator="type")]
+SourceSettings = Annotated[SqliteSettings | PostgresSettings | FilesSettings, Field(discriminator="type")]
 
 
 class Schedule(Strict):

@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import BinaryIO, Final
 
 from ..core.errors import DestinationUnsuitable, MemberDamaged
+from .files import FileSource
 from .folders import open_folder, parent_and_name, shown
 from .placing import Partial, close_after, not_removed, refused, sync
 from .port import Entry, kept_mode
+from .port import FileSource as Source
 
 _PIECE: Final = 1 << 20
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -87,7 +89,7 @@ class FileDestination:
                 self._expect(entry, "file")
                 self._write(entry, folder, name, content)
 
-    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
+    def finish(self, prove: Callable[[Source], None] | None = None) -> None:
         """See the port. All is on the disk before the folder takes its name.
 
         Raises DestinationUnsuitable if something is there by now; a mount point cannot be replaced.
@@ -106,7 +108,7 @@ class FileDestination:
         _sync_file_system(self._root)
         if prove is not None:
             assert self._partial is not None  # _begin made it
-            prove(self._partial.copy)
+            prove(FileSource(self._partial.copy))
         self._take_name()
 
     def _begin(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ..core.model import Excluded, SnapshotIdentity
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 ROLE = b"rlg.role"  # metadata of an Arrow field that is not a column of the table
 ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
 # The roles b"region", b"country", b"city", b"town" are geography, made for the snapshot, not restored.
+
+
+Piece = object  # a part of a table that one reader reads; the driver's own
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Table:
     """A table to save. ``fingerprint`` is the hex SHA-256 of its definition in the source's own words.
 
     ``options`` is the driver's own (JSON types only), stored in the profile and handed back at restore.
+    ``within`` are the tables it is a part of (a partition's table, what an inherited table inherits from), nearest
+    first, each as ``schema`` and ``name``: what the configuration says of those holds for it too.
     """
 
     schema: str
@@ -43,6 +47,17 @@ class Table:
     columns: tuple[Column, ...]
     fingerprint: str
     options: Mapping[str, object] = field(default_factory=dict)
+    within: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the configuration, messages and reports call it."""
+        return table_title(self.schema, self.name)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Its own title, then those of the tables it is within."""
+        return (self.title, *(table_title(*one) for one in self.within))
 
 
 class TableSnapshot(Protocol):
@@ -64,8 +79,19 @@ class TableSnapshot(Protocol):
         """Member name (below ``schema/``) to content: what ``TableDestination`` needs to make the tables."""
         ...
 
-    def read(self, table: Table, *, geography: bool = True, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """The rows of a table, exactly, as batches of the columns in order.
+    @property
+    def readers(self) -> int:
+        """How many threads may be in ``read`` at the same time."""
+        ...
+
+    def pieces(self, table: Table) -> Sequence[Piece]:
+        """The table cut into parts of about one size, each row in exactly one; at least one part."""
+        ...
+
+    def read(
+        self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of a table, or of one of its ``pieces``, exactly, as batches of the columns in order.
 
         First a field of role ROWID where the driver keeps one; after the columns, with ``geography``,
         string fields with the roles region, country, city, town, for tables whose geography is
@@ -85,18 +111,29 @@ class TableSource(Protocol):
 class TableDestination(Protocol):
     """A new, empty database that is filled. Nothing of it exists under its name until ``finish``."""
 
+    @property
+    def loaders(self) -> int:
+        """How many threads may be in ``load`` at the same time."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a restore could not make as it was, filled by the end of ``finish``."""
+        ...
+
     def prepare(self, schema_files: Mapping[str, bytes]) -> None:
         """Makes the tables, without indexes, triggers or views."""
         ...
 
     def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
-        """Loads rows as ``read`` gave them (geography fields are ignored); returns their number."""
+        """Loads rows as ``read`` gave them (geography fields are ignored), some of a table or all; returns their
+        number. May be called several times for a table."""
         ...
 
-    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
+    def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
         """Makes indexes, views, triggers; then the database takes its name.
 
-        ``prove`` is called in between with where the whole copy lies; what it raises leaves nothing behind.
+        ``prove`` is called in between with the whole copy; what it raises leaves nothing behind.
         """
         ...
 
@@ -117,6 +154,11 @@ class Entry:
     target: bytes = b""
     holes: tuple[tuple[int, int], ...] = ()
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def table_title(schema: str, name: str) -> str:
+    """``name`` alone in a database's ordinary schema (SQLite's main, PostgreSQL's public), ``schema.name`` in others."""
+    return name if schema in ("main", "public") else f"{schema}.{name}"
 
 
 def kept_mode(kind: str, mode: int) -> int:
@@ -177,6 +219,6 @@ class FileDestination(Protocol):
         """Makes one entry; ``content`` for kind ``file``. Never writes outside the folder."""
         ...
 
-    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
+    def finish(self, prove: Callable[[FileSource], None] | None = None) -> None:
         """Sets modes and times of folders, innermost first; calls ``prove`` as above; renames into place."""
         ...

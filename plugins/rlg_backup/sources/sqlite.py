@@ -19,7 +19,7 @@ from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
-from .port import Column, Table
+from .port import Column, Piece, Table
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
 
@@ -187,7 +187,18 @@ class SqliteSnapshot:
         schema = DatabaseSchema(self._pragmas, self._rows, self._layouts, self._emptied, violations)
         return {sqlite_schema.MEMBER: sqlite_schema.dump(schema), sqlite_schema.SCRIPT: sqlite_schema.script(schema)}
 
-    def read(self, table: Table, *, geography: bool = True, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    @property
+    def readers(self) -> int:
+        """One connection holds the transaction."""
+        return 1
+
+    def pieces(self, table: Table) -> Sequence[Piece]:
+        """The whole table."""
+        return (None,)
+
+    def read(
+        self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
         """See the port. An empty table gives no batch; a batch ends early where its values take 8 MiB of memory.
 
         Raises SourceUnreadable naming the table; a damaged page is met when it is read.

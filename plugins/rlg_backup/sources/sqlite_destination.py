@@ -30,7 +30,8 @@ from .placing import (
     sync,
     take_name,
 )
-from .port import ROLE, ROWID, Table
+from .port import ROLE, ROWID, Table, TableSource
+from .sqlite import SqliteSource
 from .sqlite_schema import Layout, SchemaRow, quoted
 from .variants import plain_values, variant_values
 
@@ -62,6 +63,7 @@ class SqliteDestination:
         self._largest = 0  # bytes of a batch of rows, or of a definition
         self._loaded = False  # from then on SQLite computes what the archive's definitions say
         self.warnings: list[str] = []
+        self.loaders = 1  # SQLite has one writer
 
     def __enter__(self) -> SqliteDestination:
         return self
@@ -208,7 +210,7 @@ class SqliteDestination:
 
     # --- finish -----------------------------------------------------------------------------------
 
-    def finish(self, prove: Callable[[Path], None] | None = None) -> None:
+    def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
         """See the port. Compares foreign keys with the source and checks the file's integrity.
 
         Raises ParityFailed, MemberDamaged, and DestinationUnsuitable if an index needs a collation or function
@@ -229,7 +231,7 @@ class SqliteDestination:
         with _building("finish", str(self._path)):
             partial = self._whole(connection)
         if prove is not None:
-            prove(partial)
+            prove(SqliteSource(partial))
         with _building("finish", str(self._path)):
             self._take_name(partial)
 

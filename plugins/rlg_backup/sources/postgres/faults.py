@@ -1,0 +1,92 @@
+"""What a PostgreSQL server refuses, in words that hold no value of a row and no password.
+
+A server's message may quote a value (``invalid input syntax for type integer: "..."``); only the names that the
+protocol gives in fields of their own are used, and the reason by its SQLSTATE (PostgreSQL documentation, appendix A).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_CAUSES = {
+    "08": "the connection to the server was lost or refused",
+    "28P01": "the password is wrong",
+    "28": "the server does not accept this user from here",
+    "3D000": "there is no such database",
+    "42501": "permission denied",
+    "53100": "the server's disk is full",
+    "53200": "the server has no memory left",
+    "53300": "the server takes no more connections",
+    "55P03": "another session holds it locked",
+    "57014": "the server cancelled the statement",
+    "57P01": "the server was shut down, or the session ended by an administrator",
+    "57P02": "the server crashed",
+    "57P03": "the server is starting up or shutting down",
+    "25P03": "the server ended the session because it was idle",
+    "58": "the server's disk does not give what it holds",
+    "XX001": "it is damaged: the server finds a page that is not as it was written",
+    "XX002": "it is damaged: the server finds an index that is not as it was written",
+    "23502": "a row has no value where one is required",
+    "23503": "a row refers to one that is not there",
+    "23505": "rows repeat a value that must be unique",
+    "23514": "a row breaks a check",
+    "23P01": "rows exclude each other",
+    "42P06": "there is a schema of that name",
+    "42710": "there is an object of that name",
+    "42704": "it needs something that is not there",
+    "0A000": "the server lacks a feature that it needs",
+    "58P01": "the server lacks a file that it needs",
+}
+TRANSIENT = ("08", "53", "55P03", "57P", "40", "25P03")
+"""States after which trying again can help."""
+_REFUSALS = {  # what libpq says where it never came to a session, and there is no SQLSTATE
+    "password authentication failed": "the password is wrong",
+    "no password supplied": "the server wants a password, and there is none",
+    "fe_sendauth": "the server wants a password, and there is none",
+    "too many clients": "the server takes no more connections",
+    "remaining connection slots": "the server takes no more connections",
+    "too many connections": "the server takes no more connections",
+    "does not exist": "there is no such database or user",
+    "no pg_hba.conf entry": "the server does not accept this user from here",
+    "Connection refused": "no server answers there",
+    "No such file or directory": "no server answers there",
+    "could not translate host name": "there is no host of that name",
+    "timeout expired": "no server answers there in time",
+    "starting up": "the server is starting up or shutting down",
+    "shutting down": "the server is starting up or shutting down",
+    "SSL": "the encrypted connection could not be made",
+    "certificate": "the encrypted connection could not be made",
+}
+
+
+def state_of(error: BaseException) -> str:
+    """The SQLSTATE of what psycopg or ADBC raises, or ''."""
+    found = getattr(error, "sqlstate", None)
+    return found.decode() if isinstance(found, bytes) else found or ""
+
+
+def cause_of(error: BaseException) -> str:
+    """The reason, with the names of table, column and constraint that the server gave."""
+    state, diagnosis = state_of(error), getattr(error, "diag", None)
+    if not state:
+        said = str(error)
+        return next((cause for words, cause in _REFUSALS.items() if words in said), _CAUSES["08"])
+    for length in (5, 2):
+        if state[:length] in _CAUSES:
+            return f"{_CAUSES[state[:length]]}{_named(diagnosis)}"
+    return f"PostgreSQL reports the state {state}{_named(diagnosis)}"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same may go well later."""
+    state = state_of(error)
+    return not state or state.startswith(TRANSIENT)
+
+
+def _named(diagnosis: Any) -> str:
+    names = [
+        f"{word} '{found}'"
+        for word, attribute in (("table", "table_name"), ("column", "column_name"), ("constraint", "constraint_name"))
+        if (found := getattr(diagnosis, attribute, None))
+    ]
+    return f" ({', '.join(names)})" if names else ""
