@@ -1,4 +1,4 @@
-"""The demo platform: two SQLite databases and a file tree, made from a seed."""
+"""The demo platform: two databases (SQLite or PostgreSQL) and a file tree, made from a seed."""
 
 from __future__ import annotations
 

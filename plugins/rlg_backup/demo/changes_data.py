@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .chance import day, document, pick
+from datetime import date, timedelta
+
+from .chance import day, document, pick, some_time
 from .data_accounts import uuid_text
 from .data_operations import mixed
 from .editor import Change, Changes, Editor
@@ -103,8 +105,8 @@ def _cancel(at: Editor) -> bool:
 
 
 def _drop_thumbnail(at: Editor) -> bool:
-    sql = "UPDATE scrape_results SET thumbnail = ?, content = json_set(content, '$.words', ?) WHERE id = ?"
-    return at.run(sql, pick(at.rng, (None, b"", b"\x00\xff")), at.rng.randrange(900), at.some("scrape_results")) > 0
+    sql, content = "UPDATE scrape_results SET thumbnail = ?, content = ? WHERE id = ?", {"words": at.rng.randrange(900)}
+    return at.run(sql, pick(at.rng, (None, b"", b"\x00\xff")), document(content), at.some("scrape_results")) > 0
 
 
 def _correct_rate(at: Editor) -> bool:
@@ -118,13 +120,14 @@ def _close_account(at: Editor) -> bool:
 
 
 def _forget_events(at: Editor) -> bool:
-    first = at.some("event_log", "rowid")
-    return first is not None and at.run("DELETE FROM event_log WHERE rowid BETWEEN ? AND ?", first, first + 2) > 0
+    """By what they say: nothing else tells one row of a log from another."""
+    sql = "DELETE FROM event_log WHERE at = (SELECT min(at) FROM event_log WHERE at >= ?)"
+    return at.run(sql, some_time(at.rng)) > 0
 
 
 def _end_session(at: Editor) -> bool:
-    sql = "DELETE FROM login_sessions WHERE token = (SELECT min(token) FROM login_sessions WHERE token >= ?)"
-    return at.run(sql, at.rng.randbytes(16)) > 0
+    found = "SELECT token FROM login_sessions WHERE token >= ? ORDER BY token LIMIT 1"
+    return at.run(f"DELETE FROM login_sessions WHERE token = ({found})", at.rng.randbytes(16)) > 0  # noqa: S608 - constant
 
 
 def _renumber_account(at: Editor) -> bool:
@@ -145,9 +148,9 @@ def _move_rate(at: Editor) -> bool:
     rate = at.row(read, at.rng.randrange(2000))
     if rate is None:
         return False
-    free = "(SELECT date(min(day), '-1 day') FROM exchange_rates WHERE currency = ?)"
-    sql = f"UPDATE exchange_rates SET day = {free} WHERE currency = ? AND day = ?"  # noqa: S608 - constants
-    return at.run(sql, rate[0], *rate) > 0
+    first = at.one("SELECT min(day) FROM exchange_rates WHERE currency = ?", rate[0])
+    free = date.fromisoformat(str(first)) - timedelta(days=1)
+    return at.run("UPDATE exchange_rates SET day = ? WHERE currency = ? AND day = ?", free.isoformat(), *rate) > 0
 
 
 DATA_CHANGES: Changes = (

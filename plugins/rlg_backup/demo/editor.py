@@ -1,8 +1,7 @@
-"""What a change to a database works with: the connection, seeded chance, and a clock of the platform's own."""
+"""What a change to a database works with: the session, seeded chance, and a clock of the platform's own."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from random import Random
 from typing import Any
 
 from .chance import TODAY, pick
+from .databases import Session
 from .platform import Value
 
 
@@ -18,7 +18,7 @@ class Editor:
     """``clock`` moves one second with each change, from the latest change the database knows of: no two
     changes have one time, so the triggers that set the host's own time stay silent."""
 
-    database: sqlite3.Connection
+    session: Session
     rng: Random
     clock: datetime = TODAY
 
@@ -31,15 +31,15 @@ class Editor:
     def start_after(self, table: str) -> None:
         """Sets the clock from a table's ``updated_at``."""
         latest = self.one(f"SELECT max(updated_at) FROM {table}")  # noqa: S608 - our own table names
-        self.clock = max(TODAY, datetime.fromisoformat(latest.removesuffix("Z"))) if latest else TODAY
+        if latest:  # text in SQLite
+            self.clock = max(TODAY, datetime.fromisoformat(str(latest)).replace(tzinfo=None))
 
     def run(self, sql: str, *values: Value) -> int:
         """Rows changed by a statement."""
-        return self.database.execute(sql, values).rowcount
+        return self.session.run(sql, values)
 
     def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self.database.execute(sql, values).fetchone()
-        return found
+        return next(iter(self.session.rows(sql, values)), None)
 
     def one(self, sql: str, *values: Value) -> Any:
         """The first value of the first row, or None."""
@@ -60,8 +60,7 @@ class Editor:
 
     def insert(self, table: str, **values: Value) -> bool:
         """Adds a row; always true, as the last line of a change."""
-        places = ", ".join("?" * len(values))
-        self.run(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", *values.values())  # noqa: S608
+        self.session.insert(table, values)
         return True
 
     def offer(self, town: int | None) -> tuple[str, str, int]:
@@ -69,7 +68,7 @@ class Editor:
         country = self.one("SELECT country_code FROM places WHERE town_id = ?", town)
         country = country or self.one("SELECT min(country_code) FROM prices WHERE tier = 'global'")
         sql = "SELECT plan, period, amount_cents FROM prices WHERE country_code = ? ORDER BY plan, period"
-        found: tuple[str, str, int] = pick(self.rng, self.database.execute(sql, (country,)).fetchall())
+        found: tuple[str, str, int] = pick(self.rng, self.session.rows(sql, (country,)))
         return found
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from calendar import timegm
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -17,6 +15,7 @@ from .chance import stream
 from .changes_data import DATA_CHANGES
 from .changes_fans import FANS_CHANGES
 from .changes_files import FILE_CHANGES, TreeEditor
+from .databases import Databases, databases_of
 from .editor import Changes, Editor
 from .generation import disk_faults, survey
 from .outcome import TREE, Summary
@@ -39,41 +38,43 @@ class _Kind(Protocol[E]):
     def make(self) -> Callable[[E], bool]: ...
 
 
-def mutate(folder: Path, *, seed: int, changes: int) -> Summary:
+def mutate(folder: Path, *, seed: int, changes: int, server: str | None = None) -> Summary:
     """Makes ``changes`` changes to both databases and the tree, one transaction for each database.
 
-    Each call is counted in the databases' ``user_version``, so that one seed given twice is two days.
+    ``server`` is as for ``generate``. Each call is counted in the databases, so that one seed given twice is two days.
     From 50 changes on every kind of change occurs. Equal platforms, seeds and counts give equal
-    results. One change may touch several rows (a deleted account takes its subscriptions along). Not
-    idempotent: each call changes more. Prices are never touched. Raises InvalidSetting (changes),
-    ConfigurationError (no platform there, or not writable), StorageFull.
+    results, in whatever the databases are kept. One change may touch several rows (a deleted account takes its
+    subscriptions along). Not idempotent: each call changes more. Prices are never touched. Raises InvalidSetting
+    (changes), ConfigurationError (no platform there, or not writable), StorageFull.
     """
     if changes < 0:
         raise InvalidSetting("change", str(folder), f"the number of changes is {changes}, the least is 0")
-    for part in (*(f"{name}.db" for name in _CHANGES), TREE):
-        if not (folder / part).exists():
-            raise ConfigurationError("change", str(folder), f"it has no {part}", "generate a platform there first")
+    databases = databases_of(folder, server)
     started, done = monotonic(), Counter[str]()
     counts = _divide(changes)
-    with disk_faults("change", folder):
+    with disk_faults("change", folder), databases.faults("change"):
+        _demand_platform(folder, databases)
         moment = calls = 0
         for name, (dated, kinds) in _CHANGES.items():
-            with closing(sqlite3.connect(folder / f"{name}.db", timeout=60, isolation_level=None)) as database:
-                database.execute("PRAGMA foreign_keys = ON")
-                database.execute("BEGIN IMMEDIATE")
-                calls = database.execute("PRAGMA user_version").fetchone()[0] + 1
-                database.execute(f"PRAGMA user_version = {calls}")
+            with databases.changing(name) as session:
+                calls = session.round
                 rng = stream(seed, f"changes/{name}/{calls}")
-                editor = Editor(database, rng)
+                editor = Editor(session, rng)
                 editor.start_after(dated)
                 for kind in _changed(editor, kinds, rng, counts[name], editor.tick):
                     done[f"{name}.{kind}"] += 1
-                database.execute("COMMIT")
                 moment = max(moment, timegm(editor.clock.timetuple()))
         tree, rng = folder / TREE, stream(seed, f"changes/{TREE}/{calls}")
         for kind in _changed(TreeEditor(tree, rng, moment), FILE_CHANGES, rng, counts[TREE]):
             done[f"{TREE}.{kind}"] += 1
-        return survey(folder, dict(sorted(done.items())), started)
+        return survey(folder, databases, dict(sorted(done.items())), started)
+
+
+def _demand_platform(folder: Path, databases: Databases) -> None:
+    missing = [(str(databases), databases.title(name)) for name in _CHANGES if not databases.has(name)]
+    missing += [] if (folder / TREE).exists() else [(str(folder), TREE)]
+    for place, part in missing:
+        raise ConfigurationError("change", place, f"it has no {part}", "generate a platform there first")
 
 
 def _divide(changes: int) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-DATABASES = ("rlg_data", "rlg_fans")  # each is <name>.db in the platform's folder
+DATABASES = ("rlg_data", "rlg_fans")  # SQLite: <name>.db in the platform's folder
 TREE = "files"
 
 # Called when a part is made, with its name ("rlg_data.accounts", "files") and its rows or entries.

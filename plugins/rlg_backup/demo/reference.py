@@ -64,11 +64,14 @@ class Reference:
     definitions: Mapping[str, str]  # database > SQL
 
 
-def load_reference(include: Path, databases: Sequence[str]) -> Reference:
-    """Reads the fixed data; raises ConfigurationError naming the file that is missing or wrong."""
+def load_reference(include: Path, databases: Sequence[str], kind: str) -> Reference:
+    """Reads the fixed data, and the definitions for a kind of database.
+
+    Raises ConfigurationError naming the file that is missing or wrong.
+    """
     pricing, regions = _yaml(include / "config" / "pricing.yaml"), _yaml(include / "config" / "regions.yaml")
     demo = include / "demo"
-    shared = _text(demo / "shared.sql")
+    shared = _text(demo / kind / "shared.sql")
     try:
         prices = PriceTable(
             int(pricing["version"]), str(pricing["currency"]), tuple(Price(**row) for row in pricing["prices"])
@@ -89,7 +92,7 @@ def load_reference(include: Path, databases: Sequence[str]) -> Reference:
         _yaml(demo / "people.yaml"),
         _yaml(demo / "wording.yaml"),
         _text(demo / "newsletter.html"),
-        {name: shared + _text(demo / f"{name}.sql") for name in databases},
+        {name: shared + _text(demo / kind / f"{name}.sql") for name in databases},
     )
 
 
