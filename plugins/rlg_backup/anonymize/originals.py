@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Originals:
         if not 16 <= len(key) <= 64 or bound < 1:
             raise ValueError("the key has 16 to 64 bytes and the bound is at least 1")
         self._key = key
+        self._lock = Lock()
         self._bound = bound
         self._limit = _ALL  # entries above it are dropped: a sample that depends on the values alone
         self._origins: list[str] = []
@@ -68,11 +70,15 @@ class Originals:
         return (self._limit + 1) / (_ALL + 1)
 
     def collect(self, table: str, batch: pa.RecordBatch, columns: Collection[str]) -> None:
-        """Takes in the values of those columns of a batch of original rows. Idempotent but for the counts."""
+        """Takes in the values of those columns of a batch of original rows. Idempotent but for the counts.
+
+        May be called by several threads.
+        """
         for name in sorted(columns):
             text = text_of(batch.column(name))
             if text is not None and len(text):
-                self._collect(f"{table}.{name}", text)
+                with self._lock:
+                    self._collect(f"{table}.{name}", text)
 
     def _collect(self, label: str, text: pl.Series) -> None:
         if label not in self._origins:

@@ -48,7 +48,7 @@ def connection_in(environment: Mapping[str, str], name: str) -> Connection | Non
 
 def _from_uri(text: str) -> Connection:
     parts = urlsplit(text)
-    if not parts.scheme or not parts.netloc and not parts.path:
+    if not parts.scheme or (not parts.netloc and not parts.path):
         raise ValueError
     extra: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "__extra__" in extra:  # how Airflow writes an extra that is no flat mapping of texts

@@ -35,8 +35,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     raw = _parse(file)
     if not isinstance(raw, dict):
         raise InvalidSetting("load", str(path), "the file does not hold a mapping of settings")
-    variables = {**_dotenv(file.parent), **(os.environ if environment is None else environment)}
-    filled = _fill(raw, variables, str(path), "")
+    known = variables(file.parent) if environment is None else {**_dotenv(file.parent), **environment}
+    filled = _fill(raw, known, str(path), "")
     try:
         return Settings.model_validate(filled, context={"base": file.parent})
     except ValidationError as error:
@@ -66,6 +66,11 @@ def _parse(file: Path) -> Any:
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         problem = getattr(error, "problem", None) or "it is nested too deeply or not YAML"
         raise InvalidSetting("load", str(file), f"{problem}{place}") from None
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """What ``${NAME}`` may name in a file of this folder: the environment, and ``.env`` for what it lacks."""
+    return {**_dotenv(folder), **os.environ}
 
 
 def _dotenv(folder: Path) -> dict[str, str]:

@@ -206,6 +206,13 @@ class Alerts(Strict):
     email_to: Texts = ()
 
 
+class ScratchServer(Strict):
+    """The connection to a PostgreSQL server on which a drill makes databases and drops them: not one that holds live
+    data, and a role with CREATEDB."""
+
+    connection: str
+
+
 class Drill(Strict):
     """``suites``: source > folder of expectation suites below ``expectations``."""
 
@@ -215,6 +222,7 @@ class Drill(Strict):
     references: Place | None = None
     suites: dict[str, str] = {}
     identities: Texts = ()
+    postgres: ScratchServer | None = None
 
 
 class SecretsBackend(Strict):
@@ -243,6 +251,8 @@ class Settings(Strict):
     secrets: dict[Name, SecretsBackend] = {}
     restore_queue: str = "restore"
     restore_folders: tuple[Place, ...] = ()
+    restore_connections: Texts = ()
+    missing_roles: Literal["fail", "report"] = "fail"
     lease_minutes: int = Field(default=60, ge=1, le=24 * 60)
 
     @field_validator("timezone")

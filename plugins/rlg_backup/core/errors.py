@@ -107,6 +107,12 @@ class SourceUnreadable(SourceError):
     """A source, a table or a file of it cannot be opened or read."""
 
 
+class SourceUnavailable(SourceError):
+    """A source cannot be reached, or others hold it, for now."""
+
+    transient = True
+
+
 class SourceChanged(SourceError):
     """What was listed at the snapshot is no longer what is read."""
 

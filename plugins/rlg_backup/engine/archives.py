@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..core.errors import BackupError, MemberDamaged, ObjectDamaged, StagingLost, StorageFull
@@ -142,17 +143,22 @@ def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) 
 
 def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> Archive:
     entry = chosen.manifest.archives[0]
-    plaintext = SeekableAgeReader(read_range, entry.size, identities)
-    return Archive(open_archive(plaintext.read_at, entry), entry)
+    plaintext, one = SeekableAgeReader(read_range, entry.size, identities), Lock()
+
+    def read_at(offset: int, length: int) -> bytes:
+        with one:  # the reader is for one thread at a time, an archive for several
+            return plaintext.read_at(offset, length)
+
+    return Archive(open_archive(read_at, entry), entry)
 
 
-def rows_of(archive: Archive, table: TableProfile) -> Iterator[pa.RecordBatch]:
-    """The stored rows of a table; the bytes of each part are checked whole before a row of it is used.
+def rows_of(archive: Archive, table: TableProfile, members: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The stored rows of a table in some of its ``members``; the bytes of each part are checked whole before a row of it is used.
 
     Raises MemberDamaged when a part has other columns than the profile tells.
     """
     expected = [column.name for column in table.columns]
-    for name in table.members:
+    for name in members:
         for batch in read_part(BytesIO(whole_member(archive, name)), name):
             if [field.name for field in batch.schema if not role_of(field)] != expected:
                 raise MemberDamaged("read", name, "its columns are not those of the profile")

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any, BinaryIO, cast
 
 from ..format.packing import MemberSink, Packed, pack
@@ -29,11 +30,11 @@ class StagedMember:
 
 
 class StagedMembers:
-    """Collects the members of one archive in the workspace."""
+    """Collects the members of one archive in the workspace; several may be made at the same time, in threads."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._opened = 0
+        self._numbers = count(1)  # safe to ask in several threads
         self.members: list[StagedMember] = []
 
     def add(self, name: str, content: BinaryIO | bytes) -> StagedMember:
@@ -61,8 +62,7 @@ class StagedMembers:
         self._workspace.remove_file(member.file)
 
     def _next_file(self) -> str:
-        self._opened += 1
-        return f"member-{self._opened:06d}"
+        return f"member-{next(self._numbers):06d}"
 
     def _note(self, name: str, file: str, packed: Packed) -> StagedMember:
         member = StagedMember(

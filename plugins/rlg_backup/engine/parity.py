@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..anonymize.policies import Policies
 from ..core.model import Check, Verdict
 from ..format.digest import EntryDigest, RowDigest
 from ..format.profile import Profile, TableProfile
-from ..sources.port import FileSnapshot, Table, TableSnapshot
+from ..sources.port import FileSnapshot, Table, TableSnapshot, table_title
 from .archives import Archive, digest_of, rows_of
 from .trees import without_attributes
 from .wiring import Wiring
@@ -28,20 +28,21 @@ def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -
         checks.append(_table(wiring, snapshot, table, expected, bytes.fromhex(profile.digest_key)))
     excluded = {item.name for item in profile.excluded}
     for extra in found.values():
-        if extra.name not in excluded:
-            checks.append(Check("parity", f"table {extra.name}", Verdict.FAIL, "it is there", "not in the backup"))
+        if extra.title not in excluded:
+            checks.append(Check("parity", f"table {extra.title}", Verdict.FAIL, "it is there", "not in the backup"))
     return checks
 
 
 def _table(wiring: Wiring, snapshot: TableSnapshot, table: Table | None, expected: TableProfile, key: bytes) -> Check:
     start = time.perf_counter()
-    name, wanted = f"table {expected.name}", f"{expected.rows:,} rows, as at the snapshot"
+    title = table_title(expected.schema_name, expected.name)
+    name, wanted = f"table {title}", f"{expected.rows:,} rows, as at the snapshot"
     if table is None:
         return Check("parity", name, Verdict.FAIL, "the table is missing", wanted)
     digest = RowDigest(key)
     for batch in snapshot.read(table, geography=False):
         digest.update(batch)
-        wiring.progress(f"parity {expected.name}", digest.rows, expected.rows)
+        wiring.progress(f"parity {title}", digest.rows, expected.rows)
     faults = []
     if digest.rows != expected.rows:
         faults.append(f"{digest.rows:,} rows")
@@ -59,16 +60,16 @@ def stored_tables(wiring: Wiring, archive: Archive, profile: Profile) -> list[Ch
     """Every row in the archive against the profile, without a restore and without the tokenization key."""
     checks = []
     for table in profile.tables:
-        start = time.perf_counter()
+        start, title = time.perf_counter(), table_title(table.schema_name, table.name)
         digest = RowDigest(bytes.fromhex(profile.digest_key))
-        for batch in rows_of(archive, table):
+        for batch in rows_of(archive, table, table.members):
             digest.update(batch)
-            wiring.progress(f"read {table.name}", digest.rows, table.rows)
+            wiring.progress(f"read {title}", digest.rows, table.rows)
         right = (digest.rows, digest.hexdigest()) == (table.rows, table.digest.stored)
         measured = f"{digest.rows:,} rows, digest {'equal' if right else 'different'}"
         verdict = Verdict.PASS if right else Verdict.FAIL
         seconds = time.perf_counter() - start
-        checks.append(Check("members", f"table {table.name}", verdict, measured, f"{table.rows:,} rows", seconds))
+        checks.append(Check("members", f"table {title}", verdict, measured, f"{table.rows:,} rows", seconds))
     return checks
 
 
@@ -95,10 +96,12 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
     )
 
 
-def reversed_rows(archive: Archive, table: TableProfile, key: bytes | None) -> Iterator[pa.RecordBatch]:
-    """The rows of a table with tokens turned back into the values they stand for; as in ``read``, of an empty table
+def reversed_rows(
+    archive: Archive, table: TableProfile, key: bytes | None, members: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a table, as far as they lie in ``members``, with tokens turned back into the values they stand for; as in ``read``, of an empty table
     no batch (its part has columns, but no types)."""
-    policies = Policies(table.name, {}, key, {})
-    for batch in rows_of(archive, table):
+    policies = Policies(table_title(table.schema_name, table.name), {}, key, {})
+    for batch in rows_of(archive, table, members):
         if batch.num_rows:
             yield policies.reverse(batch)

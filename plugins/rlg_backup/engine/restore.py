@@ -5,39 +5,32 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import FilesSettings, SourceSettings
-from ..core.errors import DestinationUnsuitable, ParityFailed
+from ..core.errors import ParityFailed
 from ..core.model import Check, Fidelity, Verdict
-from ..format.profile import Profile
-from ..sources.files import FileSource
+from ..format.profile import Profile, TableProfile
 from ..sources.files_destination import FileDestination
-from ..sources.port import Column, Entry, Table
-from ..sources.sqlite import SqliteSource
-from ..sources.sqlite_destination import SqliteDestination
+from ..sources.port import Column, Entry, Table, TableDestination, TableSource
+from ..sources.port import FileSource as Tree
 from .archives import Archive, fetch, fetch_any, index_of, open_local, whole_member
 from .leftovers import sweep_leftovers
 from .limits import in_our_words
+from .parallel import Job, run_all
 from .parity import restored_tables, restored_tree, reversed_rows
+from .places import settled, table_destination
 from .restore_points import Chosen, choose
 from .staged_files import make_private
 from .warnings import EXCLUDED, capped
 from .wiring import Wiring
 
 IRREVERSIBLE = ("hash", "redact")
-
-
-def _require_kind(source: SourceSettings, to: str) -> None:
-    """A place that names its kind must be of the source's."""
-    files = isinstance(source, FilesSettings)
-    if to.startswith("sqlite:" if files else "file:"):
-        kind, form = ("a file tree", "file:///FOLDER") if files else ("a database", "sqlite:///FILE")
-        raise DestinationUnsuitable("restore to", to, f"the source is {kind}", f"use {form} or a plain path")
 
 
 @dataclass(frozen=True)
@@ -61,51 +54,6 @@ class Restored:
         return shown | {"checks": [check.__dict__ | {"verdict": check.verdict.value} for check in self.checks]}
 
 
-def destination_path(to: str) -> Path:
-    """``sqlite:///file``, ``file:///folder`` or a plain path."""
-    for prefix in ("sqlite:///", "file://"):
-        if to.startswith(prefix):
-            return Path(to.removeprefix(prefix))
-    if "://" in to:
-        scheme = to.split("://", 1)[0]
-        raise DestinationUnsuitable(
-            "restore to", f"{scheme}://", "there is no driver for it", "use sqlite:///FILE or a folder"
-        )
-    return Path(to)
-
-
-def require_new(place: Path) -> Path:
-    """The absolute path, when a restore may make it; raises DestinationUnsuitable. Live data is never replaced."""
-    place = place.absolute()
-    try:
-        if place.lstat() and not (place.is_dir() and not any(place.iterdir())):
-            hint = "name a new database file or folder; replacing live data is not supported yet"
-            raise DestinationUnsuitable("restore to", str(place), "it exists", hint)
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # as it must be: nothing has that name
-    except (OSError, ValueError) as error:
-        cause = (getattr(error, "strerror", None) or "it is not a path").lower()
-        raise DestinationUnsuitable("restore to", str(place), cause) from None
-    if not place.parent.is_dir():
-        raise DestinationUnsuitable("restore to", str(place), "the folder it would be in does not exist")
-    return place
-
-
-def require_allowed(wiring: Wiring, place: Path) -> Path:
-    """The resolved path, when it lies in one of ``restore_folders``; raises DestinationUnsuitable otherwise.
-
-    For whoever restores from the UI: who may start a DAG must not be able to write wherever the worker can.
-    """
-    resolved = place.expanduser().resolve()
-    allowed = [folder.resolve() for folder in wiring.settings.restore_folders]
-    if not any(folder in resolved.parents for folder in allowed):
-        hint = f"name a path below {' or '.join(map(str, allowed))}" if allowed else "set 'restore_folders'"
-        raise DestinationUnsuitable(
-            "restore to", str(place), "it is in none of the folders that are open to this", hint
-        )
-    return resolved
-
-
 def restore(
     wiring: Wiring,
     source: str,
@@ -127,8 +75,7 @@ def restore(
 def _restore(
     wiring: Wiring, source: str, which: str, to: str, target: str | None, identities: tuple[str, ...]
 ) -> Restored:
-    place = require_new(destination_path(to))
-    _require_kind(wiring.source_settings(source), to)
+    place = settled(wiring, source, to)
     keys = wiring.identities(identities)
     clock = _Phases()
     sweep_leftovers(wiring.settings.staging.folder, wiring.settings.lease_minutes)  # no stage does it on such a host
@@ -143,57 +90,69 @@ def _restore(
         with open_local(folder / "archive", chosen, keys) as archive:
             with clock.phase("decrypt"):
                 profile = archive.profile()
-            checks = _load(wiring, archive, profile, place, clock)
+            load = _load_tables if profile.tree is None else _load_tree
+            checks, told = load(wiring, source, archive, profile, place, clock)
     return Restored(
         source=source,
         backup_id=chosen.point.backup_id,
         target=chosen.target,
-        to=str(place),
+        to=place,
         fidelity=chosen.manifest.fidelity.value,
         chosen=chosen,
         rows=sum(table.rows for table in profile.tables),
         entries=profile.tree.entries if profile.tree else 0,
         checks=tuple(checks),
-        warnings=_warnings(chosen, profile),
+        warnings=(*_warnings(chosen, profile), *told),
         seconds=clock.seconds,
     )
 
 
-def _load(wiring: Wiring, archive: Archive, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
-    if profile.tree is None:
-        return _load_tables(wiring, archive, profile, place, clock)
-    return _load_tree(wiring, archive, profile, place, clock)
+Loaded = tuple[list[Check], Sequence[str]]  # and warnings
 
 
-def _load_tables(wiring: Wiring, archive: Archive, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+def _load_tables(wiring: Wiring, source: str, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:
     checks: list[Check] = []
 
-    def prove(built: Path) -> None:
-        with clock.phase("parity"), SqliteSource(built).snapshot() as snapshot:
+    def prove(built: TableSource) -> None:
+        with clock.phase("parity"), built.snapshot() as snapshot:
             checks.extend(restored_tables(wiring, snapshot, profile))
         _require(checks, place)
 
-    with SqliteDestination(place, altered=_masked(profile)) as destination:
-        with clock.phase("load"):
+    with table_destination(wiring, source, place, altered=_masked(profile)) as destination:
+        with clock.phase("prepare"):
             names = [name for name in archive.names if name.startswith("schema/")]
             destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
-            for number, table in enumerate(profile.tables, 1):
-                destination.load(_table(table), reversed_rows(archive, table, wiring.tokenization_secret))
-                wiring.progress("load", number, len(profile.tables))
+        with clock.phase("load"):
+            run_all(_loads(wiring, archive, profile, destination), destination.loaders)
         with clock.phase("finish"):
             destination.finish(prove)
-    return checks
+    return checks, destination.warnings
 
 
-def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: Path, clock: _Phases) -> list[Check]:
+def _loads(wiring: Wiring, archive: Archive, profile: Profile, destination: TableDestination) -> Iterator[Job]:
+    """One for each table, or for each part of one where several can be loaded at the same time; large tables first."""
+    done, total = count(1), sum(len(table.members) for table in profile.tables)
+
+    def load(table: TableProfile, members: Sequence[str]) -> None:
+        destination.load(_table(table), reversed_rows(archive, table, wiring.tokenization_secret, members))
+        for _ in members:
+            wiring.progress("load", next(done), total)
+
+    order = sorted(profile.tables, key=lambda table: -len(table.members)) if destination.loaders > 1 else profile.tables
+    for table in order:
+        parts = [[member] for member in table.members] if destination.loaders > 1 else [table.members]
+        yield from (partial(load, table, members) for members in parts)
+
+
+def _load_tree(wiring: Wiring, source: str, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:
     checks: list[Check] = []
 
-    def prove(built: Path) -> None:
-        with clock.phase("parity"), FileSource(built).snapshot() as snapshot:
+    def prove(built: Tree) -> None:
+        with clock.phase("parity"), built.snapshot() as snapshot:
             checks.append(restored_tree(wiring, snapshot, profile))
         _require(checks, place)
 
-    with FileDestination(place) as destination:
+    with FileDestination(Path(place)) as destination:
         with clock.phase("load"):
             for row in index_of(archive):
                 entry = Entry(row.path, row.kind, row.mode, row.mtime_ns, row.size, row.target, row.holes, row.xattrs)
@@ -204,26 +163,24 @@ def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: Path, 
                     destination.make(entry, content)
         with clock.phase("finish"):
             destination.finish(prove)
-    return checks
+    return checks, destination.warnings
 
 
 def _masked(profile: Profile) -> bool:
     return any(column.policy in IRREVERSIBLE for table in profile.tables for column in table.columns)
 
 
-def _table(profile: Any) -> Table:
+def _table(profile: TableProfile) -> Table:
     columns = tuple(Column(c.name, c.declared_type, c.nullable, c.key) for c in profile.columns)
     return Table(profile.schema_name, profile.name, columns, profile.fingerprint, profile.options)
 
 
-def _require(checks: list[Check], place: Path) -> None:
+def _require(checks: list[Check], place: str) -> None:
     wrong = [check for check in checks if check.verdict != Verdict.PASS]
     if wrong:
         first = f"{wrong[0].name}: {wrong[0].measured}"
         cause = f"{len(wrong)} of {len(checks)} parts differ from the profile ({first}); nothing was left there"
-        raise ParityFailed(
-            "restore to", str(place), cause, "restore another point, or the same one from another target"
-        )
+        raise ParityFailed("restore to", place, cause, "restore another point, or the same one from another target")
 
 
 def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:

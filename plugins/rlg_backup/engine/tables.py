@@ -1,28 +1,31 @@
 """Saves the tables of one snapshot as members: policies, digests and clustering in one stream.
 
 No original value of a column under a policy reaches a disk: a batch is tokenized, hashed or redacted in
-memory before it is written.
+memory before it is written. A table is read in the pieces its source cuts it into, several at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..anonymize.actions import Action
 from ..anonymize.originals import Originals
 from ..anonymize.policies import Policies
 from ..anonymize.resolution import resolve, unused
-from ..config.settings import SqliteSettings
-from ..core.errors import InvalidSetting
+from ..config.settings import TableSettings
+from ..core.errors import InvalidSetting, PolicyMismatch
 from ..core.model import LEVELS
 from ..format.digest import RowDigest
 from ..format.forms import role_of
 from ..format.names import table_folder
 from ..format.rows import PartWriter
-from ..sources.port import Table, TableSnapshot
+from ..sources.port import Column, Piece, Table, TableSnapshot
 from .members import StagedMembers
+from .parallel import run_all
 from .tally import Tally
 from .wiring import Progress
 
@@ -31,12 +34,12 @@ if TYPE_CHECKING:
 
 
 class TableSaver:
-    """Saves one table after the other from one snapshot; collects what the profile says of them."""
+    """Saves all tables of one snapshot; collects what the profile says of them."""
 
     def __init__(
         self,
         snapshot: TableSnapshot,
-        settings: SqliteSettings,
+        settings: TableSettings,
         members: StagedMembers,
         *,
         digest_key: bytes,
@@ -57,11 +60,19 @@ class TableSaver:
     def save_all(self) -> None:
         """Every table of the snapshot. Settings that name nothing there are errors before a row is read."""
         self._check_settings()
-        for table in self._snapshot.tables:
-            self.profiles.append(self._save(table))
+        saved = [self._prepared(table) for table in self._snapshot.tables]
+        cut = [(table, self._snapshot.pieces(table.table)) for table in saved]
+        cut.sort(key=lambda item: -len(item[1]))  # the long ones first: no reader is left alone with one at the end
+        jobs = [partial(self._save, table, piece) for table, pieces in cut for piece in pieces]
+        run_all(jobs, self._snapshot.readers)
+        self.profiles = [table.profile() for table in saved]
 
     def _check_settings(self) -> None:
-        tables = {table.name: [column.name for column in table.columns] for table in self._snapshot.tables}
+        tables = {
+            title: [column.name for column in table.columns]
+            for table in self._snapshot.tables
+            for title in reversed(table.titles)
+        }
         hint = "correct the name, or take the line out"
         for pattern in unused(self._settings.policies, tables):
             raise InvalidSetting("apply", f"policies.{pattern}", "it matches no column of the source", hint)
@@ -74,68 +85,92 @@ class TableSaver:
                 if column not in tables.get(table, ()):
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
-    def _save(self, table: Table) -> dict[str, Any]:
-        actions = resolve(self._settings.policies, table.name, [column.name for column in table.columns])
-        writer = _TableWriter(table, actions, self._key, self._digest_key, self._members, self._settings.totals)
-        done = 0
-        for batch in self._snapshot.read(table):
-            self._originals.collect(table.name, batch, writer.protected)
+    def _prepared(self, table: Table) -> _SavedTable:
+        return _SavedTable(
+            table,
+            _actions(self._settings.policies, table),
+            _first(self._settings.totals, table.titles, ()),
+            _first(self._datasets, table.titles, "unassigned"),
+            self._digest_key,
+            self._key,
+        )
+
+    def _save(self, table: _SavedTable, piece: Piece) -> None:
+        writer = _PieceWriter(table, self._members)
+        for batch in self._snapshot.read(table.table, piece=piece):
+            self._originals.collect(table.table.root, batch, table.protected)
             writer.write(batch)
-            done += batch.num_rows
-            self._progress(f"snapshot {table.name}", done, 0)
-        profile = writer.close()
-        profile["dataset"] = self._datasets.get(table.name, "unassigned")
-        return profile
+            self._progress(f"snapshot {table.table.title}", table.count(batch.num_rows), 0)
+        table.add(writer)
 
 
-class _TableWriter:
-    """One table: batches in, Parquet parts and the table's profile out."""
+def _actions(policies: Mapping[str, str], table: Table) -> dict[str, Action]:
+    """The policy of each column: what names the table itself goes before what names the tables it is within."""
+    columns = [column.name for column in table.columns]
+    found: dict[str, Action] = {}
+    for title in table.titles:
+        found = {**resolve(policies, title, columns), **found}
+    return found
+
+
+def _first(settings: Mapping[str, Any], titles: Sequence[str], default: Any) -> Any:
+    return next((settings[title] for title in titles if title in settings), default)
+
+
+class _SavedTable:
+    """One table: what is done to it, and the sum of what its pieces gave. Shared by threads."""
 
     def __init__(
         self,
         table: Table,
         actions: Mapping[str, Action],
-        tokenization_key: bytes | None,
+        totals: Sequence[str],
+        dataset: str,
         digest_key: bytes,
-        members: StagedMembers,
-        totals: Mapping[str, tuple[str, ...]],
+        tokenization_key: bytes | None,
     ) -> None:
         nullable = {column.name: column.nullable for column in table.columns}
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
         for_now = {name: action for name, action in actions.items() if action.reversible}
-        self._table, self._actions = table, actions
-        self._mask = Policies(table.name, for_ever, tokenization_key, nullable)
-        self._tokenize = Policies(table.name, for_now, tokenization_key, nullable)
-        for policies in (self._mask, self._tokenize):
+        self.table, self.totals, self.digest_key = table, totals, digest_key
+        self._actions, self._dataset = actions, dataset
+        self.mask = Policies(table.title, for_ever, tokenization_key, nullable)
+        self.tokenize = Policies(table.title, for_now, tokenization_key, nullable)
+        for policies in (self.mask, self.tokenize):
             policies.check([column.name for column in table.columns])
-        self.protected = [*self._mask.declared, *self._tokenize.declared]
-        self._restored, self._stored = RowDigest(digest_key), RowDigest(digest_key)
-        self._tally = Tally(totals.get(table.name, ()))
+        for column in table.columns:
+            _require_fitting(table, column, for_ever.get(column.name))
+        self.protected = [*self.mask.declared, *self.tokenize.declared]
         self._folder = table_folder(table.schema, table.name)
-        self._stack = ExitStack()
-        self._members = members
+        self._lock = Lock()
         self._names: list[str] = []
-        self._parts = PartWriter(self._open_part, columns=[column.name for column in table.columns], subject=table.name)
+        self._rows = 0
+        self._restored, self._stored = RowDigest(digest_key), RowDigest(digest_key)
+        self._tally = Tally(totals)
 
-    def _open_part(self, number: int) -> BinaryIO:
-        """Called by the writer when a part begins: the part before is whole by then."""
-        self._stack.close()
-        name = f"{self._folder}/part-{number:05d}.parquet"
-        self._names.append(name)
-        return self._stack.enter_context(self._members.stored(name))
+    def next_part(self) -> str:
+        """The name of a member that is begun now."""
+        with self._lock:
+            self._names.append(f"{self._folder}/part-{len(self._names):05d}.parquet")
+            return self._names[-1]
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        self._tally.add(batch)
-        restored = self._mask.apply(_without_fine_places(batch))
-        stored = self._tokenize.apply(restored)
-        self._restored.update(restored)
-        self._stored.update(stored)
-        self._parts.write(stored)
+    def count(self, rows: int) -> int:
+        """The rows that were read so far, with these."""
+        with self._lock:
+            self._rows += rows
+            return self._rows
 
-    def close(self) -> dict[str, Any]:
-        self._parts.close()
-        self._stack.close()
-        table = self._table
+    def add(self, piece: _PieceWriter) -> None:
+        """Ends a piece and takes in what it holds."""
+        piece.close()
+        with self._lock:
+            self._restored += piece.restored
+            self._stored += piece.stored
+            self._tally.merge(piece.tally)
+
+    def profile(self) -> dict[str, Any]:
+        """What profile.json says of the table."""
+        table = self.table
         return {
             "schema": table.schema,
             "name": table.name,
@@ -156,7 +191,50 @@ class _TableWriter:
             "options": dict(table.options),
             "geography": self._tally.geography(LEVELS),
             "totals": self._tally.totals(),
+            "dataset": self._dataset,
+            "within": [list(one) for one in table.within],
         }
+
+
+class _PieceWriter:
+    """One piece of a table: batches in, Parquet parts, digests and counts out."""
+
+    def __init__(self, table: _SavedTable, members: StagedMembers) -> None:
+        self._table, self._members = table, members
+        self._stack = ExitStack()
+        self.restored, self.stored = RowDigest(table.digest_key), RowDigest(table.digest_key)
+        self.tally = Tally(table.totals)
+        columns = [column.name for column in table.table.columns]
+        self._parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)
+
+    def _open_part(self, number: int) -> BinaryIO:
+        """Called by the writer when a part begins: the part before is whole by then."""
+        self._stack.close()
+        return self._stack.enter_context(self._members.stored(self._table.next_part()))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.tally.add(batch)
+        restored = self._table.mask.apply(_without_fine_places(batch))
+        self.restored.update(restored)
+        if self._table.tokenize.declared:
+            restored = self._table.tokenize.apply(restored)
+            self.stored.update(restored)
+        self._parts.write(restored)
+
+    def close(self) -> None:
+        self._parts.close()
+        self._stack.close()
+        if not self._table.tokenize.declared:
+            self.stored = self.restored
+
+
+def _require_fitting(table: Table, column: Column, action: Action | None) -> None:
+    """What stays for ever must be a value of the column, or no restore could load it. Raises PolicyMismatch."""
+    if action is None or column.any_text or (action.name == "redact" and column.nullable):
+        return
+    cause = f"a column of the type {column.declared_type} does not take what '{action.name}' makes of it"
+    hint = "tokenize it, or change the column"
+    raise PolicyMismatch("anonymize", f"{table.title}.{column.name}", cause, hint)
 
 
 def _without_fine_places(batch: pa.RecordBatch) -> pa.RecordBatch:

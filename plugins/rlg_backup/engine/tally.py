@@ -58,6 +58,14 @@ class Tally:
                 for code, total in grouped.iter_rows():
                     by_code[code] += int(total or 0)
 
+    def merge(self, other: Tally) -> None:
+        """Adds what another tally of the same columns counted."""
+        for level, counts in other._counts.items():
+            _add(self._counts.setdefault(level, {}), counts)
+        for column, sums in other._sums.items():
+            for level, by_code in sums.items():
+                _add(self._sums[column].setdefault(level, {}), by_code)
+
     def geography(self, levels: Sequence[str]) -> dict[str, dict[str, int]] | None:
         """Level > code > rows, or None for a table without geography."""
         return {level: dict(sorted(self._counts[level].items())) for level in levels if level in self._counts} or None
@@ -71,3 +79,8 @@ class Tally:
                 for level in TOTAL_LEVELS:
                     found[column][level] = {code: str(total) for code, total in sorted(sums.get(level, {}).items())}
         return found
+
+
+def _add(sums: dict[str, int], others: dict[str, int]) -> None:
+    for code, number in others.items():
+        sums[code] = sums.get(code, 0) + number

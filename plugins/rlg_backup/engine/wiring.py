@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import Catalog, Lease, SeenHeads
-from ..config.settings import FilesSettings, S3Target, Settings, SourceSettings, SqliteSettings
+from ..config.connections import Connection, connection_in, variable_of
+from ..config.load import variables
+from ..config.settings import FilesSettings, PostgresSettings, S3Target, Settings, SourceSettings, SqliteSettings
 from ..core.errors import InvalidSetting, KeyUnavailable, SourceUnknown, TargetUnknown
 from ..format.age import Identity, Recipient, check_recipients
 from ..format.keys import KeyProvider, Signer, SigningKey, StagingKey, TokenizationKey
 
 if TYPE_CHECKING:
     from ..sources.port import FileSource, TableSource
+    from ..sources.postgres.address import Address
     from ..storage.port import Storage
 
 Clients = Callable[[str, S3Target], Any]
+Connections = Callable[[str], Connection | None]  # by id; None where there is none
 Progress = Callable[[str, int, int], None]  # what, bytes or rows done, of how many (0: not known)
 
 
@@ -41,6 +45,7 @@ class Wiring:
         *,
         base: Path,
         clients: Clients | None = None,
+        connections: Connections | None = None,
         resolvers: Mapping[str, Callable[[str], str]] | None = None,
         progress: Progress = _silent,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,6 +55,7 @@ class Wiring:
         self.progress = progress
         self.clock = clock
         self._clients = clients
+        self._connections = connections or (lambda name: connection_in(variables(base), name))
         self._storages: dict[str, Storage] = {}
 
     # --- keys ---------------------------------------------------------------------------------
@@ -110,13 +116,26 @@ class Wiring:
             ) from None
 
     def table_source(self, name: str) -> TableSource:
+        """The database of a source; raises InvalidSetting."""
         from ..sources.geography import parse_geography
-        from ..sources.sqlite import SqliteSource
 
         settings = self.source_settings(name)
-        assert isinstance(settings, SqliteSettings)
+        assert not isinstance(settings, FilesSettings)
         given = settings.geography
         geography = parse_geography(given.model_dump(exclude_none=True)) if given else None
+        if isinstance(settings, PostgresSettings):
+            from ..sources.postgres.source import PostgresSource
+
+            return PostgresSource(
+                self.postgres_address(settings.connection or f"rlg_{name}", settings.database),
+                geography=geography,
+                exclude=settings.exclude,
+                readers=settings.readers,
+                lock_wait_seconds=settings.lock_wait_seconds,
+                snapshot_warning_minutes=settings.snapshot_warning_minutes,
+            )
+        from ..sources.sqlite import SqliteSource
+
         return SqliteSource(self._path(name, settings), geography=geography, exclude=settings.exclude)
 
     def file_source(self, name: str) -> FileSource:
@@ -149,11 +168,33 @@ class Wiring:
         """The lease another step of the run took; raises LeaseLost when the state is not one."""
         return Lease.resume(self.storage(target), state, trusted=self.trusted, clock=self.clock)
 
-    def _path(self, name: str, settings: SourceSettings) -> Path:
-        if settings.path is None:
+    def postgres_address(self, connection: str, database: str | None = None) -> Address:
+        """Where a connection leads, or another ``database`` of its server; raises InvalidSetting."""
+        from ..sources.postgres.address import OPTIONS, Address
+
+        found = self._connections(connection)
+        if found is None:
+            hint = f"make the Airflow connection '{connection}', or set {variable_of(connection)}"
+            raise InvalidSetting("connect to", connection, "there is no connection of that id", hint)
+        if found.kind not in ("postgres", "postgresql"):
+            raise InvalidSetting("connect to", connection, f"it is of the type '{found.kind}', not postgres")
+        if unknown := sorted(set(found.extra) - OPTIONS):
+            hint = f"there are: {', '.join(sorted(OPTIONS))}"
+            raise InvalidSetting("connect to", connection, f"its extra '{unknown[0]}' is not known here", hint)
+        name = database or found.database
+        if name is None:
+            raise InvalidSetting("connect to", connection, "it names no database", "write it behind the last '/'")
+        extra = {key: str(value) for key, value in found.extra.items()}
+        return Address(name, found.host, found.port, found.login, found.password, extra)
+
+    def _path(self, name: str, settings: SqliteSettings | FilesSettings) -> Path:
+        if settings.path is not None:
+            return settings.path
+        found = self._connections(f"rlg_{name}")
+        if found is None or not found.host:
             hint = f"set sources.{name}.path, or make the Airflow connection rlg_{name}"
             raise InvalidSetting("open", name, "the configuration gives no path", hint)
-        return settings.path
+        return Path(found.host)
 
     def _open_storage(self, target: str) -> Storage:
         try:

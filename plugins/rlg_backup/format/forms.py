@@ -19,6 +19,7 @@ VARIANT = pa.struct([("class", pa.int8()), ("i", pa.int64()), ("r", pa.float64()
 
 TYPES = {
     "null": pa.null(),
+    "bool": pa.bool_(),
     "int64": pa.int64(),
     "float64": pa.float64(),
     "utf8": pa.string(),
@@ -50,12 +51,13 @@ def role_of(field: pa.Field) -> bytes:
 
 
 def merge(first: str, second: str) -> str | None:
-    """The form that holds the values of both, or None: a token cannot stand beside a value that is none."""
+    """The form that holds the values of both, or None: a token stands beside no value that is none, and no class of a
+    variant is a boolean."""
     if first == second or second == "null":
         return first
     if first == "null":
         return second
-    return None if "token" in (first, second) else "variant"
+    return None if {"token", "bool"} & {first, second} else "variant"
 
 
 def convert(array: pa.Array, form: str) -> pa.Array:
@@ -68,7 +70,7 @@ def convert(array: pa.Array, form: str) -> pa.Array:
 
 
 def to_variant(array: pa.Array) -> pa.StructArray:
-    """An array of any form but ``token`` as variants; tokens look like blobs and must not come here."""
+    """An array of any form but ``token`` and ``bool`` as variants; tokens look like blobs and must not come here."""
     if array.type == VARIANT:
         return array
     if pa.types.is_null(array.type):

@@ -47,7 +47,8 @@ class Totals(Record):
 
 
 class TableProfile(Record):
-    """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code."""
+    """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code; ``within`` are the
+    schema and name of each table it is a part of, nearest first."""
 
     schema_name: Text = Field(alias="schema")  # pydantic keeps `schema` for itself
     name: Text
@@ -60,6 +61,7 @@ class TableProfile(Record):
     options: Mapping[Text, JsonValue]
     geography: Mapping[Level, Mapping[Text, Count]] | None
     totals: Mapping[Text, Totals]
+    within: tuple[tuple[Text, Text], ...] = ()
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -25,12 +25,14 @@ Piece = object  # a part of a table that one reader reads; the driver's own
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the source declares it. ``key`` is its place in the primary key from 1, or 0."""
+    """A column as the source declares it. ``key`` is its place in the primary key from 1, or 0; ``any_text`` says that
+    it takes every text, so that a policy may put one there for ever."""
 
     name: str
     declared_type: str
     nullable: bool = True
     key: int = 0
+    any_text: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Table:
     def titles(self) -> tuple[str, ...]:
         """Its own title, then those of the tables it is within."""
         return (self.title, *(table_title(*one) for one in self.within))
+
+    @property
+    def root(self) -> str:
+        """The title of what it is a part of after all; its own where it stands by itself."""
+        return self.titles[-1]
 
 
 class TableSnapshot(Protocol):
@@ -108,8 +115,9 @@ class TableSource(Protocol):
         ...
 
 
-class TableDestination(Protocol):
-    """A new, empty database that is filled. Nothing of it exists under its name until ``finish``."""
+class TableDestination(AbstractContextManager["TableDestination"], Protocol):
+    """A new, empty database that is filled. Nothing of it exists under its name until ``finish``; what is unfinished at
+    the end of the block is removed."""
 
     @property
     def loaders(self) -> int:
@@ -158,7 +166,7 @@ class Entry:
 
 def table_title(schema: str, name: str) -> str:
     """``name`` alone in a database's ordinary schema (SQLite's main, PostgreSQL's public), ``schema.name`` in others."""
-    return name if schema in ("main", "public") else f"{schema}.{name}"
+    return name if schema in ("main", "public") and (schema == "main" or "." not in name) else f"{schema}.{name}"
 
 
 def kept_mode(kind: str, mode: int) -> int:

@@ -18,15 +18,15 @@ Json = dict[str, Any]
 @guarded
 def choose() -> Json:
     """Check the form and settle which backup, on which target, is meant."""
-    from ..engine.restore import destination_path, require_allowed, require_new
+    from ..engine.places import require_allowed, settled
     from ..engine.restore_points import choose as find
 
     params, wiring = get_current_context()["params"], wire()
-    place = require_new(require_allowed(wiring, destination_path(params["to"])))
+    place = settled(wiring, params["source"], require_allowed(wiring, params["source"], params["to"]))
     chosen = find(wiring, params["source"], params["restore_point"] or "latest")
     told = [f"the copy on target '{name}' was not used: {why}" for name, why in chosen.passed_over.items()]
     found = {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target}
-    return {**found, "to": str(place), "warnings": told}
+    return {**found, "to": place, "warnings": told}
 
 
 @task
@@ -49,12 +49,11 @@ def verify_chosen(chosen: Json) -> Json:
 @guarded
 def load_and_prove(chosen: Json) -> Json:
     """Download, decrypt, load, and compare every table with the profile; only then the new place gets its name."""
-    from pathlib import Path
-
-    from ..engine.restore import require_allowed, restore
+    from ..engine.places import require_allowed
+    from ..engine.restore import restore
 
     wiring = wire()
-    require_allowed(wiring, Path(chosen["to"]))  # again: a link may have been put there since
+    require_allowed(wiring, chosen["source"], chosen["to"])  # again: a link may have been put there since
     done = restore(wiring, chosen["source"], chosen["backup_id"], chosen["to"], target=chosen["target"])
     told = [*chosen["warnings"], *done.warnings]
     for warning in told:

@@ -10,6 +10,7 @@ from ..core.errors import KeyUnavailable
 from .configuration import config_path, settings
 
 if TYPE_CHECKING:
+    from ..config.connections import Connection
     from ..config.settings import S3Target, SecretsBackend, Settings
     from ..engine.wiring import Wiring
 
@@ -20,11 +21,12 @@ def wire() -> Wiring:
     """A wiring for this task. Reads the configuration as it is now."""
     from ..engine.wiring import Wiring
 
-    found = with_connections(settings())
+    found = settings()
     return Wiring(
         found,
         base=config_path().resolve().parent,
         clients=s3_client,
+        connections=connection,
         resolvers={"secret": resolver(found)},
     )
 
@@ -41,18 +43,24 @@ def s3_client(target: str, target_settings: S3Target) -> Any:
     return S3Hook(aws_conn_id=connection, region_name=target_settings.region).get_conn()
 
 
-def with_connections(found: Settings) -> Settings:
-    """Sources without a path take it from their connection ``rlg_<source>`` (its host)."""
-    sources = dict(found.sources)
-    for name, source in found.sources.items():
-        if source.path is None and connection_exists(f"rlg_{name}"):
-            from pathlib import Path
+def connection(name: str) -> Connection | None:
+    """An Airflow connection, from wherever Airflow has it."""
+    from airflow.sdk import Connection as AirflowConnection
 
-            from airflow.sdk import Connection
+    from ..config.connections import Connection
 
-            place = Connection.get(f"rlg_{name}").host or ""
-            sources[name] = source.model_copy(update={"path": Path(place)})
-    return found.model_copy(update={"sources": sources})
+    if not connection_exists(name):
+        return None
+    found = AirflowConnection.get(name)
+    return Connection(
+        found.conn_type or "",
+        found.host or None,
+        found.port,
+        found.login or None,
+        found.password or None,
+        found.schema or None,
+        found.extra_dejson,
+    )
 
 
 def connection_exists(name: str) -> bool:

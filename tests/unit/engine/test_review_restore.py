@@ -15,7 +15,7 @@ from tests.support.world import World
 
 from rlg_backup.core.errors import DestinationUnsuitable, InvalidSetting
 from rlg_backup.engine.drill import ABANDONED, MARK, make_scratch, remove_scratch, restore_block
-from rlg_backup.engine.restore import require_allowed
+from rlg_backup.engine.places import require_allowed
 from rlg_backup.sources.files import FileReader, FileTreeSnapshot
 from rlg_backup.sources.port import Entry
 
@@ -187,10 +187,10 @@ def test_the_ui_restores_only_into_folders_that_are_open_to_it(world: World, tmp
     (opened / "way_out").symlink_to(closed)
     world.settings["restore_folders"] = [str(opened)]
     world.save()
-    assert require_allowed(world.wiring(), opened / "a.db") == opened / "a.db"
+    assert require_allowed(world.wiring(), "app", str(opened / "a.db")) == str(opened / "a.db")
     for place in (closed / "a.db", opened, opened / ".." / "closed" / "a.db", opened / "way_out" / "a.db"):
         with pytest.raises(DestinationUnsuitable) as raised:
-            require_allowed(world.wiring(), place)
+            require_allowed(world.wiring(), "app", str(place))
         assert str(raised.value) == (
             f"unable to restore to '{place}': it is in none of the folders that are open to this\n"
             f"hint: name a path below {opened}"
@@ -198,5 +198,5 @@ def test_the_ui_restores_only_into_folders_that_are_open_to_it(world: World, tmp
     world.settings["restore_folders"] = []
     world.save()
     with pytest.raises(DestinationUnsuitable) as raised:
-        require_allowed(world.wiring(), opened / "a.db")
+        require_allowed(world.wiring(), "app", str(opened / "a.db"))
     assert raised.value.hint == "set 'restore_folders'"

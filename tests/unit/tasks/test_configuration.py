@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.support.airflow_home import PROJECT
 from tests.support.world import World
 
-from rlg_backup.core.errors import ConfigurationError, InvalidSetting, UnknownSetting
+from rlg_backup.core.errors import ConfigurationError, InvalidSetting, SourceUnreadable, UnknownSetting
 from rlg_backup.tasks.configuration import config_path, cron, run_name, settings
-from rlg_backup.tasks.wire import with_connections
+from rlg_backup.tasks.wire import wire
 
 
 def test_the_variable_names_the_file_and_without_it_the_projects_own_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +108,8 @@ def test_a_connection_gives_a_source_its_path_and_nothing_else(tmp_path: Path, m
     extra = {**theirs, "policies": {}, "path": "/theirs", "targets": ["theirs"]}
     connection = {"conn_type": "sqlite", "host": "/from/the/connection.db", "schema": "theirs", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_RLG_APP", json.dumps(connection))
-    app = found.sources["app"]
-    expected = app.model_copy(update={"path": Path("/from/the/connection.db")})
-    assert with_connections(found) == found.model_copy(update={"sources": {"app": expected}})
+    wiring = wire()
+    assert wiring.settings == found
+    with pytest.raises(SourceUnreadable) as raised, wiring.table_source("app").snapshot():
+        pass
+    assert raised.value.subject == "/from/the/connection.db"

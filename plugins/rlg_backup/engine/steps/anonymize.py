@@ -8,10 +8,11 @@ from typing import Any, BinaryIO
 
 from ...anonymize.leaks import Finding, Hit, scan, scan_names
 from ...anonymize.originals import Originals
-from ...config.settings import SqliteSettings
+from ...config.settings import TableSettings
 from ...core.errors import LeakFound
 from ...format.rows import read_part
 from ...format.tree_index import index_parts, read_paths
+from ...sources.port import table_title
 from ..archives import PIECE
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
@@ -32,7 +33,7 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     settings = wiring.source_settings(reference.source)
     files = {member["name"]: member["file"] for member in staged["members"]}
     with heartbeat(wiring, reference):
-        if isinstance(settings, SqliteSettings):
+        if isinstance(settings, TableSettings):
             finding = Finding(allowed=frozenset(settings.personal_text_allowed))
             checked = _scan_tables(wiring, workspace, staged["profile"], files, finding)
         else:
@@ -70,12 +71,13 @@ def _scan_tables(
         originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
     checked = 0
     for table in profile["tables"]:
+        root = table_title(*(table["within"] or [(table["schema"], table["name"])])[-1])
         declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
         for name in table["members"]:
             with workspace.open_file(files[name]) as file:
                 part = _whole(file)  # a part is bounded (format.rows), a table is not
             for batch in read_part(part, name):
-                for seen in scan(table["name"], batch, originals, declared):
+                for seen in scan(root, batch, originals, declared):
                     finding.add(seen)
             checked += 1
             wiring.progress("anonymize", checked, 0)

@@ -10,6 +10,7 @@ from ...config.settings import Settings
 from ...core.errors import ObjectDamaged, StagingLost
 from ...core.model import Fidelity
 from ...format.manifest import Manifest
+from ...sources.port import table_title
 from ..archives import ARCHIVE, digest_of
 from ..heartbeat import heartbeat
 from ..members import StagedMember
@@ -55,7 +56,7 @@ def _manifest(
 ) -> Manifest:
     profile = staged["profile"]
     policies = {
-        f"{table['name']}.{column['name']}": column["policy"]
+        f"{table_title(table['schema'], table['name'])}.{column['name']}": column["policy"]
         for table in profile["tables"]
         for column in table["columns"]
     }
@@ -95,6 +96,6 @@ def _names(settings: Settings, source: str, profile: Mapping[str, Any]) -> dict[
     if not settings.sources[source].names_in_clear:
         return None
     return {
-        "tables": sorted(table["name"] for table in profile["tables"]),
+        "tables": sorted(table_title(table["schema"], table["name"]) for table in profile["tables"]),
         "excluded": sorted(item["name"] for item in profile["excluded"]),
     }

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from ...anonymize.originals import Originals
-from ...config.settings import FilesSettings, SqliteSettings
+from ...config.settings import FilesSettings, TableSettings
 from ...core.model import Excluded, SnapshotIdentity
 from ...format.profile import Profile
 from ..heartbeat import heartbeat
@@ -34,7 +34,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
     members = StagedMembers(workspace)
     members.add("README.txt", readme().encode())
     with heartbeat(wiring, reference):
-        if isinstance(settings, SqliteSettings):
+        if isinstance(settings, TableSettings):
             found = _tables(wiring, workspace, settings, members)
         else:
             found = _tree(wiring, reference.source, settings, members)
@@ -57,9 +57,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
     )
 
 
-def _tables(
-    wiring: Wiring, workspace: Workspace, settings: SqliteSettings, members: StagedMembers
-) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
+def _tables(wiring: Wiring, workspace: Workspace, settings: TableSettings, members: StagedMembers) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
     digest_key = secrets.token_bytes(32)
     originals = Originals(workspace.derived_key(ORIGINALS))
     with wiring.table_source(workspace.reference.source).snapshot() as snapshot:
@@ -73,9 +71,9 @@ def _tables(
             originals=originals,
             progress=wiring.progress,
         )
+        saver.save_all()
         for name, content in snapshot.schema_files().items():
             members.add(f"schema/{name}", content)
-        saver.save_all()
         profile = {
             "tables": saver.profiles,
             "tree": None,
@@ -88,9 +86,7 @@ def _tables(
     return digest_key, identity, profile
 
 
-def _tree(
-    wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers
-) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
+def _tree(wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
     digest_key = secrets.token_bytes(32)
     with wiring.file_source(source).snapshot() as snapshot:
         saver = TreeSaver(snapshot, members, digest_key=digest_key, progress=wiring.progress)
@@ -114,7 +110,9 @@ def _excluded(items: list[Excluded]) -> list[dict[str, str]]:
     return sorted(({"name": item.name, "reason": item.reason} for item in items), key=lambda item: item["name"])
 
 
-def _settings_digest(settings: SqliteSettings | FilesSettings) -> str:
+def _settings_digest(settings: TableSettings | FilesSettings) -> str:
     """Of the settings that decide what is saved and how; the same for equal settings on every host."""
-    decisive = settings.model_dump(mode="json", exclude={"path", "targets", "queue", "pool"})
+    decisive = settings.model_dump(
+        mode="json", exclude={"path", "connection", "database", "readers", "targets", "queue", "pool"}
+    )
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
-from ...core.errors import SourceUnreadable
-from .faults import cause_of
+from .faults import unreadable
 
 if TYPE_CHECKING:
     import psycopg
@@ -70,20 +70,26 @@ class Address:
 
     def parameters(self) -> dict[str, str]:
         """libpq's parameters, with the pinned settings."""
-        found = {"dbname": self.database, "host": self.host, "port": self.port and str(self.port), "user": self.user}
+        found = {"dbname": self.database, "host": self.host, "port": _text(self.port), "user": self.user}
         found |= {"password": self.password, "application_name": "rlg-backup", "connect_timeout": _timeout()}
         pinned = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in PINNED.items())
         return {k: v for k, v in {**self.options, **found, "options": pinned}.items() if v is not None}
 
     def conninfo(self) -> str:
-        """For ADBC; holds the password: never to be shown."""
+        """For the drivers; holds the password: never to be shown."""
         from psycopg.conninfo import make_conninfo
 
         return make_conninfo(**self.parameters())
 
+    def url(self) -> str:
+        """For SQLAlchemy, with the server's own settings; holds the password: never to be shown."""
+        found = {"host": self.host, "port": _text(self.port), "user": self.user, "password": self.password}
+        given = {name: value for name, value in {**self.options, **found}.items() if value is not None}
+        return f"postgresql+psycopg:///{quote(self.database, safe='')}?{urlencode(given)}"
+
     def environment(self) -> dict[str, str]:
         """For pg_dump and its like: a password on a command line could be read by every user of the machine."""
-        found = {"PGDATABASE": self.database, "PGHOST": self.host, "PGPORT": self.port and str(self.port)}
+        found = {"PGDATABASE": self.database, "PGHOST": self.host, "PGPORT": _text(self.port)}
         found |= {"PGUSER": self.user, "PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": _timeout()}
         found |= {_VARIABLES[name]: value for name, value in self.options.items()}
         return {**os.environ, "PGAPPNAME": "rlg-backup", **{k: v for k, v in found.items() if v is not None}}
@@ -92,7 +98,7 @@ class Address:
     def connected(self, **settings: Any) -> Iterator[psycopg.Connection[Any]]:
         """A session, in which each statement is a transaction of its own unless it begins one.
 
-        Raises SourceUnreadable with the server's reason, never with the password.
+        Raises SourceUnreadable or SourceUnavailable with the server's reason, never with the password.
         """
         connection = self.connect(**settings)
         try:
@@ -105,9 +111,13 @@ class Address:
         import psycopg
 
         try:
-            return psycopg.connect(**self.parameters(), autocommit=True, prepare_threshold=None, **settings)
+            return psycopg.connect(self.conninfo(), autocommit=True, prepare_threshold=None, **settings)
         except psycopg.Error as error:
-            raise SourceUnreadable("connect to", str(self), cause_of(error)) from None
+            raise unreadable("connect to", str(self), error) from None
+
+
+def _text(port: int | None) -> str | None:
+    return None if port is None else str(port)
 
 
 def _timeout() -> str:

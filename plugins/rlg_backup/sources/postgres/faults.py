@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...core.errors import SourceError, SourceUnavailable, SourceUnreadable
+
 _CAUSES = {
     "08": "the connection to the server was lost or refused",
     "28P01": "the password is wrong",
@@ -37,25 +39,24 @@ _CAUSES = {
     "0A000": "the server lacks a feature that it needs",
     "58P01": "the server lacks a file that it needs",
 }
-TRANSIENT = ("08", "53", "55P03", "57P", "40", "25P03")
-"""States after which trying again can help."""
-_REFUSALS = {  # what libpq says where it never came to a session, and there is no SQLSTATE
-    "password authentication failed": "the password is wrong",
-    "no password supplied": "the server wants a password, and there is none",
-    "fe_sendauth": "the server wants a password, and there is none",
-    "too many clients": "the server takes no more connections",
-    "remaining connection slots": "the server takes no more connections",
-    "too many connections": "the server takes no more connections",
-    "does not exist": "there is no such database or user",
-    "no pg_hba.conf entry": "the server does not accept this user from here",
-    "Connection refused": "no server answers there",
-    "No such file or directory": "no server answers there",
-    "could not translate host name": "there is no host of that name",
-    "timeout expired": "no server answers there in time",
-    "starting up": "the server is starting up or shutting down",
-    "shutting down": "the server is starting up or shutting down",
-    "SSL": "the encrypted connection could not be made",
-    "certificate": "the encrypted connection could not be made",
+TRANSIENT = ("08", "53", "55P03", "57P", "40", "25P03")  # states after which trying again can help
+_REFUSALS = {  # what libpq says where it never came to a session, and there is no SQLSTATE; and whether that may pass
+    "password authentication failed": ("the password is wrong", False),
+    "no password supplied": ("the server wants a password, and there is none", False),
+    "no pg_hba.conf entry": ("the server does not accept this user from here", False),
+    "too many clients": (_CAUSES["53300"], True),
+    "remaining connection slots": (_CAUSES["53300"], True),
+    "too many connections": (_CAUSES["53300"], True),
+    "is not permitted to log in": ("the server does not accept this user from here", False),
+    "does not exist": ("there is no such database or user", False),
+    "Connection refused": ("no server answers there", True),
+    "No such file or directory": ("no server answers there", True),
+    "could not translate host name": ("there is no host of that name", True),
+    "timeout expired": ("no server answers there in time", True),
+    "starting up": (_CAUSES["57P03"], True),
+    "shutting down": (_CAUSES["57P03"], True),
+    "certificate": ("the encrypted connection could not be made", False),
+    "SSL": ("the encrypted connection could not be made", False),
 }
 
 
@@ -69,18 +70,23 @@ def cause_of(error: BaseException) -> str:
     """The reason, with the names of table, column and constraint that the server gave."""
     state, diagnosis = state_of(error), getattr(error, "diag", None)
     if not state:
-        said = str(error)
-        return next((cause for words, cause in _REFUSALS.items() if words in said), _CAUSES["08"])
+        return _refusal(error)[0]
     for length in (5, 2):
         if state[:length] in _CAUSES:
             return f"{_CAUSES[state[:length]]}{_named(diagnosis)}"
     return f"PostgreSQL reports the state {state}{_named(diagnosis)}"
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether the same may go well later."""
+def unreadable(verb: str, subject: str, error: BaseException) -> SourceError:
+    """What a driver's exception is to who reads: SourceUnavailable where the same may go well later."""
     state = state_of(error)
-    return not state or state.startswith(TRANSIENT)
+    passing = state.startswith(TRANSIENT) if state else _refusal(error)[1]
+    return (SourceUnavailable if passing else SourceUnreadable)(verb, subject, cause_of(error))
+
+
+def _refusal(error: BaseException) -> tuple[str, bool]:
+    said = str(error)
+    return next((found for words, found in _REFUSALS.items() if words in said), (_CAUSES["08"], True))
 
 
 def _named(diagnosis: Any) -> str:

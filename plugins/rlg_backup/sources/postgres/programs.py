@@ -188,21 +188,28 @@ def run(
     *,
     refused: Callable[[Complaint], BackupError],
     tolerated: Callable[[Complaint], bool] = lambda _: False,
-    output: Path | None = None,
+    output: Path | IO[bytes] | None = None,
+    stdin: IO[bytes] | None = None,
     settings: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> list[Complaint]:
     """Runs one against a database, which it finds in its environment, as it does the password.
 
-    ``output`` gets its standard output; ``settings`` hold for its sessions; after ``seconds`` it is ended. Its first
+    ``output`` gets its standard output, ``stdin`` is read as its input; both are files. ``settings`` hold for its sessions; after ``seconds`` it is ended. Its first
     complaint that is not ``tolerated`` ends it, and is raised as ``refused`` makes it; the tolerated ones are returned.
     """
     environment = _environment(address.environment(), settings or {})
     with ExitStack() as stack:
-        out: IO[bytes] | int = stack.enter_context(output.open("wb")) if output else subprocess.DEVNULL
+        out: IO[bytes] | int = output if output and not isinstance(output, Path) else subprocess.DEVNULL
+        if isinstance(output, Path):
+            out = stack.enter_context(output.open("wb"))
         try:
             process = subprocess.Popen(  # noqa: S603  # one that ``find`` found
-                [program, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=environment
+                [program, *arguments],
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                env=environment,
             )
         except OSError as error:
             raise InvalidSetting("run", str(program), (error.strerror or "the system refuses").lower()) from error

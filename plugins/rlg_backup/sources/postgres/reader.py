@@ -1,0 +1,160 @@
+"""The rows of PostgreSQL tables as Arrow batches, by several sessions in one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from ...core.errors import SourceUnreadable
+from ...core.model import LEVELS
+from ..port import ROLE, ROWID
+from .catalog import SourceTable
+from .faults import unreadable
+
+if TYPE_CHECKING:
+    from .address import Address
+
+FORM: Final = b"rlg.form"
+PIECE_PAGES: Final = 8192  # 64 MiB of a table: enough that what a piece costs besides does not count
+_BATCH_BYTES: Final = 8 << 20
+_FORMS: Final = {
+    pa.bool_(): "bool",
+    pa.int64(): "int64",
+    pa.float64(): "float64",
+    pa.string(): "utf8",
+    pa.binary(): "bytes",
+}
+_WIDER: Final = {pa.int16(): pa.int64(), pa.int32(): pa.int64(), pa.float32(): pa.float64()}  # each exactly
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The rows that lie in the pages from ``first`` to before ``last`` (None: to the end)."""
+
+    first: int
+    last: int | None
+
+
+def pieces_of(pages: int, size: int = PIECE_PAGES) -> tuple[Pages | None, ...]:
+    """A table of so many pages, cut; the last piece is open, for pages that were added since it was measured."""
+    if pages <= size:
+        return (None,)
+    starts = range(0, pages, size)
+    return tuple(Pages(first, first + size if first + size < pages else None) for first in starts)
+
+
+class Readers:
+    """Sessions that see the rows of one exported snapshot. ``preparation`` are the statements that begin each."""
+
+    def __init__(self, address: Address, number: int, preparation: Sequence[str]) -> None:
+        """Raises SourceUnreadable, and what the driver raises for the statements (``adbc_driver_manager.Error``)."""
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        self._all: list[Any] = []
+        try:
+            for _ in range(number):
+                self._all.append(_connect(address))
+                for statement in preparation:
+                    _execute(self._all[-1], statement)
+                self._idle.put(self._all[-1])
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def close(self) -> None:
+        """Ends the sessions; idempotent."""
+        while self._all:
+            self._all.pop().close()
+
+    def batches(self, table: SourceTable, piece: Pages | None, places: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """``places``: SQL for the levels of geography, or nothing. Raises SourceUnreadable or SourceUnavailable, which
+        name the table."""
+        import adbc_driver_manager
+
+        statement = _statement(table, piece, places)
+        with self._session() as session:
+            try:
+                yield from _read(session, statement, table, bool(places))
+            except adbc_driver_manager.Error as error:
+                raise unreadable("read", table.table.title, error) from None
+
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        session = self._idle.get()
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
+
+
+def _connect(address: Address) -> Any:
+    import adbc_driver_manager
+    from adbc_driver_postgresql import dbapi
+
+    try:
+        return dbapi.connect(address.conninfo(), autocommit=True)
+    except adbc_driver_manager.Error as error:
+        raise unreadable("connect to", str(address), error) from None
+
+
+def _execute(session: Any, statement: str) -> None:
+    with closing(session.cursor()) as cursor:
+        cursor.execute(statement)
+
+
+def _statement(table: SourceTable, piece: Pages | None, places: Sequence[str]) -> str:
+    columns = [f"{column.expression} AS c{number}" for number, column in enumerate(table.columns)]
+    columns += [f"{place} AS p{number}" for number, place in enumerate(places)]
+    if not table.columns:  # its rows have nothing but their number
+        columns.insert(0, "pg_catalog.row_number() OVER () AS r")
+    conditions = [f"({table.condition})"] if table.condition else []
+    if piece is not None:
+        conditions.append(f"\"row\".ctid >= '({piece.first},0)'::pg_catalog.tid")
+        if piece.last is not None:
+            conditions.append(f"\"row\".ctid < '({piece.last},0)'::pg_catalog.tid")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f'SELECT {", ".join(columns)} FROM {table.relation} AS "row"{where}'  # noqa: S608  # quoted names
+
+
+def _read(session: Any, statement: str, table: SourceTable, placed: bool) -> Iterator[pa.RecordBatch]:
+    with closing(session.cursor()) as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+        cursor.execute(statement)
+        with cursor.fetch_record_batch() as reader:
+            schema = _schema(reader.schema, table, placed)
+            for batch in reader:
+                if batch.num_rows:
+                    arrays = [_wide(array) for array in batch.columns]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _wide(array: pa.Array) -> pa.Array:
+    wider = _WIDER.get(array.type)
+    return array if wider is None else array.cast(wider)
+
+
+def _schema(read: pa.Schema, table: SourceTable, placed: bool) -> pa.Schema:
+    names = [(column.name, b"") for column in table.columns] or [("$rowid", ROWID)]
+    taken = {column.name for column in table.columns}
+    for level in LEVELS if placed else ():
+        extra = f"${level}"
+        while extra in taken:
+            extra = f"${extra}"
+        names.append((extra, level.encode()))
+    fields = []
+    for (name, role), found in zip(names, read, strict=True):
+        kind = _WIDER.get(found.type, found.type)
+        form = _FORMS.get(kind)
+        if form is None:
+            raise SourceUnreadable(
+                "read", f"{table.table.title}.{name}", f"no form holds what the driver gives ({kind})"
+            )
+        fields.append(pa.field(name, kind, metadata={FORM: form.encode(), **({ROLE: role} if role else {})}))
+    return pa.schema(fields)
