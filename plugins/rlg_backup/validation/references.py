@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -95,35 +96,45 @@ def _cell(reference: Reference, column: str, item: Mapping[str, object]) -> Cell
 
 @dataclass(frozen=True)
 class ProfileRows:
-    """Rows by level and code, as the backup's profile has them. ``levels`` are the (table, level) it holds."""
+    """Rows by level and code, as the backup's profile has them. ``levels`` are the (table, level) it holds, ``tables``
+    the tables with geography that are no part of another."""
 
     levels: frozenset[tuple[str, str]]
+    tables: frozenset[str]
     relation: Relation
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """The tables with geography."""
-        return frozenset(table for table, _ in self.levels)
 
 
 def profile_rows(profile: Mapping[str, object] | None) -> ProfileRows:
     """Section 6 of the format as a relation; of no profile, an empty one.
 
+    The rows of a table count for those it is within too: a suite that asks a partitioned table sees its partitions.
     A name that two schemas of the profile have is left out: a suite speaks of tables by name alone.
     Raises ValidationUnavailable for what is not a profile.
     """
-    columns = {"table_name": "text", "level": "text", "code": "text", "row_count": "integer"}
-    rows: list[tuple[Cell, ...]] = []
-    levels = set()
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    whole = set()
     try:
-        tables = (profile or {}).get("tables", [])
-        names = Counter(table["name"] for table in tables)  # type: ignore[attr-defined]  # what is no profile ends below
-        for table in tables:  # type: ignore[attr-defined]  # as above
-            if names[table["name"]] > 1:
-                continue
-            for level, codes in (table.get("geography") or {}).items():
-                levels.add((table["name"], level))
-                rows += [(table["name"], level, code, int(count)) for code, count in codes.items()]
+        tables = [_Profiled(entry) for entry in (profile or {}).get("tables", [])]  # type: ignore[attr-defined]  # what is no profile ends below
+        names = Counter(name for _, name in {one for table in tables for one in table.places})
+        for table in tables:
+            whole.add(table.places[-1][1])
+            for _, name in table.places:
+                for level, codes in table.geography.items():
+                    if names[name] == 1:
+                        counts.setdefault((name, level), Counter()).update(codes)
     except (TypeError, KeyError, AttributeError, ValueError):
         raise ValidationUnavailable("read", "profile", "it has not the shape of a profile") from None
-    return ProfileRows(frozenset(levels), Relation(PROFILE_ROWS, columns, tuple(rows)))
+    rows = [(*key, code, count) for key, codes in counts.items() for code, count in codes.items()]
+    columns = {"table_name": "text", "level": "text", "code": "text", "row_count": "integer"}
+    counted = frozenset(table for table, _ in counts)
+    return ProfileRows(frozenset(counts), counted & whole, Relation(PROFILE_ROWS, columns, tuple(rows)))
+
+
+class _Profiled:
+    """A table of a profile. ``places`` are the schema and name of the table, then of those it is within."""
+
+    def __init__(self, entry: Mapping[str, Any]) -> None:
+        within = [(schema, name) for schema, name in entry.get("within", ())]
+        self.places: list[tuple[str, str]] = [(entry["schema"], entry["name"]), *within]
+        levels = (entry.get("geography") or {}).items()
+        self.geography = {level: {code: int(n) for code, n in codes.items()} for level, codes in levels}

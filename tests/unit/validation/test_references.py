@@ -95,6 +95,26 @@ def test_a_name_that_two_schemas_share_is_left_out_of_the_profile() -> None:
     assert profile_rows({"tables": [table("a", same), table("a", same, "other")]}).tables == frozenset()
 
 
+def test_rows_of_a_part_count_for_the_tables_it_is_within_too() -> None:
+    """Which of them need a count by a suite are those that are no part: ``log``, and ``a`` beside it."""
+    parts = [
+        {**table(f"log_{year}", {"region": {"eu": year}}), "within": [["main", "logs_of_a_year"], ["main", "log"]]}
+        for year in (1, 2)
+    ]
+    found = profile_rows({"tables": [*parts, table("a", {"region": {"eu": 9}})]})
+    assert {(name, count) for name, _, _, count in found.relation.rows} == {
+        ("log_1", 1), ("log_2", 2), ("logs_of_a_year", 3), ("log", 3), ("a", 9),
+    }  # fmt: skip
+    assert found.tables == {"log", "a"}
+
+
+def test_parts_of_two_tables_of_one_name_are_not_added_up() -> None:
+    parts = [{**table(f"{of}_log", {"region": {"eu": 1}}), "within": [[of, "log"]]} for of in ("north", "south")]
+    found = profile_rows({"tables": parts})
+    assert {name for name, _, _, _ in found.relation.rows} == {"north_log", "south_log"}
+    assert found.tables == frozenset()
+
+
 def test_no_profile_gives_no_rows() -> None:
     assert profile_rows(None).relation.rows == ()
 
