@@ -52,11 +52,13 @@ WITH RECURSIVE base (oid, type) AS (
     UNION ALL
     SELECT b.oid, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
-SELECT b.oid, b.oid <> t.oid AS domain, t.oid AS type, n.nspname, p.proname
+SELECT b.oid, b.oid <> t.oid AS domain, t.oid AS type, n.nspname, p.proname,
+       a.typtype <> 'p' AND a.oid <> t.oid AS borrowed
 FROM base b
 JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 JOIN pg_catalog.pg_proc p ON p.oid = t.typoutput
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_type a ON a.oid = p.proargtypes[0]
 WHERE b.oid = ANY (%s)
 """
 _PARENTS = """
@@ -185,10 +187,12 @@ def _table(
 
 def _expression(name: str, kind: Any) -> str:
     """The column as it is, or as the text its type's own output function makes: a cast could be a user's, or cut."""
-    _, domain, type_, schema, output = kind
+    _, domain, type_, schema, output, borrowed = kind
     column = f'"row".{quoted(name)}'
     if type_ in _PLAIN:
         return f"CAST({column} AS pg_catalog.{_PLAIN[type_]})" if domain else column
+    if borrowed:  # refcursor's is that of text, which takes no refcursor: the cast calls it
+        return f"CAST({column} AS pg_catalog.text)"
     return f"pg_catalog.textin({qualified(schema, output)}({column}))"
 
 
