@@ -251,6 +251,12 @@ class SystemRefused(RunError):
     """The operating system refused something that no step expects it to refuse."""
 
 
+class DestinationUnavailable(RunError):
+    """The server to restore to cannot be reached, or broke off."""
+
+    transient = True
+
+
 class LeakFound(RunError):
     """Staged members hold personal data that the policies should have removed."""
 

@@ -144,23 +144,27 @@ _LOST: Final = re.compile(
     r"server closed the connection|connection to server|no connection to the server|could not receive data|"
     r"the database system is|remaining connection slots|too many"
 )
-_NAME: Final = r'(?:"(?:[^"]|"")+"|[a-z_][\w$]*)'
-_OBJECT: Final = re.compile(rf"Command was: [A-Z][A-Z ]* (?P<name>{_NAME}(?:\.{_NAME})*)")
-_ADDED: Final = re.compile(rf"\s+ADD CONSTRAINT (?P<name>{_NAME})")
+_NAME: Final = r'(?:"(?:[^"]|"")+"|[a-z_][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[a-z_][\w$]*))*'
+_COMMAND: Final = "Command was: "
+_OBJECT: Final = re.compile(rf"{_COMMAND}[A-Z][A-Z ]* (?P<object>{_NAME})(?: ON (?:ONLY )?(?P<table>{_NAME}))?")
+_ADDED: Final = re.compile(rf"\s+ADD CONSTRAINT (?P<constraint>{_NAME})")
 
 
 def complaints(lines: Iterator[str]) -> Iterator[Complaint]:
-    """What a program's standard error complains of. An error is told once the command it was about is known."""
+    """What a program's standard error complains of. An error of a command is told with the names in its first two
+    lines, as soon as they are there: the program may go on for hours."""
     waiting: Complaint | None = None
+    commanded = False
     for line in lines:
         if ": error: " in line or ": fatal: " in line:
             if waiting is not None:
                 yield waiting
-            waiting = _complaint(line)
-        elif waiting is not None and (match := _OBJECT.match(line)):
-            waiting = _about(waiting, "object", match["name"])
-        elif waiting is not None and (match := _ADDED.match(line)):
-            waiting = _about(waiting, "constraint", match["name"])
+            waiting, commanded = _complaint(line), False
+        elif waiting is not None and line.startswith(_COMMAND):
+            waiting, commanded = _about(waiting, _OBJECT.match(line)), True
+        elif waiting is not None and commanded:
+            yield _about(waiting, _ADDED.match(line))
+            waiting = None
     if waiting is not None:
         yield waiting
 
@@ -174,8 +178,9 @@ def _complaint(line: str) -> Complaint:
     return Complaint("", "the server or the program reports an error that may hold a value, so it is not shown", {})
 
 
-def _about(complaint: Complaint, word: str, name: str) -> Complaint:
-    return Complaint(complaint.state, complaint.cause, {word: name.replace('"', ""), **complaint.names})
+def _about(complaint: Complaint, match: re.Match[str] | None) -> Complaint:
+    found = {word: name.replace('"', "") for word, name in match.groupdict().items() if name} if match else {}
+    return Complaint(complaint.state, complaint.cause, found | dict(complaint.names))
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -195,8 +200,9 @@ def run(
 ) -> list[Complaint]:
     """Runs one against a database, which it finds in its environment, as it does the password.
 
-    ``output`` gets its standard output, ``stdin`` is read as its input; both are files. ``settings`` hold for its sessions; after ``seconds`` it is ended. Its first
-    complaint that is not ``tolerated`` ends it, and is raised as ``refused`` makes it; the tolerated ones are returned.
+    ``output`` gets its standard output, ``stdin`` is read as its input; both are files. ``settings`` hold for its
+    sessions; after ``seconds`` it is ended. Its first complaint that is not ``tolerated`` ends it, and is raised as
+    ``refused`` makes it; the tolerated ones are returned.
     """
     environment = _environment(address.environment(), settings or {})
     with ExitStack() as stack:
