@@ -13,16 +13,15 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from ...core.errors import BackupError, MemberDamaged, SourceChanged, SourceUnavailable, SourceUnreadable
 from . import programs, schema_document
 from .catalog import qualified
+from .database_facts import read_facts
 from .programs import Complaint
 from .schema_document import (
-    Database,
     Extension,
     Grant,
     LargeObject,
     Locale,
     SchemaDocument,
     SequenceState,
-    Setting,
 )
 
 if TYPE_CHECKING:
@@ -42,19 +41,8 @@ _LOCALES: Final = {  # by the major version that changed pg_database
     17: "datlocprovider::text, datlocale, daticurules",
 }
 _DATABASE: Final = """
-SELECT oid, pg_get_userbyid(datdba), shobj_description(oid, 'pg_database'), datconnlimit, datacl::text[] IS NOT NULL,
-       pg_encoding_to_char(encoding), datcollate, datctype, {locale}
+SELECT pg_encoding_to_char(encoding), datcollate, datctype, {locale}
 FROM pg_database WHERE datname = current_database()
-"""
-_GRANTS: Final = """
-SELECT CASE g.grantee WHEN 0 THEN '' ELSE pg_get_userbyid(g.grantee) END, g.privilege_type, g.is_grantable
-FROM pg_database d, aclexplode(d.datacl) g WHERE d.datname = current_database() ORDER BY 1, 2
-"""
-_SETTINGS: Final = """
-SELECT CASE s.setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(s.setrole) END,
-       split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)
-FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
-WHERE d.datname = current_database() ORDER BY 1 NULLS FIRST, 2
 """
 _EXTENSIONS: Final = """
 SELECT e.extname, n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1
@@ -180,13 +168,10 @@ def _rows(connection: psycopg.Connection[Any], query: str) -> list[Any]:
 
 def _database(connection: psycopg.Connection[Any], version: int) -> dict[str, Any]:
     known = _LOCALES[min(version // 10_000, max(_LOCALES))]
-    row = _rows(connection, _DATABASE.format(locale=known))[0]
-    _, owner, comment, limit, granted, encoding, collate, ctype, provider, locale, rules = row
-    grants = tuple(Grant(*found) for found in _rows(connection, _GRANTS)) if granted else None
-    settings = tuple(Setting(*found) for found in _rows(connection, _SETTINGS))
+    encoding, collate, ctype, provider, locale, rules = _rows(connection, _DATABASE.format(locale=known))[0]
     return {
         "locale": Locale(encoding, provider, collate, ctype, locale, rules),
-        "database": Database(owner, comment, limit, grants, settings),
+        "database": read_facts(connection, connection.info.dbname),
     }
 
 

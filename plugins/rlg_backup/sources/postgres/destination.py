@@ -204,7 +204,7 @@ class PostgresDestination:
         self.close()
 
     def _analyze(self) -> None:
-        """Statistics for the planner. Each table by itself, for one may have a foreign part that cannot be looked at."""
+        """Statistics for the planner. Each table by itself: one may have a foreign part that cannot be looked at."""
         import psycopg
         from psycopg import sql
 
