@@ -1,4 +1,7 @@
-"""Faults for the databases of ``platform_db``, and the checks of the shipped suites that must find each."""
+"""Faults for the databases of ``platform_db``, and the checks of the shipped suites that must find each.
+
+Their SQL is SQLite's and PostgreSQL's: a truth value is written as text, which both read.
+"""
 
 from __future__ import annotations
 
@@ -105,17 +108,17 @@ FAULTS: list[tuple[str, str, set[str]]] = [
     ("prices", f"DELETE FROM prices WHERE {GLOBAL} AND {PRICE}", {"no global price is missing"}),
     (
         "prices",
-        "INSERT INTO prices VALUES ('gift', 'IL', 'weekly', 'special', 1, 'USD', 1, 1)",
+        "INSERT INTO prices VALUES ('gift', 'IL', 'weekly', 'special', 1, 'USD', '1', 1)",
         {"no Special Region price is extra"},
     ),
     (
         "prices",
-        "INSERT INTO prices VALUES ('gift', 'ZA', 'weekly', 'sadc', 1, 'USD', 0, 1)",
+        "INSERT INTO prices VALUES ('gift', 'ZA', 'weekly', 'sadc', 1, 'USD', '0', 1)",
         {"no SADC price is extra"},
     ),
     (
         "prices",
-        "INSERT INTO prices VALUES ('gift', 'DE', 'weekly', 'global', 1, 'USD', 0, 1)",
+        "INSERT INTO prices VALUES ('gift', 'DE', 'weekly', 'global', 1, 'USD', '0', 1)",
         {"no global price is extra"},
     ),
     (
@@ -130,10 +133,10 @@ FAULTS: list[tuple[str, str, set[str]]] = [
     ),
     ("prices", f"UPDATE prices SET amount_cents = 9900 WHERE {SADC} AND {PRICE}", {"no SADC price is different"}),
     ("prices", f"UPDATE prices SET amount_cents = 4900 WHERE {GLOBAL} AND {PRICE}", {"no global price is different"}),
-    ("prices", f"UPDATE prices SET locked = 0 WHERE {SPECIAL} AND {PRICE}", {"every Special Region price is locked"}),
+    ("prices", f"UPDATE prices SET locked = '0' WHERE {SPECIAL} AND {PRICE}", {"every Special Region price is locked"}),
     (
         "prices",
-        f"UPDATE prices SET locked = 1 WHERE {GLOBAL} AND {PRICE}",
+        f"UPDATE prices SET locked = '1' WHERE {GLOBAL} AND {PRICE}",
         {"no price outside the Special Region is locked"},
     ),
     (
@@ -153,7 +156,7 @@ FAULTS: list[tuple[str, str, set[str]]] = [
     ),
     (
         "prices",
-        "INSERT INTO prices VALUES ('pro', 'XX', 'monthly', 'global', 9900, 'USD', 0, 1)",
+        "INSERT INTO prices VALUES ('pro', 'XX', 'monthly', 'global', 9900, 'USD', '0', 1)",
         {"every prices.country_code is a known geo_countries.code"},
     ),
 ]
