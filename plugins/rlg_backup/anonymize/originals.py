@@ -137,7 +137,7 @@ class Originals:
 
     def find(self, values: pl.Series) -> pl.DataFrame:
         """Which of the texts hold an original value: rows ``cell`` (index into ``values``), ``origin`` (label
-        of the column it comes from), each pair once.
+        of the column it comes from), each pair once. May be asked by several threads.
 
         A value that is one word of letters (a first name, a city) counts only where it is all there is in the
         cell: in running text such words are too often just words.
@@ -166,9 +166,10 @@ class Originals:
     def _maybe(self, runs: Array) -> Array:
         """Where runs stand that may be known: a bit table refuses nearly all of the others."""
         if self._mask is None:
-            self._mask = np.zeros(1 << _MASK_BITS - 3, np.uint8)
+            mask = np.zeros(1 << _MASK_BITS - 3, np.uint8)
             byte, bit = _slots(self._entries["run"])
-            np.bitwise_or.at(self._mask, byte, bit)
+            np.bitwise_or.at(mask, byte, bit)
+            self._mask = mask  # whole by now: another thread may ask at the same time
         byte, bit = _slots(runs)
         return np.flatnonzero(self._mask[byte] & bit)
 

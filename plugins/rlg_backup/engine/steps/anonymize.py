@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from io import BytesIO
+from itertools import count
+from threading import Lock
 from typing import Any, BinaryIO
 
 from ...anonymize.leaks import Finding, Hit, scan, scan_names
 from ...anonymize.originals import Originals
+from ...anonymize.sampling import Sample
 from ...config.settings import TableSettings
 from ...core.errors import LeakFound
 from ...format.rows import read_part
@@ -15,16 +19,18 @@ from ...format.tree_index import index_parts, read_paths
 from ...sources.port import table_title
 from ..archives import PIECE
 from ..heartbeat import heartbeat
+from ..parallel import run_all
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 from .snapshot import ORIGINALS
 
 SHOWN = 5
+THREADS = 2  # more take memory, and most of the time is Polars' own threads'
 
 
 def anonymize(wiring: Wiring, reference: Reference) -> Reference:
-    """Look in every staged part for original values of protected columns, and for personal data that no policy
-    covers. Either is LeakFound; what is accepted by name, or rare, is a warning in the finding.
+    """Look in every staged part (of large tables, at an even sample of its rows) for original values of protected
+    columns, and for personal data that no policy covers. Either is LeakFound; what is accepted by name, or rare, is a warning in the finding.
 
     A tree's contents are saved as they are; personal data in its file names is a warning.
     """
@@ -69,19 +75,26 @@ def _scan_tables(
 ) -> int:
     with workspace.open_file(ORIGINALS) as file:
         originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
-    checked = 0
-    for table in profile["tables"]:
-        root = table_title(*(table["within"] or [(table["schema"], table["name"])])[-1])
+    done, one = count(1), Lock()
+
+    def look(table: dict[str, Any]) -> None:
+        title = table_title(table["schema"], table["name"])
+        sample = Sample(table["rows"], workspace.derived_key(f"sample {title}"))
+        root = table_title(*table["within"][-1]) if table["within"] else title
         declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
         for name in table["members"]:
             with workspace.open_file(files[name]) as file:
                 part = _whole(file)  # a part is bounded (format.rows), a table is not
             for batch in read_part(part, name):
-                for seen in scan(root, batch, originals, declared):
-                    finding.add(seen)
-            checked += 1
-            wiring.progress("anonymize", checked, 0)
-    return checked
+                seen = scan(root, sample.of(batch), originals, declared)
+                with one:
+                    for column in seen:
+                        finding.add(column)
+            wiring.progress("anonymize", next(done), 0)
+
+    largest_first = sorted(profile["tables"], key=lambda table: -table["rows"])
+    run_all([partial(look, table) for table in largest_first], THREADS)
+    return next(done) - 1
 
 
 def _scan_names(workspace: Workspace, files: dict[str, str], finding: Finding) -> int:

@@ -57,7 +57,9 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
     )
 
 
-def _tables(wiring: Wiring, workspace: Workspace, settings: TableSettings, members: StagedMembers) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
+def _tables(
+    wiring: Wiring, workspace: Workspace, settings: TableSettings, members: StagedMembers
+) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
     digest_key = secrets.token_bytes(32)
     originals = Originals(workspace.derived_key(ORIGINALS))
     with wiring.table_source(workspace.reference.source).snapshot() as snapshot:
@@ -86,7 +88,9 @@ def _tables(wiring: Wiring, workspace: Workspace, settings: TableSettings, membe
     return digest_key, identity, profile
 
 
-def _tree(wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
+def _tree(
+    wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers
+) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
     digest_key = secrets.token_bytes(32)
     with wiring.file_source(source).snapshot() as snapshot:
         saver = TreeSaver(snapshot, members, digest_key=digest_key, progress=wiring.progress)

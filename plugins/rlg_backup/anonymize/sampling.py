@@ -1,0 +1,34 @@
+"""Which rows of a large table are looked at when personal data is searched for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+ROWS: Final = 65_536
+"""Rows looked at in a table, at most. What is in one row of 10,000 is then missed once in 700 times, what is in one of
+2,000 never (a chance of 10^-14); the share of a column's values is known to a tenth of a percent."""
+
+
+class Sample:
+    """An even random sample of a table of ``rows`` rows: all of it where it has no more than ROWS.
+
+    Random, not every n-th row: rows come in periods. ``seed`` is the run's own and secret.
+    """
+
+    def __init__(self, rows: int, seed: bytes) -> None:
+        self._share = min(1.0, ROWS / rows) if rows else 1.0
+        self._random = np.random.default_rng(int.from_bytes(seed, "big"))
+        self._owed = 0.0
+
+    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Its share of a batch; over all batches the shares add up, however small these are."""
+        if self._share == 1.0:
+            return batch
+        self._owed += len(batch) * self._share
+        wanted = min(len(batch), int(self._owed))
+        self._owed -= wanted
+        chosen = np.sort(self._random.choice(len(batch), wanted, replace=False, shuffle=False))
+        return batch.take(pa.array(chosen))
