@@ -34,7 +34,7 @@ def lock(name: str) -> Locked:
     return found
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-cli", "requirements-test"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-cli", "requirements-demo", "requirements-test"])
 def test_every_range_is_met_by_its_lock(name: str) -> None:
     wanted, locked = ranges(f"{name}.txt"), lock(f"{name}.lock")
     unmet = [
@@ -45,8 +45,14 @@ def test_every_range_is_met_by_its_lock(name: str) -> None:
     assert unmet == []
 
 
-@pytest.mark.parametrize("smaller", ["requirements-cli.lock", "requirements.lock"])
-@pytest.mark.parametrize("larger", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize(
+    ("smaller", "larger"),
+    [
+        ("requirements-cli.lock", "requirements.lock"),
+        ("requirements.lock", "requirements-test.lock"),
+        ("requirements-demo.lock", "requirements-test.lock"),
+    ],
+)
 def test_a_smaller_lock_is_part_of_the_larger_with_the_same_versions(smaller: str, larger: str) -> None:
     small, large = lock(smaller), lock(larger)
     assert {name: versions for name, versions in small.items() if not versions <= large.get(name, set())} == {}
@@ -59,6 +65,11 @@ def test_the_command_line_needs_neither_airflow_nor_great_expectations() -> None
     ] == []
 
 
+def test_no_deployment_gets_the_server_of_the_demo() -> None:
+    servers = set(ranges("requirements-demo.txt"))
+    assert [name for name in ("requirements.lock", "requirements-cli.lock") if servers & set(lock(name))] == []
+
+
 def test_the_deployment_has_the_ranges_of_the_command_line() -> None:
     whole, part = ranges("requirements.txt"), ranges("requirements-cli.txt")
     assert {name: str(whole.get(name)) for name in part} == {name: str(item) for name, item in part.items()}
@@ -66,7 +77,7 @@ def test_the_deployment_has_the_ranges_of_the_command_line() -> None:
 
 def test_the_extras_of_the_package_are_those_files() -> None:
     extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    whole = {str(item) for item in ranges("requirements.txt").values()}
+    whole = {str(item) for name in ("requirements.txt", "requirements-demo.txt") for item in ranges(name).values()}
     assert {str(Requirement(item)) for item in extras["cli"]} == {
         str(item) for item in ranges("requirements-cli.txt").values()
     }
@@ -77,7 +88,7 @@ def test_airflow_is_bound_to_the_minor_version_it_was_tried_with() -> None:
     assert str(ranges("requirements.txt")["apache-airflow"].specifier) == "<3.4,>=3.3"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-test.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-demo.txt", "requirements-test.txt"])
 def test_the_reason_for_every_direct_dependency_is_written_down(name: str) -> None:
     text = (PROJECT / "docs" / "dependencies.md").read_text().lower()
     words = set(re.findall(r"[a-z0-9][a-z0-9-]*", text))
