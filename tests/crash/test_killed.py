@@ -69,10 +69,10 @@ def test_a_backup_killed_within_a_step(make: MakeProject, places: Places, source
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_backup_killed_at_every_place(make: MakeProject, places: Places, source: str, shard: int) -> None:
-    killed = 0
-    for event in range(1 + shard, places(source) + 1, SHARDS):
-        killed += survive(make(source), Doom(event=event), retry=event % 4 < 2)
-    assert killed > 25, "the places are no places"
+    events = range(1 + shard, places(source) + 1, SHARDS)
+    assert len(events) > 10, "the places are no places"
+    killed = [survive(make(source), Doom(event=event), retry=event % 4 < 2) for event in events]
+    assert killed.count(False) <= 1, "a run has fewer places than were counted"
 
 
 def bigger(root: Path) -> World:
