@@ -35,7 +35,8 @@ PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
             type="string",
             minLength=2,
             title="Where to",
-            description="A path below one of the restore_folders that does not exist yet: a database file or a folder.",
+            description="What does not exist yet: a database file or a folder below one of the restore_folders, or "
+            "postgres:CONNECTION/DATABASE with one of the restore_connections.",
         ),
     },
 )

@@ -184,7 +184,7 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
 
 @click.command()
 @click.argument("which", metavar="ID", default="latest")
-@click.option("--to", required=True, help="A new database file (sqlite:///FILE or a path), or a new folder.")
+@click.option("--to", required=True, help="A new file, folder or database; see below.")
 @source_option
 @target_option
 @click.option("--identity", "identities", multiple=True, help="file:PATH, env:NAME or exec:COMMAND, for this restore.")
@@ -201,7 +201,14 @@ def restore(
 ) -> int:
     """Restore a whole backup (ID, its beginning, a time, or latest) to a new place, and prove it equal.
 
-    Example: rlg-backup restore latest --source data --to /restore/data.db
+    The place is a path (of a SQLite database or a file tree), or a PostgreSQL database that does not exist or is
+    empty: postgres:CONNECTION/DATABASE, where AIRFLOW_CONN_<CONNECTION> says which server, or
+    postgresql://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD or ~/.pgpass.
+
+    \b
+    Examples:
+      rlg-backup restore latest --source files --to /restore/files
+      rlg-backup restore latest --source data --to postgres:rlg_restore/data_again
     """
     from ..engine.restore import restore as run
 

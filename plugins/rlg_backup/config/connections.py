@@ -69,7 +69,7 @@ def _from_json(text: str) -> Connection:
     extra = fields.get("extra") or {}
     port = fields.get("port")
     return Connection(
-        kind=fields["conn_type"] if "conn_type" in fields else "",
+        kind=fields.get("conn_type", ""),
         host=fields.get("host") or None,
         port=int(port) if port not in (None, "") else None,
         login=fields.get("login") or None,

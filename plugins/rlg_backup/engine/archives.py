@@ -153,7 +153,7 @@ def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities:
 
 
 def rows_of(archive: Archive, table: TableProfile, members: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The stored rows of a table in some of its ``members``; the bytes of each part are checked whole before a row of it is used.
+    """The stored rows of a table in some of its ``members``; the bytes of each are checked whole before a row is used.
 
     Raises MemberDamaged when a part has other columns than the profile tells.
     """

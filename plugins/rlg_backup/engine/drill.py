@@ -7,6 +7,7 @@ source is a check of its block, never an exception that hides the others.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import time
@@ -15,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import Drill
+from ..config.settings import Drill, PostgresSettings
 from ..core.errors import BackupError, InvalidSetting, StorageFull
 from ..core.model import Check, Verdict
 from ..format.profile import Profile
@@ -23,6 +24,7 @@ from ..sources.placing import open_up
 from .archives import open_remote
 from .drill_report import Files, write_report
 from .limits import in_our_words
+from .places import database_at, database_url
 from .restore import Restored, restore
 from .restore_points import choose
 from .verify import verdict_of
@@ -56,6 +58,7 @@ def make_scratch(wiring: Wiring, name: str) -> Path:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in root.glob("drill-*"):
             if (left / MARK).is_file() and (left / MARK).stat().st_mtime < time.time() - ABANDONED:
+                _drop_all(wiring, left)
                 _remove(left)
         _remove(folder)
         folder.mkdir(mode=0o700)
@@ -69,8 +72,10 @@ def make_scratch(wiring: Wiring, name: str) -> Path:
 
 
 def remove_scratch(wiring: Wiring, scratch: str) -> None:
-    """Remove a scratch folder; refuses any other folder (InvalidSetting). Gone already is fine."""
+    """Remove a scratch folder, and the databases of that drill; refuses any other folder (InvalidSetting). Gone already
+    is fine. Raises what removing a database raises."""
     folder = _scratch(wiring, "remove", scratch)
+    _drop_all(wiring, folder)
     _remove(folder)
     if folder.exists():
         raise InvalidSetting("remove", scratch, "files are left in it", "remove the folder by hand")
@@ -93,17 +98,55 @@ def _remove(folder: Path) -> None:
 def restore_block(wiring: Wiring, source: str, scratch: str) -> Json:
     """Restore a source's newest backup into scratch and prove parity; a failure is a check of the block."""
     start = time.perf_counter()
-    place = _scratch(wiring, "restore into", scratch) / source
-    if place.is_dir():
-        _remove(place)  # an earlier try of this step; scratch is ours
-    place.unlink(missing_ok=True)
+    folder = _scratch(wiring, "restore into", scratch)
     try:
-        done = restore(wiring, source, "latest", str(place), identities=tuple(drill_settings(wiring).identities))
+        place = _emptied(wiring, source, folder)
+        identities = tuple(drill_settings(wiring).identities)
+        done = restore(wiring, source, "latest", place, identities=identities, scratch=True)
     except BackupError as error:
         seconds = time.perf_counter() - start
         check = Check("restore", "latest backup", verdict_of(error), str(error), "restored and equal", seconds)
         return empty_block(source, check)
     return _block(done)
+
+
+def _emptied(wiring: Wiring, source: str, folder: Path) -> str:
+    """Where a source is restored to; what an earlier try of this step left there is removed: scratch is ours.
+
+    Raises InvalidSetting, and what removing a database raises.
+    """
+    if isinstance(wiring.source_settings(source), PostgresSettings):
+        _drop(wiring, source, folder)
+        return _scratch_database(wiring, source, folder)
+    place = folder / source
+    if place.is_dir():
+        _remove(place)
+    place.unlink(missing_ok=True)
+    return str(place)
+
+
+def _scratch_database(wiring: Wiring, source: str, folder: Path) -> str:
+    """A name of its own for each drill and source, which can be told again from these alone."""
+    server = drill_settings(wiring).postgres
+    if server is None:
+        hint = "set 'drill.postgres.connection' to a server that holds no live data"
+        raise InvalidSetting("restore", source, "no server is configured to make its scratch database on", hint)
+    digest = hashlib.sha256(f"{folder.name}/{source}".encode()).hexdigest()[:16]
+    return f"postgres:{server.connection}/rlg_drill_{digest}"
+
+
+def _drop(wiring: Wiring, source: str, folder: Path) -> None:
+    from ..sources.postgres.temporary import drop_database
+
+    drop_database(database_at(wiring, _scratch_database(wiring, source, folder)))
+
+
+def _drop_all(wiring: Wiring, folder: Path) -> None:
+    """The scratch databases of a drill; none where no source has one."""
+    if drill_settings(wiring).postgres is not None:
+        for name, source in wiring.settings.sources.items():
+            if isinstance(source, PostgresSettings):
+                _drop(wiring, name, folder)
 
 
 def missing_block(source: str) -> Json:
@@ -185,10 +228,10 @@ def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[C
         return []
     if settings.expectations is None or settings.references is None:
         raise InvalidSetting("run the suites of", source, "'drill.expectations' or 'drill.references' is not set")
-    from ..validation import run_suites, sqlite_url
+    from ..validation import run_suites
 
     return run_suites(
-        sqlite_url(Path(place)),
+        database_url(wiring, source, place),
         settings.expectations / folder,
         profile=profile.to_dict(),
         references=settings.references,

@@ -99,8 +99,8 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
 def reversed_rows(
     archive: Archive, table: TableProfile, key: bytes | None, members: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a table, as far as they lie in ``members``, with tokens turned back into the values they stand for; as in ``read``, of an empty table
-    no batch (its part has columns, but no types)."""
+    """The rows of a table in some of its ``members``, with tokens turned back into the values they stand for; as in
+    ``read``, of an empty table no batch (its part has columns, but no types)."""
     policies = Policies(table_title(table.schema_name, table.name), {}, key, {})
     for batch in rows_of(archive, table, members):
         if batch.num_rows:

@@ -122,8 +122,9 @@ def require_allowed(wiring: Wiring, source: str, to: str) -> str:
     return str(resolved)
 
 
-def table_destination(wiring: Wiring, source: str, to: str, *, altered: bool) -> TableDestination:
-    """What builds the database at ``to``. ``altered``: its rows are not quite the source's (a masked backup)."""
+def table_destination(wiring: Wiring, source: str, to: str, *, altered: bool, scratch: bool) -> TableDestination:
+    """What builds the database at ``to``. ``altered``: its rows are not quite the source's (a masked backup);
+    ``scratch``: it is to be looked at and removed, so that roles the server lacks are no reason to refuse."""
     settings = wiring.source_settings(source)
     assert not isinstance(settings, FilesSettings)
     if isinstance(settings, PostgresSettings):
@@ -136,7 +137,7 @@ def table_destination(wiring: Wiring, source: str, to: str, *, altered: bool) ->
             reopen=lambda address: PostgresSource(address, readers=readers),
             loaders=readers,
             altered=altered,
-            missing_roles=wiring.settings.missing_roles,
+            missing_roles="report" if scratch else wiring.settings.missing_roles,
         )
     from ..sources.sqlite_destination import SqliteDestination
 

@@ -62,18 +62,19 @@ def restore(
     *,
     target: str | None = None,
     identities: tuple[str, ...] = (),
+    scratch: bool = False,
 ) -> Restored:
-    """Restore a point into a database or folder that does not exist yet.
+    """Restore a point into a database or folder that does not exist yet; ``scratch``: one that is soon removed.
 
     Nothing is under that name until every table's digest, rows and definition (or the tree's digest) equal the
     profile. Raises DestinationUnsuitable, ParityFailed, and what choosing, fetching and decrypting raise.
     """
     with in_our_words("restore", source):
-        return _restore(wiring, source, which, to, target, identities)
+        return _restore(wiring, source, which, to, target, identities, scratch)
 
 
 def _restore(
-    wiring: Wiring, source: str, which: str, to: str, target: str | None, identities: tuple[str, ...]
+    wiring: Wiring, source: str, which: str, to: str, target: str | None, identities: tuple[str, ...], scratch: bool
 ) -> Restored:
     place = settled(wiring, source, to)
     keys = wiring.identities(identities)
@@ -90,8 +91,11 @@ def _restore(
         with open_local(folder / "archive", chosen, keys) as archive:
             with clock.phase("decrypt"):
                 profile = archive.profile()
-            load = _load_tables if profile.tree is None else _load_tree
-            checks, told = load(wiring, source, archive, profile, place, clock)
+            if profile.tree is None:
+                building = table_destination(wiring, source, place, altered=_masked(profile), scratch=scratch)
+                checks, told = _load_tables(wiring, archive, profile, building, place, clock)
+            else:
+                checks, told = _load_tree(wiring, archive, profile, place, clock)
     return Restored(
         source=source,
         backup_id=chosen.point.backup_id,
@@ -110,7 +114,9 @@ def _restore(
 Loaded = tuple[list[Check], Sequence[str]]  # and warnings
 
 
-def _load_tables(wiring: Wiring, source: str, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:
+def _load_tables(
+    wiring: Wiring, archive: Archive, profile: Profile, building: TableDestination, place: str, clock: _Phases
+) -> Loaded:
     checks: list[Check] = []
 
     def prove(built: TableSource) -> None:
@@ -118,7 +124,7 @@ def _load_tables(wiring: Wiring, source: str, archive: Archive, profile: Profile
             checks.extend(restored_tables(wiring, snapshot, profile))
         _require(checks, place)
 
-    with table_destination(wiring, source, place, altered=_masked(profile)) as destination:
+    with building as destination:
         with clock.phase("prepare"):
             names = [name for name in archive.names if name.startswith("schema/")]
             destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
@@ -144,7 +150,7 @@ def _loads(wiring: Wiring, archive: Archive, profile: Profile, destination: Tabl
         yield from (partial(load, table, members) for members in parts)
 
 
-def _load_tree(wiring: Wiring, source: str, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:
+def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:
     checks: list[Check] = []
 
     def prove(built: Tree) -> None:

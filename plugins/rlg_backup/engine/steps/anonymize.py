@@ -29,8 +29,9 @@ THREADS = 2  # more take memory, and most of the time is Polars' own threads'
 
 
 def anonymize(wiring: Wiring, reference: Reference) -> Reference:
-    """Look in every staged part (of large tables, at an even sample of its rows) for original values of protected
-    columns, and for personal data that no policy covers. Either is LeakFound; what is accepted by name, or rare, is a warning in the finding.
+    """Look in every staged part (in those of a large table at an even sample of the rows) for original values of
+    protected columns, and for personal data that no policy covers. Either is LeakFound; what is accepted by name, or
+    rare, is a warning in the finding.
 
     A tree's contents are saved as they are; personal data in its file names is a warning.
     """

@@ -140,7 +140,7 @@ def relations(connection: psycopg.Connection[Any]) -> tuple[Relation, ...]:
 
 
 def tables(connection: psycopg.Connection[Any], found: Sequence[Relation]) -> list[SourceTable]:
-    """The tables among ``found`` that have rows of their own, each with its columns, and large objects where any are."""
+    """The tables among ``found`` that have rows of their own, with their columns, and large objects where any are."""
     oids = [relation.oid for relation in found]
     columns: dict[int, list[Any]] = {}
     for row in connection.execute(_COLUMNS, [oids]):

@@ -243,6 +243,20 @@ class TemporaryDatabase:
                 self._keeper.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", lock)
 
 
+def drop_database(address: Address) -> None:
+    """Removes a database, and ends who is connected to it; gone already is fine. Raises DestinationUnsuitable and
+    DestinationUnavailable."""
+    from psycopg import sql
+
+    connection = session(next(address.of(name) for name in _HOMES if name != address.database))
+    try:
+        with building("remove", str(address)):
+            name = sql.Identifier(address.database)
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+    finally:
+        connection.close()
+
+
 def _is_empty(address: Address) -> bool:
     connection = session(address)
     try:
