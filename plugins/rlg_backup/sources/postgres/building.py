@@ -30,14 +30,15 @@ _INSTALL: Final = "install the extension's files on the server, then restore aga
 _RESERVED: Final = {"keepalives_idle": 60}  # seconds: a session waits for as long as a load takes, and must be noticed
 
 
-def session(address: Address) -> psycopg.Connection[Any]:
-    """A session for building; raises DestinationUnavailable, DestinationUnsuitable."""
+def session(address: Address, *, wanted: Address | None = None) -> psycopg.Connection[Any]:
+    """A session for building, where ``wanted`` is; raises DestinationUnavailable, DestinationUnsuitable."""
+    subject = str(wanted or address)
     try:
         connection = address.connect(**_RESERVED)
     except SourceError as error:
         kind = DestinationUnavailable if error.transient else DestinationUnsuitable
-        raise kind("restore to", str(address), error.cause, error.hint) from None
-    with building("restore to", str(address)):
+        raise kind("restore to", subject, error.cause, error.hint) from None
+    with building("restore to", subject):
         connection.execute("SET idle_session_timeout = 0")
     return connection
 

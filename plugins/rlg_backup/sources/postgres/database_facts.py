@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .address import Address
-from .building import session
 from .faults import cause_of
 from .schema_document import Database, Grant, Setting
 
@@ -29,6 +27,9 @@ FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.
      pg_catalog.unnest(s.setconfig) WITH ORDINALITY c (one, place)
 WHERE d.datname = %s ORDER BY 1 NULLS FIRST, place
 """
+_LISTS: Final = frozenset(  # as pg_dump has it (variable_is_guc_list_quote)
+    ("local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces")
+)
 
 
 def read_facts(connection: psycopg.Connection[Any], name: str) -> Database:
@@ -80,28 +81,21 @@ def _rights(on: Any, facts: Database) -> list[tuple[str, Any]]:
     return statements
 
 
-def apply_settings(home: Address, name: str, settings: Sequence[Setting]) -> list[str]:
-    """Sets parameters of a database of ours, in sessions of another; returns those that could not be.
-
-    A value goes through a session, so that the server, which knows which parameters are lists, quotes it as it did.
-    """
+def apply_settings(connection: psycopg.Connection[Any], name: str, settings: Sequence[Setting]) -> list[str]:
+    """Sets parameters of a database of ours, outside of a transaction; returns those that could not be."""
     from psycopg import sql
 
     told = []
     for setting in settings:
-        connection = session(home)
-        try:
-            place = sql.SQL("DATABASE {}").format(sql.Identifier(name))
-            if setting.role is not None:
-                place = sql.SQL("ROLE {} IN {}").format(sql.Identifier(setting.role), place)
-            parameter = sql.SQL(".").join(map(sql.Identifier, setting.name.split(".")))
-            with connection.transaction():
-                connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", [setting.name, setting.value])
-                connection.execute(sql.SQL("ALTER {} SET {} FROM CURRENT").format(place, parameter))
-        except Exception as error:
-            told.append(_not_set(f"its setting {setting.name}", error))
-        finally:
-            connection.close()
+        place = sql.SQL("DATABASE {}").format(sql.Identifier(name))
+        if setting.role is not None:
+            place = sql.SQL("ROLE {} IN {}").format(sql.Identifier(setting.role), place)
+        parameter = sql.SQL(".").join(map(sql.Identifier, setting.name.split(".")))
+        statement = sql.SQL("ALTER {} SET {} TO {}").format(place, parameter, sql.Literal(setting.value))
+        if setting.name in _LISTS:  # its value is written as the server quotes a list: the server is to read it so too
+            local = sql.SQL("SELECT pg_catalog.set_config({}, {}, true)").format(setting.name, setting.value)
+            statement = sql.SQL("{}; ALTER {} SET {} FROM CURRENT").format(local, place, parameter)
+        told += _tried(connection, f"its setting {setting.name}", statement)
     return told
 
 
@@ -109,14 +103,10 @@ def _tried(connection: psycopg.Connection[Any], what: str, statement: Any) -> li
     import psycopg
 
     try:
-        with connection.transaction():  # a savepoint
+        with connection.transaction():  # a savepoint, where one is open
             connection.execute(statement)
     except psycopg.Error as error:
         if connection.broken:
             raise
-        return [_not_set(what, error)]
+        return [f"the database is not as it was: {what}: {cause_of(error)}"]
     return []
-
-
-def _not_set(what: str, error: BaseException) -> str:
-    return f"the database is not as it was: {what}: {cause_of(error)}"

@@ -200,7 +200,7 @@ class PostgresDestination:
         self._disconnect()
         if prove is not None:
             prove(self._reopen(address))
-        self.warnings += self._temporary.take_name(self._document.database)
+        self.warnings += self._temporary.take_name(self._document.database.without(self._absent_roles))
         self.close()
 
     def _analyze(self) -> None:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import IO, Final
 
 from ...core.errors import BackupError, MemberDamaged
 from .address import Address
-from .building import complained
+from .building import building, complained, session
+from .faults import state_of
 from .programs import Complaint, find, run
 from .schema_document import DEFINITIONS, SchemaDocument
 
 _NO_SUCH: Final = "42704"
+_BROKEN_KEY: Final = "23503"
 _HARMLESS: Final = "the server does not know a setting"  # transaction_timeout, which pg_restore 17 sets on any server
 _SETTINGS: Final = {"maintenance_work_mem": "262144", "synchronous_commit": "off"}  # kB
+_RIGHTS: Final = re.compile(rb"\d+; \d+ \d+ (DEFAULT )?ACL ")
+_STATEMENT: Final = re.compile(rb"""(?:"(?:[^"]|"")*"|[^";])+;""")
+_BESIDES: Final = re.compile(rb"^(--|\\|SET |SELECT pg_catalog\.set_config).*$", re.MULTILINE)
+_AS_GRANTOR: Final = (b"SET SESSION AUTHORIZATION", b"RESET SESSION AUTHORIZATION")
 
 
 class Definitions:
     """``dump`` as pg_dump -Fc wrote it, for a server of ``server_version``.
 
-    ``absent`` are roles that the server has not and that may be missing: what they own will be ours, what they were
-    granted is left out. With ``tablespaces``, relations go where they were.
+    ``absent`` are roles that the server has not: what they own will be ours, what they were granted is left out, and
+    so is a policy for them. With ``tablespaces``, relations go where they were.
     """
 
     def __init__(
@@ -33,12 +42,10 @@ class Definitions:
         else:
             self._program = find("pg_restore", server_version)
         self._absent, self._tablespaces = frozenset(absent), tablespaces
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # without a name: a killed restore leaves nothing of it
-        self._file.write(dump)
-        self._file.flush()
+        self._dump = _nameless(dump)
 
     def close(self) -> None:
-        self._file.close()
+        self._dump.close()
 
     def make(self, section: str, address: Address, *, jobs: int = 1, broken_keys: bool = False) -> list[str]:
         """Makes what is in ``section``, pre-data or post-data, with ``jobs`` sessions; returns what could not be made
@@ -50,34 +57,88 @@ class Definitions:
 
         def tolerated(complaint: Complaint) -> bool:
             absent = complaint.state == _NO_SUCH and complaint.names.get("role") in self._absent
-            return absent or complaint.cause == _HARMLESS or (broken_keys and complaint.state == "23503")
+            return absent or complaint.cause == _HARMLESS or (broken_keys and complaint.state == _BROKEN_KEY)
 
         arguments = [f"--section={section}", f"--jobs={jobs}", f"--dbname={address.database}"]
         if not self._tablespaces:
             arguments.append("--no-tablespaces")
-        found = run(
-            self._program,
-            [*arguments, self._path],
-            address,
-            refused=lambda complaint: self._refused(complaint, address),
-            tolerated=tolerated,
-            settings=_SETTINGS,
-        )
-        return [_told(complaint) for complaint in found if complaint.cause != _HARMLESS]
+        with ExitStack() as stack:
+            rights: list[bytes] = []
+            if self._absent:
+                rights, rest = self._listed(section, address)
+                arguments.append(f"--use-list={_path(stack.enter_context(_nameless(b''.join(rest))))}")
+            asked = [*arguments, _path(self._dump)]
+            refused = partial(self._refused, address)
+            found = run(self._program, asked, address, refused=refused, tolerated=tolerated, settings=_SETTINGS)
+        told = [_told(complaint) for complaint in found if complaint.cause != _HARMLESS]
+        if rights:
+            self._grant(rights, address)
+        return told
 
-    @property
-    def _path(self) -> str:
-        return f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+    def _listed(self, section: str, address: Address) -> tuple[list[bytes], list[bytes]]:
+        """The lines of the archive's list of contents: those of rights, and all others."""
+        lines = self._written([f"--section={section}", "--list"], address).splitlines(keepends=True)
+        rights = [line for line in lines if _RIGHTS.match(line)]
+        return rights, [line for line in lines if not _RIGHTS.match(line)]
 
-    def _refused(self, complaint: Complaint, address: Address) -> BackupError:
+    def _grant(self, rights: Sequence[bytes], address: Address) -> None:
+        """Grants one by one, so that those to roles that are there are not lost with those to others."""
+        with _nameless(b"".join(rights)) as listed:
+            script = self._written([f"--use-list={_path(listed)}", "--file=-"], address)
+        passing = False  # over what an absent role granted
+        connection = session(address)
+        try:
+            for statement in _statements(script):
+                if passing and not statement.startswith(_AS_GRANTOR):
+                    continue
+                passing = False
+                try:
+                    with building("grant", str(address)):
+                        connection.execute(statement)
+                except BackupError as error:
+                    if error.__context__ is None or state_of(error.__context__) != _NO_SUCH:
+                        raise
+                    passing = statement.startswith(_AS_GRANTOR)
+        finally:
+            connection.close()
+
+    def _written(self, arguments: Sequence[str], address: Address) -> bytes:
+        with tempfile.TemporaryFile() as output:
+            asked = [*arguments, _path(self._dump)]
+            run(self._program, asked, address, refused=partial(self._refused, address), output=output)
+            output.seek(0)
+            return output.read()
+
+    def _refused(self, address: Address, complaint: Complaint) -> BackupError:
         if complaint.cause == "it cannot read it":
             return MemberDamaged("read", f"schema/{DEFINITIONS}", "pg_restore cannot read it")
         return complained(complaint, address)
 
 
+def _statements(script: bytes) -> Iterator[bytes]:
+    """Of a script of grants, in which a quote mark is only ever around a name."""
+    for match in _STATEMENT.finditer(_BESIDES.sub(_kept, script)):
+        yield match[0].strip()
+
+
+def _kept(line: re.Match[bytes]) -> bytes:
+    return line[0] if line[0].startswith(_AS_GRANTOR) else b""
+
+
 def _told(complaint: Complaint) -> str:
-    subject = complaint.names.get("table") or complaint.names.get("object") or "an object"
+    subject = (complaint.names.get("table") or complaint.names.get("object") or "an object").removeprefix("public.")
     if complaint.state == _NO_SUCH:
-        return f"{subject.removeprefix('public.')}: what names the role '{complaint.names['role']}' was left out"
-    constraint = complaint.names.get("constraint", "")
-    return f"{subject.removeprefix('public.')}: the constraint '{constraint}' was not made: {complaint.cause}"
+        return f"{subject}: what names the role '{complaint.names['role']}' was left out"
+    return f"{subject}: the constraint '{complaint.names.get('constraint', '')}' was not made: {complaint.cause}"
+
+
+def _nameless(content: bytes) -> IO[bytes]:
+    """A file that a program reads by ``_path``, and of which a killed restore leaves nothing."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    file.write(content)
+    file.flush()
+    return file
+
+
+def _path(file: IO[bytes]) -> str:
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, TypeVar, get_type_hints
 
 from ...core.errors import MemberDamaged
@@ -82,6 +82,12 @@ class Database:
     connection_limit: int = -1
     grants: tuple[Grant, ...] | None = None
     settings: tuple[Setting, ...] = ()
+
+    def without(self, roles: Collection[str]) -> Database:
+        """What of it can be made where ``roles`` are not; an owner among them stays, for who makes it to tell."""
+        grants = None if self.grants is None else tuple(one for one in self.grants if one.grantee not in roles)
+        settings = tuple(one for one in self.settings if one.role not in roles)
+        return replace(self, grants=grants, settings=settings)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class TemporaryDatabase:
     def __init__(self, address: Address) -> None:
         self._wanted = address
         self._home = next(address.of(name) for name in _HOMES if name != address.database)
-        self._keeper = session(self._home)
+        self._keeper = session(self._home, wanted=address)
         self._name = f"rlg_restore_{secrets.token_hex(6)}"
         self.address = address.of(self._name)
         self._made = False
@@ -149,7 +149,7 @@ class TemporaryDatabase:
         try:
             with building("restore to", str(self._wanted)):
                 facts = read_facts(self._keeper, self._wanted.database) if empty else facts
-                told += apply_settings(self._home, self._name, facts.settings)
+                told += apply_settings(self._keeper, self._name, facts.settings)
                 with self._keeper.transaction():
                     self._keeper.execute(
                         "SET LOCAL synchronous_commit = on"

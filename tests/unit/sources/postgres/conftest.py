@@ -1,0 +1,69 @@
+"""Servers, and a small database with something of every kind that a restore has to bring back."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from tests.support.postgres_server import NEWEST, Servers, address_of, execute, fresh_database, query, servers
+
+from rlg_backup.demo.server import Server
+from rlg_backup.sources.port import TableSource
+from rlg_backup.sources.postgres.address import Address
+from rlg_backup.sources.postgres.destination import PostgresDestination
+from rlg_backup.sources.postgres.source import PostgresSource
+
+__all__ = ["servers"]
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Place:
+    """A server, a database of it to save, and a free name to restore to."""
+
+    server: Server
+    source: Address
+    target: Address
+    warnings: list[str] = field(default_factory=list)
+
+    def databases(self) -> set[str]:
+        return {name for (name,) in query(address_of(self.server), "SELECT datname FROM pg_database")}
+
+    def restore(
+        self,
+        to: Address | None = None,
+        *,
+        change: Callable[[dict[str, bytes]], None] = lambda _: None,
+        before_finish: Callable[[PostgresDestination], None] = lambda _: None,
+        prove: Callable[[TableSource], None] = lambda _: None,
+        **options: object,
+    ) -> Address:
+        to = to or self.target
+        with PostgresSource(self.source).snapshot() as snapshot:
+            files = dict(snapshot.schema_files())
+            change(files)
+            with PostgresDestination(to, reopen=PostgresSource, **options) as destination:  # type: ignore[arg-type]
+                try:
+                    destination.prepare(files)
+                    for table in snapshot.tables:
+                        destination.load(table, snapshot.read(table, geography=False))
+                    before_finish(destination)
+                    destination.finish(prove)
+                finally:
+                    self.warnings = list(destination.warnings)
+        return to
+
+
+@pytest.fixture
+def place(servers: Servers) -> Iterator[Place]:
+    server = servers[NEWEST]
+    target = address_of(server, f"target_{os.getpid()}_{next(_numbers)}")
+    with fresh_database(server) as source:
+        before = Place(server, source, target).databases()
+        yield Place(server, source, target)
+        left = Place(server, source, target).databases() - before - {target.database}
+        execute(address_of(server), f'DROP DATABASE IF EXISTS "{target.database}" WITH (FORCE)')
+        assert left == set(), "a test left databases behind"

@@ -1,0 +1,135 @@
+"""Every value that a batch can hold arrives as it was, in PostgreSQL's own words."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from tests.support.postgres_server import NEWEST, Servers, fresh_database, session
+
+from rlg_backup.core.errors import MemberDamaged
+from rlg_backup.sources.port import ROLE, Column, Table
+from rlg_backup.sources.postgres.copying import copy_rows
+
+TEXTS = [
+    None, "", " ", "\\", "\\N", "N", "\\.", "a\n\\.\nb", "\t", "\r", "\n", "\r\n", "a\tb\\tc", '"', '""', "'", ",",
+    "NULL", "\\x41", "\b\f\v", "\x01\x7f", "ünï", "\U0001f600", "\\\\", "end\\", "x" * 100_000,
+]  # fmt: skip
+BYTES = [None, b"", b"\0", b"\\", bytes(range(256)), b"\n\t\r", b"x" * 100_000]
+FLOATS = [
+    None,
+    0.0,
+    -0.0,
+    math.inf,
+    -math.inf,
+    math.nan,
+    5e-324,
+    1.7976931348623157e308,
+    0.1,
+    1e16,
+    1e-7,
+    123456789.125,
+]
+WHOLE = [None, 0, -1, 2**63 - 1, -(2**63)]
+
+
+@pytest.fixture
+def connection(servers: Servers) -> Iterator[psycopg.Connection[Any]]:
+    with fresh_database(servers[NEWEST]) as address, session(address) as connection:
+        yield connection
+
+
+def table(*columns: str) -> Table:
+    return Table("public", "T t", tuple(Column(name, "") for name in columns), "")
+
+
+def loaded(connection: psycopg.Connection[Any], kind: str, values: list[Any], type_: pa.DataType) -> list[Any]:
+    connection.execute(f'CREATE TABLE "T t" (n int, "v %" {kind})'.encode())
+    numbers = pa.array(range(len(values)), pa.int64())
+    batch = pa.record_batch([numbers, pa.array(values, type_)], names=["n", "v %"])
+    assert copy_rows(connection, table("n", "v %"), [batch.slice(0, 3), batch.slice(3)]) == len(values)
+    return [row[0] for row in connection.execute('SELECT "v %" FROM "T t" ORDER BY n').fetchall()]
+
+
+def bits(values: list[float | None], form: str = ">d") -> list[bytes | None]:
+    return [None if value is None else struct.pack(form, value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "type_"),
+    [
+        ("text", TEXTS, pa.string()),
+        ("bytea", BYTES, pa.binary()),
+        ("bigint", WHOLE, pa.int64()),
+        ("boolean", [True, None, False, True], pa.bool_()),
+        ("text", [None] * 5, pa.null()),
+    ],
+    ids=["utf8", "bytes", "int64", "bool", "null"],
+)
+def test_values_of_every_form_arrive_as_they_were(
+    connection: psycopg.Connection[Any], kind: str, values: list[Any], type_: pa.DataType
+) -> None:
+    assert loaded(connection, kind, values, type_) == values
+
+
+def test_floats_arrive_bit_for_bit(connection: psycopg.Connection[Any]) -> None:
+    seed = random.Random(4)
+    drawn = [struct.unpack(">d", seed.randbytes(8))[0] for _ in range(20_000)]
+    values = FLOATS + [value for value in drawn if not math.isnan(value)]
+    assert bits(loaded(connection, "float8", values, pa.float64())) == bits(values)
+
+
+def test_single_floats_arrive_bit_for_bit(connection: psycopg.Connection[Any]) -> None:
+    seed = random.Random(5)
+    drawn = [struct.unpack(">f", seed.randbytes(4))[0] for _ in range(20_000)]
+    values = [value for value in drawn if not math.isnan(value)]
+    assert bits(loaded(connection, "float4", values, pa.float64()), ">f") == bits(values, ">f")
+
+
+def test_texts_of_a_column_alone_arrive_as_they_were(connection: psycopg.Connection[Any]) -> None:
+    connection.execute('CREATE TABLE "T t" (place serial, v text)')
+    copy_rows(connection, table("v"), [pa.record_batch([pa.array(TEXTS)], names=["v"])])
+    assert [row[0] for row in connection.execute('SELECT v FROM "T t" ORDER BY place').fetchall()] == TEXTS
+
+
+@pytest.mark.parametrize("columns", ["", "twice int GENERATED ALWAYS AS (1 + 1) STORED"])
+def test_rows_without_columns_are_counted_out(connection: psycopg.Connection[Any], columns: str) -> None:
+    connection.execute(f'CREATE TABLE "T t" ({columns})'.encode())
+    place = pa.field("rowid", pa.int64(), metadata={ROLE: b"rowid"})
+    batch = pa.record_batch([pa.array(range(5), pa.int64())], schema=pa.schema([place]))
+    assert copy_rows(connection, table(), [batch, batch]) == 10
+    assert connection.execute('SELECT count(*) FROM "T t"').fetchall() == [(10,)]
+
+
+def test_a_column_may_change_its_form_from_batch_to_batch(connection: psycopg.Connection[Any]) -> None:
+    connection.execute('CREATE TABLE "T t" (v text)')
+    arrays = [pa.nulls(1), pa.array(["a"]), pa.array([], pa.string()), pa.nulls(2)]
+    batches = [pa.record_batch([array], names=["v"]) for array in arrays]
+    assert copy_rows(connection, table("v"), batches) == 4
+    assert connection.execute('SELECT count(*), count(v) FROM "T t"').fetchall() == [(4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("batch", "cause"),
+    [
+        (pa.record_batch([pa.array([1])], names=["other"]), "its columns are not those of the schema"),
+        (pa.record_batch([pa.array([1]), pa.array([1])], names=["v", "w"]), "its columns are not those of the schema"),
+        (pa.record_batch([pa.array([[1]])], names=["v"]), "its rows have no form of the format"),
+        (pa.record_batch([pa.array([1], pa.date32())], names=["v"]), "its rows have no form of the format"),
+    ],
+)
+def test_batches_that_are_no_rows_of_the_table_are_refused_and_leave_none(
+    connection: psycopg.Connection[Any], batch: pa.RecordBatch, cause: str
+) -> None:
+    connection.execute('CREATE TABLE "T t" (v text)')
+    good = pa.record_batch([pa.array(["a"])], names=["v"])
+    with pytest.raises(MemberDamaged) as caught:
+        copy_rows(connection, table("v"), [good, batch])
+    assert str(caught.value) == f"unable to load 'T t': {cause}"
+    assert connection.execute('SELECT count(*) FROM "T t"').fetchall() == [(0,)]
