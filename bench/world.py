@@ -28,11 +28,12 @@ def main(folder: str, size: str, entries: str = "0") -> None:
     if int(entries):
         make_entries(root / "many", int(entries))
         sources["many"] = {"type": "files", "path": "many", "targets": ["local"]}
-    _configure(root, public, sources)
+    configure(root, public, sources)
     print(json.dumps({"rows": rows, "bytes": {name: _size(root / str(s["path"])) for name, s in sources.items()}}))
 
 
-def _configure(root: Path, public: dict[str, str], sources: dict[str, dict[str, object]]) -> None:
+def configure(root: Path, public: dict[str, str], sources: dict[str, dict[str, object]]) -> None:
+    """Writes backup.yaml: one local target, and ``public``, the halves of the keys below ``root`` to encrypt to."""
     key = {what: f"file:keys/{place}" for what, place in KEY_FILES.items()}
     settings = {
         "version": 1,

@@ -1,0 +1,33 @@
+"""A project to measure PostgreSQL in: keys, and one database as two sources. Run as a program, as bench.world is.
+
+Usage: python -m bench.postgres_world FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bench.database import GEOGRAPHY, POLICIES, TOTALS, UNCOVERED
+from bench.world import configure
+from rlg_backup.cli.setup_commands import write_keys
+
+
+def main(folder: str) -> None:
+    """The source ``plain`` saves rows as they are, ``policies`` as a product would. Prints a recipient."""
+    root = Path(folder)
+    public = write_keys(root / "keys", False)
+    sources = {
+        "plain": _database(personal_text_allowed=UNCOVERED),
+        "policies": _database(policies=POLICIES, geography=GEOGRAPHY, totals=TOTALS),
+    }
+    configure(root, public, sources)
+    print(public["identity"])
+
+
+def _database(**settings: object) -> dict[str, object]:
+    return {"type": "postgres", "connection": "rlg_bench", "targets": ["local"], **settings}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
