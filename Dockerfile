@@ -1,5 +1,18 @@
 # The image of every Airflow service: Airflow's own, with this project's pins.
 FROM apache/airflow:3.3.2-python3.11
+USER root
+# The newest pg_dump and pg_restore: an older one does not know all that a newer server holds. The base image names
+# PostgreSQL's repository in a file of the same name, which this one takes the place of.
+RUN . /etc/os-release \
+    && install -d /usr/share/postgresql-common/pgdg \
+    && curl --fail --silent --show-error --location https://www.postgresql.org/media/keys/ACCC4CF8.asc \
+        --output /usr/share/postgresql-common/pgdg/apt.postgresql.org.asc \
+    && echo "deb [signed-by=/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc]" \
+        "https://apt.postgresql.org/pub/repos/apt ${VERSION_CODENAME}-pgdg main" > /etc/apt/sources.list.d/pgdg.list \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-client-18 \
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
+USER airflow
 COPY requirements.lock /requirements.lock
 RUN pip install --no-cache-dir -r /requirements.lock
 # Below /tmp: Airflow's user may not remove what lies in /opt.

@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SOURCE ?= sqlite
 SIZE ?= 2000
-GB ?= 2
+WHAT ?= memory
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test soak bench lint format lock clean
@@ -18,17 +19,22 @@ $(VENV)/.demo-ready: requirements.lock pyproject.toml scripts/install
 
 $(VENV)/.test-ready: requirements.lock requirements-test.lock pyproject.toml scripts/install
 	@scripts/install "$(PYTHON)" $(VENV) requirements-test.lock
-	@touch $@ $(VENV)/.demo-ready
+	@touch $@ $(VENV)/.demo-ready $(VENV)/.postgres-ready
+
+$(VENV)/.postgres-ready: $(VENV)/.demo-ready requirements-demo.lock
+	@scripts/install "$(PYTHON)" $(VENV) requirements-demo.lock
+	@touch $@
 
 .venv-cli/.ready: requirements-cli.lock pyproject.toml scripts/install
 	@scripts/install "$(PYTHON)" .venv-cli requirements-cli.lock
 	@touch $@
 
-demo: $(VENV)/.demo-ready  ## Generate the demo platform; back it up, verify and drill it through Airflow (SIZE=2000)
-	@$(BIN)/python scripts/demo.py --size $(SIZE)
+SERVER := $(if $(filter postgres,$(SOURCE)),$(VENV)/.postgres-ready)
+demo: $(VENV)/.demo-ready $(SERVER)  ## Generate the demo platform; back it up, verify and drill it through Airflow (SOURCE=sqlite|postgres SIZE=2000)
+	@$(BIN)/python scripts/demo.py --source $(SOURCE) --size $(SIZE)
 
-up: $(VENV)/.demo-ready  ## Start Airflow with its UI on the project (after make demo: with its runs)
-	@$(BIN)/python scripts/up.py
+up: $(VENV)/.demo-ready $(SERVER)  ## Start Airflow with its UI on the demo (SOURCE=sqlite|postgres; after make demo: with its runs)
+	@$(BIN)/python scripts/up.py --source $(SOURCE)
 
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)
@@ -36,8 +42,8 @@ test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run eve
 soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (half an hour)
 	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
 
-bench: $(VENV)/.test-ready  ## Time and peak memory of every command on big sources (GB=2)
-	@$(BIN)/python -m bench.memory --size $(GB)
+bench: $(VENV)/.test-ready  ## Time and memory of every command (WHAT=memory GB=2), or beside other tools (WHAT=postgres GB=1.4)
+	@$(BIN)/python -m bench.$(WHAT) $(if $(GB),--size $(GB))
 
 lint: $(VENV)/.test-ready  ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .

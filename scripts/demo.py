@@ -6,10 +6,11 @@ import argparse
 import sys
 import time
 
-from project import HOME, environment, standalone, write_environment
+from project import SOURCES, Setup
 from standalone import PROJECT, Standalone
 
 from rlg_backup.cli.output import progress_bar
+from rlg_backup.core.errors import BackupError
 
 PATIENCE = 900  # seconds for one run
 MARKS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "-"}
@@ -18,43 +19,47 @@ MARKS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped":
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2000, help="accounts; everything else scales with them")
-    size = parser.parse_args().size
+    parser.add_argument("--source", choices=SOURCES, default=SOURCES[0], help="what the databases are kept in")
+    options = parser.parse_args()
     start = time.monotonic()
-    HOME.mkdir(exist_ok=True)
-    environment(HOME)
-    generate(size)
-    say("starting Airflow")
-    airflow = standalone(HOME)
-    with airflow:
-        say(f"Airflow is ready at {airflow.url}", start)
-        before = {run["dag_run_id"] for run in airflow.runs("rlg_verify")}
-        good = follow(airflow, "rlg_full_backup", airflow.trigger("rlg_full_backup"))
-        good &= follow_verifications(airflow, before)
-        drill = airflow.trigger("rlg_restore_drill")
-        good &= follow(airflow, "rlg_restore_drill", drill)
-        report = airflow.returned("rlg_restore_drill", drill, "report")
-    file = write_environment(HOME)
+    setup = Setup(options.source)
+    with setup.serving():
+        generate(setup, options.size)
+        say("starting Airflow")
+        airflow = setup.airflow()
+        with airflow:
+            say(f"Airflow is ready at {airflow.url}", start)
+            before = {run["dag_run_id"] for run in airflow.runs("rlg_verify")}
+            good = follow(airflow, "rlg_full_backup", airflow.trigger("rlg_full_backup"))
+            good &= follow_verifications(airflow, before)
+            drill = airflow.trigger("rlg_restore_drill")
+            good &= follow(airflow, "rlg_restore_drill", drill)
+            report = airflow.returned("rlg_restore_drill", drill, "report")
+        file = setup.write_variables()
     print()
     if report:
         print(f"drill report:   {report['report']}   ({report['verdict']})")
-    print("the runs in Airflow's UI:   make up")
+    print(f"the runs in Airflow's UI:   make up{'' if setup.source == SOURCES[0] else f' SOURCE={setup.source}'}")
     print(f"on the command line:        source {file} && .venv/bin/rlg-backup list")
     say("demo finished" if good else "demo FAILED", start)
     return 0 if good else 1
 
 
-def generate(size: int) -> None:
-    """The platform, once."""
+def generate(setup: Setup, size: int) -> None:
+    """The platform, once: its files are the last part that appears."""
     from rlg_backup.demo import generate as make
 
-    folder = HOME / "platform"
-    if folder.exists():
-        say(f"the platform is there already: {folder} (remove .demo to begin anew)")
+    if (setup.platform / "files").exists():
+        say(f"the platform is there already: {setup.platform} (remove {setup.home} to begin anew)")
         return
     begin = time.monotonic()
     with progress_bar(True) as progress:
         summary = make(
-            folder, include=PROJECT / "include", size=size, progress=lambda table, rows: progress(table, rows, 0)
+            setup.platform,
+            include=PROJECT / "include",
+            size=size,
+            server=setup.server.url() if setup.server else None,
+            progress=lambda table, rows: progress(table, rows, 0),
         )
     say(f"generated the demo platform: {summary.rows:,} rows, {summary.entries} files and folders", begin)
 
@@ -104,5 +109,5 @@ def say(text: str, since: float | None = None) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except RuntimeError as error:
+    except (RuntimeError, BackupError) as error:
         sys.exit(f"error: {error}")

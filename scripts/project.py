@@ -1,54 +1,108 @@
-"""The demo's place and environment: keys, platform, variables. Shared by make demo, make up and the tests."""
+"""The demo's place and environment: keys, platform, servers, variables. Shared by make demo and make up."""
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from standalone import PROJECT, Standalone
 
 from rlg_backup.cli.setup_commands import KEY_FILES, write_keys
+from rlg_backup.core.private import create_private
+from rlg_backup.demo.server import Server
 
-HOME = PROJECT / ".demo"
-
-
-def environment(home: Path) -> dict[str, str]:
-    """The variables that ``include/config/backup.yaml`` takes, for a set-up in ``home``; makes its keys once."""
-    keys = home / "keys"
-    if not (keys / KEY_FILES["staging"]).exists():
-        write_keys(keys)
-    (home / "restored").mkdir(mode=0o700, parents=True, exist_ok=True)
-    public = {what: _public(keys / KEY_FILES[what]) for what in ("identity", "escrow", "signing")}
-    return {
-        "RLG_BACKUP_CONFIG": str(PROJECT / "include" / "config" / "backup.yaml"),
-        "RLG_HOME": str(home),
-        "RLG_KEYS": str(keys),
-        "RLG_PLATFORM": str(home / "platform"),
-        "RLG_RESTORE": str(home / "restored"),
-        "RLG_RECIPIENT": public["identity"],
-        "RLG_ESCROW_RECIPIENT": public["escrow"],
-        "RLG_SIGNER": public["signing"],
-        "RLG_IDENTITIES": f"file:{keys / KEY_FILES['identity']}",
-    }
+SOURCES = ("sqlite", "postgres")
+DATABASES = {"RLG_DATA": "rlg_data", "RLG_FANS": "rlg_fans"}  # connection > database
+ROLE = PROJECT / "include" / "postgres" / "backup_role.sql"
 
 
-def standalone(home: Path, port: int | None = None) -> Standalone:
-    """Airflow on that set-up. Its database is migrated and its pool made once."""
-    airflow = Standalone(home / "airflow", environment(home), port)
-    marker = airflow.home / "migrated"
-    if not marker.exists():
-        airflow.run("db", "migrate")
-        airflow.run("pools", "set", "rlg_backup", "4", "backup steps that run at the same time")
-        marker.touch()
-    return airflow
+class Setup:
+    """The demo with its databases in one kind (of ``SOURCES``), all of it below ``home``. Its keys are made once."""
 
+    def __init__(self, source: str) -> None:
+        self.source, self.home = source, PROJECT / ".demo" / source
+        self.server = Server(self.home / "server") if source == "postgres" else None
+        self.platform = self.home / "platform"
+        self._keys = self.home / "keys"
+        if not (self._keys / KEY_FILES["staging"]).exists():
+            write_keys(self._keys)
+        (self.home / "restored").mkdir(mode=0o700, parents=True, exist_ok=True)
 
-def write_environment(home: Path) -> Path:
-    """A file to source, so that ``rlg-backup`` on the command line sees the same set-up."""
-    file = home / "env"
-    lines = [f"export {name}='{value}'" for name, value in environment(home).items()]
-    file.write_text("\n".join(lines) + "\n")
-    return file
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """With the PostgreSQL server, where the databases are in one: started here, with the role that backs up."""
+        if self.server is None:
+            yield
+            return
+        with self.server:
+            self._make_role(self.server)
+            yield
+
+    def airflow(self, port: int | None = None) -> Standalone:
+        """Airflow on this set-up. Its database is migrated and its pool made once."""
+        airflow = Standalone(self.home / "airflow", self.variables(), port)
+        marker = airflow.home / "migrated"
+        if not marker.exists():
+            airflow.run("db", "migrate")
+            airflow.run("pools", "set", "rlg_backup", "4", "backup steps that run at the same time")
+            marker.touch()
+        return airflow
+
+    def variables(self) -> dict[str, str]:
+        """What ``include/config/backup.yaml`` takes, and the connections it names."""
+        public = {what: _public(self._keys / KEY_FILES[what]) for what in ("identity", "escrow", "signing")}
+        return {
+            "RLG_BACKUP_CONFIG": str(PROJECT / "include" / "config" / "backup.yaml"),
+            "RLG_DATABASE_TYPE": self.source,
+            "RLG_HOME": str(self.home),
+            "RLG_KEYS": str(self._keys),
+            "RLG_PLATFORM": str(self.platform),
+            "RLG_RESTORE": str(self.home / "restored"),
+            "RLG_RECIPIENT": public["identity"],
+            "RLG_ESCROW_RECIPIENT": public["escrow"],
+            "RLG_SIGNER": public["signing"],
+            "RLG_IDENTITIES": f"file:{self._keys / KEY_FILES['identity']}",
+            **{f"AIRFLOW_CONN_{name}": value for name, value in self._connections().items()},
+        }
+
+    def write_variables(self) -> Path:
+        """A file to source, so that ``rlg-backup`` on the command line sees the same set-up."""
+        file = self.home / "env"
+        file.unlink(missing_ok=True)
+        with create_private(file) as out:  # passwords of the demo's server are in it
+            out.writelines(f"export {name}='{value}'\n".encode() for name, value in self.variables().items())
+        return file
+
+    def _connections(self) -> Mapping[str, str]:
+        """Backups read as a role that changes nothing. For a demo, drills go to the same server, as its superuser."""
+        if self.server is None:
+            files = {name: str(self.platform / f"{database}.db") for name, database in DATABASES.items()}
+            return {name: json.dumps({"conn_type": "sqlite", "host": file}) for name, file in files.items()}
+        reading = f"postgresql://rlg_backup:{self._password()}@{self.server.host}:{self.server.port}"
+        found = {name: f"{reading}/{database}" for name, database in DATABASES.items()}
+        return {**found, "RLG_SCRATCH": self.server.url()}
+
+    def _make_role(self, server: Server) -> None:
+        """The role of the runbook, by its own script; once."""
+        secret = self.home / "backup-password"
+        if secret.exists():
+            return
+        password = secrets.token_urlsafe(24)
+        subprocess.run(
+            [server.programs / "psql", "--quiet", "--single-transaction", "-v", "ON_ERROR_STOP=1", "-f", ROLE],
+            env={**server.environment(), "RLG_BACKUP_PASSWORD": password},
+            check=True,
+        )
+        with create_private(secret) as file:
+            file.write(password.encode())
+
+    def _password(self) -> str:
+        return (self.home / "backup-password").read_text()
 
 
 def _public(file: Path) -> str:

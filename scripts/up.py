@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 
-from project import HOME, port_wanted, standalone
+from project import SOURCES, Setup, port_wanted
+
+from rlg_backup.core.errors import BackupError
 
 
 def main() -> None:
-    HOME.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", choices=SOURCES, default=SOURCES[0], help="what the demo's databases are kept in")
+    setup = Setup(parser.parse_args().source)
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
-    airflow = standalone(HOME, port_wanted() or 8080)
-    print("starting Airflow ...", flush=True)
     try:
-        with airflow:
-            print(f"{airflow.url}   (no log-in; Ctrl-C stops it)", flush=True)
-            airflow.wait()
+        with setup.serving():
+            airflow = setup.airflow(port_wanted() or 8080)
+            print("starting Airflow ...", flush=True)
+            with airflow:
+                print(f"{airflow.url}   (no log-in; Ctrl-C stops it)", flush=True)
+                airflow.wait()
     except KeyboardInterrupt:
         print("stopped")
-    except RuntimeError as error:
+    except (RuntimeError, BackupError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -201,6 +201,7 @@ DO $$
 DECLARE
     month timestamptz;
 BEGIN
+    PERFORM set_config('TimeZone', 'UTC', true);
     FOR month IN SELECT generate_series(timestamptz '2023-09-01Z', timestamptz '2026-08-01Z', '1 month') LOOP
         EXECUTE format(
             'CREATE TABLE %I PARTITION OF event_log FOR VALUES FROM (%L) TO (%L)',

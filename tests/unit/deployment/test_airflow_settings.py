@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rlg_backup.config.load import load
-from rlg_backup.config.settings import Settings
+from rlg_backup.config.settings import FilesSettings, Settings
 
 PROJECT = Path(__file__).parents[3]
 FILE = PROJECT / "airflow_settings.yaml"
@@ -49,18 +49,25 @@ def test_the_same_pool_is_made_by_compose_and_by_the_demo(objects: dict[str, Any
 
 def test_connections_have_the_names_that_are_looked_for(objects: dict[str, Any], settings: Settings) -> None:
     known = {f"rlg_{source}" for source in settings.sources} | {f"rlg_target_{target}" for target in settings.targets}
+    assert settings.drill is not None and settings.drill.postgres is not None
+    known |= {settings.drill.postgres.connection, *settings.restore_connections}
     assert {item["conn_id"] for item in objects["connections"]} <= known | ALERTS
     examples = set(re.findall(r"^\s*# - conn_id: (\w+)$", FILE.read_text(), re.M))
     assert examples <= ALERTS | {"rlg_target_cloud"}
 
 
-def test_a_source_has_the_same_place_in_its_connection_as_in_the_configuration(
+def test_each_source_has_a_connection_of_its_type_to_the_place_of_the_configuration(
     objects: dict[str, Any], settings: Settings
 ) -> None:
-    hosts = {item["conn_id"]: item["conn_host"] for item in objects["connections"]}
-    assert hosts == {f"rlg_{name}": str(source.path) for name, source in settings.sources.items()}
+    by_id = {item["conn_id"]: item for item in objects["connections"]}
+    for name, source in settings.sources.items():
+        found = by_id[f"rlg_{name}"]
+        if isinstance(source, FilesSettings):
+            assert (found["conn_type"], found["conn_host"]) == ("fs", str(source.path))
+        else:
+            assert (found["conn_type"], found["conn_schema"]) == (source.type, f"rlg_{name}")
 
 
 def test_no_connection_holds_a_password(objects: dict[str, Any]) -> None:
-    held = [item["conn_id"] for item in objects["connections"] if {"conn_password", "conn_login"} & set(item)]
+    held = [item["conn_id"] for item in objects["connections"] if "conn_password" in item]
     assert (held, re.findall(r"password|secret_key", FILE.read_text(), re.I)) == ([], [])

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from rlg_backup.config.connections import Connection, connection_in
 from rlg_backup.config.load import load
-from rlg_backup.config.settings import LocalTarget, Settings
+from rlg_backup.config.settings import LocalTarget, PostgresSettings, Settings
 
 PROJECT = Path(__file__).parents[3]
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text("utf-8")
@@ -18,6 +19,7 @@ SHIPPED = PROJECT / "include" / "config" / "backup.yaml"
 BACKUP, RESTORE = "worker-backup", "worker-restore"
 WORKERS = {BACKUP, RESTORE}
 AIRFLOW = {"init", "api-server", "scheduler", "dag-processor", "triggerer"} | WORKERS
+SOURCES, SCRATCH = "platform", "scratch"  # PostgreSQL servers
 SET_BY_AIRFLOW = "default"  # operators.default_queue: where outcome runs
 
 
@@ -45,7 +47,7 @@ def settings_of(compose: dict[str, Any], service: str) -> Settings:
 
 
 def test_the_services_are_those_of_airflow_with_one_worker_of_each_kind(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"metadata", "broker"} | AIRFLOW
+    assert set(compose["services"]) == {"metadata", "broker", SOURCES, SCRATCH} | AIRFLOW
 
 
 def test_every_image_is_pinned_by_a_tag(compose: dict[str, Any]) -> None:
@@ -57,6 +59,60 @@ def test_the_image_is_of_the_airflow_that_the_lock_names() -> None:
     base = re.search(r"^FROM apache/airflow:([0-9.]+)-python3\.11$", (PROJECT / "Dockerfile").read_text(), re.M)
     locked = re.search(r"^apache-airflow==([0-9.]+)", (PROJECT / "requirements.lock").read_text(), re.M)
     assert base and locked and base[1] == locked[1]
+
+
+def test_the_image_has_the_programs_of_the_newest_server_there_is(compose: dict[str, Any]) -> None:
+    """An older pg_dump refuses a newer server."""
+    servers = [int(compose["services"][name]["image"].removeprefix("postgres:")) for name in (SOURCES, SCRATCH)]
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    client = re.search(
+        r"^ +&& apt-get install --yes --no-install-recommends postgresql-client-(\d+) ", dockerfile, re.M
+    )
+    assert client and max(servers) <= int(client[1])
+
+
+def test_each_worker_reaches_its_own_server_and_is_alone_in_that(compose: dict[str, Any]) -> None:
+    """A restore worker, which can read archives, must not reach the sources as well."""
+    services = compose["services"]
+    for server, worker in ((SOURCES, BACKUP), (SCRATCH, RESTORE)):
+        (network,) = services[server]["networks"]
+        there = {name for name, service in services.items() if network in service.get("networks", ["default"])}
+        assert there == {server, worker}
+        assert services[worker]["depends_on"][server] == {"condition": "service_healthy"}
+
+
+def test_each_worker_has_the_connections_of_its_sources_or_of_its_drills_and_no_others(compose: dict[str, Any]) -> None:
+    settings = settings_of(compose, BACKUP)
+    assert settings.drill is not None and settings.drill.postgres is not None
+    databases = {name for name, source in settings.sources.items() if isinstance(source, PostgresSettings)}
+    held = {name: connections(environment(compose, name)) for name in AIRFLOW}
+    assert {name: set(found) for name, found in held.items() if found} == {
+        BACKUP: {f"rlg_{name}" for name in databases},
+        RESTORE: {settings.drill.postgres.connection},
+    }
+    for name in databases:
+        found = held[BACKUP][f"rlg_{name}"]
+        assert (found.kind, found.host, found.port, found.database) == ("postgresql", SOURCES, 5432, f"rlg_{name}")
+        assert found.login == "rlg_backup"
+    assert held[RESTORE][settings.drill.postgres.connection].host == SCRATCH
+
+
+def test_the_server_of_the_sources_runs_scripts_that_are_there(compose: dict[str, Any]) -> None:
+    scripts = {place: PROJECT / what for place, (what, _) in mounts(compose, SOURCES).items() if "initdb.d/" in place}
+    assert [path.name for _, path in sorted(scripts.items())] == ["platform.sql", "backup_role.sql"]
+    platform, role = (path.read_text() for _, path in sorted(scripts.items()))
+    folder, _ = mounts(compose, SOURCES)["/definitions"]
+    included = re.findall(r"^\\i /definitions/(\S+)$", platform, re.M)
+    assert included and [name for name in included if not (PROJECT / folder / name).is_file()] == []
+    assert set(re.findall(r"^\\getenv \w+ (\w+)$", role, re.M)) <= set(environment(compose, SOURCES))
+
+
+def connections(variables: dict[str, str]) -> dict[str, Connection]:
+    """The connections of an environment, by id; a variable of compose stands for what is in .env."""
+    filled = {name: re.sub(r"\$\{[^}]*\}", "secret", str(value)) for name, value in variables.items()}
+    prefix = "AIRFLOW_CONN_"
+    ids = [name.removeprefix(prefix).lower() for name in filled if name.startswith(prefix)]
+    return {name: found for name in ids if (found := connection_in(filled, name)) is not None}
 
 
 def test_what_the_image_copies_is_there_and_reaches_the_build() -> None:
@@ -124,7 +180,9 @@ def test_a_secret_that_is_not_set_stops_compose_instead_of_being_empty() -> None
 def test_no_secret_is_written_in_the_file_or_the_example(compose: dict[str, Any]) -> None:
     example = dict(re.findall(r"^([A-Z_]+)=(.*)$", (PROJECT / ".env.example").read_text(), re.M))
     assert {name: value for name, value in example.items() if value} == {"RLG_PLATFORM": "./platform"}
-    secret = re.compile(r"PASSWORD|SECRET|FERNET|RECIPIENT|SIGNER|SQL_ALCHEMY_CONN|RESULT_BACKEND|BROKER_URL")
+    secret = re.compile(
+        r"PASSWORD|SECRET|FERNET|RECIPIENT|SIGNER|SQL_ALCHEMY_CONN|AIRFLOW_CONN|RESULT_BACKEND|BROKER_URL"
+    )
     for name, service in compose["services"].items():
         for variable, value in service.get("environment", {}).items():
             if secret.search(variable):
@@ -178,9 +236,11 @@ def test_the_image_has_the_folders_that_volumes_cover_owned_by_airflow(compose: 
 
 
 def test_the_image_ends_as_airflows_user_which_can_remove_what_it_copied() -> None:
-    text = (PROJECT / "Dockerfile").read_text()
-    assert re.findall(r"^USER (\w+)$", text, re.M)[-1] == "airflow"
-    assert [place for place in re.findall(r"rm -rf (\S+)", text) if not place.startswith("/tmp/")] == []
+    users = re.split(r"^USER (\w+)$", (PROJECT / "Dockerfile").read_text(), flags=re.M)[1:]
+    assert users[-2] == "airflow"
+    removed = [place for user, text in zip(users[::2], users[1::2], strict=True) if user == "airflow"
+               for place in re.findall(r"rm -rf (\S+)", text)]  # fmt: skip
+    assert removed and [place for place in removed if not place.startswith("/tmp/")] == []
 
 
 def test_only_this_machine_reaches_the_user_interface(compose: dict[str, Any]) -> None:
