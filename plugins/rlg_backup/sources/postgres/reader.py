@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...core.errors import SourceUnreadable
 from ...core.model import LEVELS
@@ -136,8 +138,14 @@ def _read(session: Any, statement: str, table: SourceTable, placed: bool) -> Ite
 
 
 def _wide(array: pa.Array) -> pa.Array:
+    """The array in its form. Each NaN has the bits that the server makes of the text ``NaN``, as pg_dump's has: what
+    arithmetic leaves (``-'NaN'::float8`` has another sign) is the same value to the server, and no text says it."""
     wider = _WIDER.get(array.type)
-    return array if wider is None else array.cast(wider)
+    wide = array if wider is None else array.cast(wider)
+    if not pa.types.is_floating(wide.type):
+        return wide
+    nan = pc.is_nan(wide)
+    return pc.if_else(nan, pa.scalar(math.nan), wide) if pc.any(nan).as_py() else wide
 
 
 def _schema(read: pa.Schema, table: SourceTable, placed: bool) -> pa.Schema:
