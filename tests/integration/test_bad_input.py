@@ -75,8 +75,13 @@ ARGUMENTS = {
         "unable to restore to '{root}/" + "x" * 300 + "': file name too long",
     ),
     "a driver that is none": (
+        ["restore", "latest", "--to", "mysql://app:secret@db/app"],
+        "unable to restore to 'mysql://': there is no driver for it\nhint: use sqlite:///FILE or a folder",
+    ),
+    "a driver of another kind": (
         ["restore", "latest", "--to", "postgresql://app:secret@db/app"],
-        "unable to restore to 'postgresql://': there is no driver for it\nhint: use sqlite:///FILE or a folder",
+        "unable to restore to 'postgresql://...@db/app': the source is a SQLite database\n"
+        "hint: use sqlite:///FILE or a plain path",
     ),
     "an identity that is not there": (
         ["restore", "latest", "--to", "{out}", "--identity", "file:nowhere"],

@@ -338,7 +338,7 @@ def test_a_backup_is_not_restored_to_the_wrong_kind_of_place(
     tortured: World, tmp_path: Path, source: str, to: str
 ) -> None:
     out = tmp_path / "out"
-    kind = {"torture": "a database", "tree": "a file tree"}[source]
+    kind = {"torture": "a SQLite database", "tree": "a file tree"}[source]
     done = tortured.run("restore", "--source", source, "--to", to.format(out=out))
     hint = {"torture": "sqlite:///FILE", "tree": "file:///FOLDER"}[source]
     assert (done.code, done.err) == (

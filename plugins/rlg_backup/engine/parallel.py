@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 Job = Callable[[], None]
+THREADS = 2  # where no driver says how many: more take memory, and most of the work is shared by the libraries' own
 
 
 def run_all(jobs: Iterable[Job], workers: int) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..anonymize.policies import Policies
 from ..core.model import Check, Verdict
 from ..format.digest import EntryDigest, RowDigest
 from ..format.profile import Profile, TableProfile
-from ..sources.port import FileSnapshot, Table, TableSnapshot, table_title
+from ..sources.port import FileSnapshot, Piece, Table, TableSnapshot, table_title
 from .archives import Archive, digest_of, rows_of
+from .parallel import THREADS, run_all
 from .trees import without_attributes
 from .wiring import Wiring
 
@@ -19,13 +22,41 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class _Digested:
+    """The digest of one table, summed over the parts that threads read."""
+
+    def __init__(self, wiring: Wiring, what: str, expected: TableProfile, key: bytes) -> None:
+        self.title = table_title(expected.schema_name, expected.name)
+        self._progress = partial(wiring.progress, f"{what} {self.title}")
+        self._expected, self._key, self._lock = expected, key, Lock()
+        self.digest = RowDigest(key)
+        self.seconds = 0.0
+
+    def take(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Adds the rows of a part."""
+        start, own = time.perf_counter(), RowDigest(self._key)
+        for batch in batches:
+            own.update(batch)
+            self._progress(self.digest.rows + own.rows, self._expected.rows)
+        with self._lock:
+            self.digest += own
+            self.seconds += time.perf_counter() - start
+
+
 def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -> list[Check]:
     """The restored database against the profile: every table there, none besides, rows, definitions and digests."""
     found = {(table.schema, table.name): table for table in snapshot.tables}
-    checks = []
+    key, jobs, compared = bytes.fromhex(profile.digest_key), [], []
     for expected in profile.tables:
-        table = found.pop((expected.schema_name, expected.name), None)
-        checks.append(_table(wiring, snapshot, table, expected, bytes.fromhex(profile.digest_key)))
+        table, digested = (
+            found.pop((expected.schema_name, expected.name), None),
+            _Digested(wiring, "parity", expected, key),
+        )
+        compared.append((table, expected, digested))
+        if table is not None:
+            jobs += [partial(_read, digested, snapshot, table, piece) for piece in snapshot.pieces(table)]
+    run_all(jobs, snapshot.readers)
+    checks = [_restored(*one) for one in compared]
     excluded = {item.name for item in profile.excluded}
     for extra in found.values():
         if extra.title not in excluded:
@@ -33,44 +64,46 @@ def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -
     return checks
 
 
-def _table(wiring: Wiring, snapshot: TableSnapshot, table: Table | None, expected: TableProfile, key: bytes) -> Check:
-    start = time.perf_counter()
-    title = table_title(expected.schema_name, expected.name)
-    name, wanted = f"table {title}", f"{expected.rows:,} rows, as at the snapshot"
+def _read(digested: _Digested, snapshot: TableSnapshot, table: Table, piece: Piece) -> None:
+    digested.take(snapshot.read(table, piece=piece, geography=False))
+
+
+def _restored(table: Table | None, expected: TableProfile, digested: _Digested) -> Check:
+    name, wanted = f"table {digested.title}", f"{expected.rows:,} rows, as at the snapshot"
     if table is None:
         return Check("parity", name, Verdict.FAIL, "the table is missing", wanted)
-    digest = RowDigest(key)
-    for batch in snapshot.read(table, geography=False):
-        digest.update(batch)
-        wiring.progress(f"parity {title}", digest.rows, expected.rows)
-    faults = []
-    if digest.rows != expected.rows:
-        faults.append(f"{digest.rows:,} rows")
-    if digest.hexdigest() != expected.digest.restored:
+    rows, faults = digested.digest.rows, []
+    if rows != expected.rows:
+        faults.append(f"{rows:,} rows")
+    if digested.digest.hexdigest() != expected.digest.restored:
         faults.append("another digest")
     if table.fingerprint != expected.fingerprint:
         faults.append("another definition")
-    measured = ", ".join(faults) or f"{digest.rows:,} rows; digest and definition equal"
-    return Check(
-        "parity", name, Verdict.FAIL if faults else Verdict.PASS, measured, wanted, time.perf_counter() - start
-    )
+    measured = ", ".join(faults) or f"{rows:,} rows; digest and definition equal"
+    return Check("parity", name, Verdict.FAIL if faults else Verdict.PASS, measured, wanted, digested.seconds)
 
 
 def stored_tables(wiring: Wiring, archive: Archive, profile: Profile) -> list[Check]:
     """Every row in the archive against the profile, without a restore and without the tokenization key."""
-    checks = []
+    key, jobs, compared = bytes.fromhex(profile.digest_key), [], []
     for table in profile.tables:
-        start, title = time.perf_counter(), table_title(table.schema_name, table.name)
-        digest = RowDigest(bytes.fromhex(profile.digest_key))
-        for batch in rows_of(archive, table, table.members):
-            digest.update(batch)
-            wiring.progress(f"read {title}", digest.rows, table.rows)
-        right = (digest.rows, digest.hexdigest()) == (table.rows, table.digest.stored)
-        measured = f"{digest.rows:,} rows, digest {'equal' if right else 'different'}"
-        verdict = Verdict.PASS if right else Verdict.FAIL
-        seconds = time.perf_counter() - start
-        checks.append(Check("members", f"table {title}", verdict, measured, f"{table.rows:,} rows", seconds))
-    return checks
+        digested = _Digested(wiring, "read", table, key)
+        compared.append((table, digested))
+        jobs += [partial(_take_part, digested, archive, table, member) for member in table.members]
+    run_all(jobs, THREADS)
+    return [_stored(*one) for one in compared]
+
+
+def _take_part(digested: _Digested, archive: Archive, table: TableProfile, member: str) -> None:
+    digested.take(rows_of(archive, table, [member]))
+
+
+def _stored(table: TableProfile, digested: _Digested) -> Check:
+    rows = digested.digest.rows
+    right = (rows, digested.digest.hexdigest()) == (table.rows, table.digest.stored)
+    measured = f"{rows:,} rows, digest {'equal' if right else 'different'}"
+    verdict = Verdict.PASS if right else Verdict.FAIL
+    return Check("members", f"table {digested.title}", verdict, measured, f"{table.rows:,} rows", digested.seconds)
 
 
 def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> Check:

@@ -211,13 +211,16 @@ def _private_folder(root: Path) -> Iterator[Path]:
 
 
 class _Phases:
-    """Wall seconds of each phase."""
+    """Wall seconds of each phase, without those of a phase within it."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._within = 0.0
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), self._within
         yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
+        taken = time.perf_counter() - start
+        self.seconds[name] = round(taken - (self._within - before), 3)
+        self._within = before + taken

@@ -116,8 +116,8 @@ class TableSource(Protocol):
 
 
 class TableDestination(AbstractContextManager["TableDestination"], Protocol):
-    """A new, empty database that is filled. Nothing of it exists under its name until ``finish``; what is unfinished at
-    the end of the block is removed."""
+    """A new, empty database that is filled. Nothing of it exists under its name until ``finish``; what is not finished
+    at the end of the block is removed."""
 
     @property
     def loaders(self) -> int:
@@ -165,7 +165,7 @@ class Entry:
 
 
 def table_title(schema: str, name: str) -> str:
-    """``name`` alone in a database's ordinary schema (SQLite's main, PostgreSQL's public), ``schema.name`` in others."""
+    """``name`` alone in the ordinary schema (SQLite's main, PostgreSQL's public), ``schema.name`` in others."""
     return name if schema in ("main", "public") and (schema == "main" or "." not in name) else f"{schema}.{name}"
 
 

@@ -19,13 +19,12 @@ from ...format.tree_index import index_parts, read_paths
 from ...sources.port import table_title
 from ..archives import PIECE
 from ..heartbeat import heartbeat
-from ..parallel import run_all
+from ..parallel import THREADS, run_all
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 from .snapshot import ORIGINALS
 
 SHOWN = 5
-THREADS = 2  # more take memory, and most of the time is Polars' own threads'
 
 
 def anonymize(wiring: Wiring, reference: Reference) -> Reference:
