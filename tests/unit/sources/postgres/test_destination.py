@@ -293,8 +293,8 @@ def test_what_a_missing_role_owned_is_ours_and_what_others_were_granted_stays(pl
     try:
         there.restore(missing_roles="report")
         assert there.warnings == [
-            "the server is of version 16, older than the source's 18",
             "the server lacks the roles 'gone': left out",
+            "the server is of version 16, older than the source's 18",
             "towns: what names the role 'gone' was left out",
             "people: what names the role 'gone' was left out",
         ]
