@@ -38,7 +38,8 @@ def look_at(connection: psycopg.Connection[Any], document: SchemaDocument, subje
     missing = (("extensions", lacking, _INSTALL), ("roles", roles, _MAKE), ("tablespaces", tablespaces, _MAKE))
     warnings = []
     for kind, names, hint in missing:
-        cause = f"the server lacks the {kind} {', '.join(f"'{name}'" for name in names)}"
+        listed = ", ".join(f"'{name}'" for name in names)
+        cause = f"the server lacks the {kind} {listed}"
         if names and (kind == "extensions" or not missing_ok):
             raise DestinationUnsuitable("restore to", subject, cause, hint)
         if names:
