@@ -31,10 +31,10 @@ $(VENV)/.postgres-ready: $(VENV)/.demo-ready requirements-demo.lock
 
 SERVER := $(if $(filter postgres,$(SOURCE)),$(VENV)/.postgres-ready)
 demo: $(VENV)/.demo-ready $(SERVER)  ## Generate the demo platform; back it up, verify and drill it through Airflow (SOURCE=sqlite|postgres SIZE=2000)
-	@$(BIN)/python scripts/demo.py --source $(SOURCE) --size $(SIZE)
+	@$(BIN)/python -m scripts.demo --source $(SOURCE) --size $(SIZE)
 
 up: $(VENV)/.demo-ready $(SERVER)  ## Start Airflow with its UI on the demo (SOURCE=sqlite|postgres; after make demo: with its runs)
-	@$(BIN)/python scripts/up.py --source $(SOURCE)
+	@$(BIN)/python -m scripts.up --source $(SOURCE)
 
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)

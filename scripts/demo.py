@@ -6,8 +6,8 @@ import argparse
 import sys
 import time
 
-from project import SOURCES, Setup
-from standalone import PROJECT, Standalone
+from scripts.project import SOURCES, Setup
+from scripts.standalone import PROJECT, Standalone
 
 from rlg_backup.cli.output import progress_bar
 from rlg_backup.core.errors import BackupError

@@ -1,4 +1,4 @@
-"""The demo's place and environment: keys, platform, servers, variables. Shared by make demo and make up."""
+"""The demo's place and environment: keys, platform, servers, variables. Shared by make demo, make up and the tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from standalone import PROJECT, Standalone
+from scripts.standalone import PROJECT, Standalone
 
 from rlg_backup.cli.setup_commands import KEY_FILES, write_keys
 from rlg_backup.core.private import create_private
@@ -24,8 +24,8 @@ ROLE = PROJECT / "include" / "postgres" / "backup_role.sql"
 class Setup:
     """The demo with its databases in one kind (of ``SOURCES``), all of it below ``home``. Its keys are made once."""
 
-    def __init__(self, source: str) -> None:
-        self.source, self.home = source, PROJECT / ".demo" / source
+    def __init__(self, source: str, home: Path | None = None) -> None:
+        self.source, self.home = source, home or PROJECT / ".demo" / source
         self.server = Server(self.home / "server") if source == "postgres" else None
         self.platform = self.home / "platform"
         self._keys = self.home / "keys"

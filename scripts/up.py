@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from project import SOURCES, Setup, port_wanted
+from scripts.project import SOURCES, Setup, port_wanted
 
 from rlg_backup.core.errors import BackupError
 
