@@ -11,8 +11,11 @@ import itertools
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from rlg_backup.demo.server import programs
+from tests.support.postgres_server import address_of, drop_database, query
+
+from rlg_backup.demo.server import Server, programs
 from rlg_backup.sources.postgres.address import Address
 
 VOLATILE = {
@@ -21,23 +24,48 @@ VOLATILE = {
 _KEY = "volatile"  # else pg_dump 18.1 and later put a random one into \restrict and \unrestrict
 _SHOWN, _WIDTH = 40, 240  # lines, and characters of each, that a failure shows
 
+_NEW = (rb"^SET transaction_timeout = 0;$", rb" LOCALE_PROVIDER = libc(?=.*;$)")  # an older server does not know these
+_PUBLIC = b"REVOKE CREATE ON SCHEMA public FROM PUBLIC;"  # pg_dump takes it for done, as it is in 15 and later
+_WRITING = {"PGOPTIONS": "-c default_transaction_read_only=off"}  # the torture's own setting refuses its own dump
 
-def assert_same_database(left: Address, right: Address, *, ignored: dict[bytes, str] | None = None) -> None:
-    """``ignored`` are more patterns of whole lines that may differ here, each with its reason."""
-    patterns = [re.compile(pattern) for pattern in {**VOLATILE, **(ignored or {})}]
-    one, two = (dumped(address, patterns) for address in (left, right))
+
+def assert_same_database(left: Address, right: Address) -> None:
+    one, two = dumped(left), dumped(right)
     if one != two:
         raise AssertionError(f"{left} and {right} differ:\n{_difference(one, two)}")
 
 
-def dumped(address: Address, ignored: list[re.Pattern[bytes]] | None = None) -> list[bytes]:
+def dumped(address: Address) -> list[bytes]:
     """The lines of a dump, with what is set on the database itself, and its name left open."""
+    text = _dump(address).replace(address.database.encode(), b"DATABASE")
+    return list(_sorted_rows(line for line in text.split(b"\n") if not any(re.fullmatch(p, line) for p in VOLATILE)))
+
+
+@contextmanager
+def copied_by_pg_dump(source: Address, server: Server) -> Iterator[Address]:
+    """What ``pg_dump | psql`` makes of a database on a server: the measure of a copy there."""
+    copy = address_of(server, f"{source.database}_copied")
+    text = _dump(source).replace(source.database.encode(), copy.database.encode())
+    for pattern in _NEW:
+        text = re.sub(pattern, b"", text, flags=re.MULTILINE)
+    if int(query(address_of(server), "SHOW server_version_num")[0][0]) < 150_000:
+        text = re.sub(rb"^\\connect .*$", rb"\g<0>\n" + _PUBLIC, text, count=1, flags=re.MULTILINE)
+    try:
+        command = [programs() / "psql", "-Xq", "-v", "ON_ERROR_STOP=1"]
+        done = subprocess.run(
+            command, env=address_of(server).environment() | _WRITING, input=text, capture_output=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        yield copy
+    finally:
+        drop_database(server, copy.database)
+
+
+def _dump(address: Address) -> bytes:
     command = [programs() / "pg_dump", "--create", f"--restrict-key={_KEY}", address.database]
     done = subprocess.run(command, env=address.environment(), capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    text = done.stdout.replace(address.database.encode(), b"DATABASE")
-    lines = (line for line in text.split(b"\n") if not any(pattern.fullmatch(line) for pattern in ignored or ()))
-    return list(_sorted_rows(lines))
+    return done.stdout
 
 
 def _sorted_rows(lines: Iterator[bytes]) -> Iterator[bytes]:

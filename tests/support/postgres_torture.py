@@ -1,4 +1,4 @@
-"""The databases of tests/postgres/torture.sql and quirks.sql, made by psql."""
+"""The database of tests/postgres/torture.sql, made by psql."""
 
 from __future__ import annotations
 
@@ -12,18 +12,9 @@ from rlg_backup.sources.postgres.address import Address
 _FILES = Path(__file__).parents[1] / "postgres"
 
 
-def make_torture(address: Address, *, extensions: bool = True, huge: bool = False) -> Address:
-    """Fills an empty database; returns ``address``. Without ``extensions`` it can be restored where there are none;
-    ``huge`` adds a value of 50 MB."""
-    chosen = {"extensions": extensions, "huge": huge}
-    given = [part for name, yes in chosen.items() for part in ("-v", f"{name}={'true' if yes else 'false'}")]
-    psql(address, *given, "-f", _FILES / "torture.sql")
-    return address
-
-
-def make_quirks(address: Address) -> Address:
-    """Fills an empty database with what pg_dump itself brings back otherwise; returns ``address``."""
-    psql(address, "-f", _FILES / "quirks.sql")
+def make_torture(address: Address, *, huge: bool = False) -> Address:
+    """Fills an empty database; returns ``address``. ``huge`` adds a text of 50 MB and a large object of 5 MB."""
+    psql(address, "-v", f"huge={str(huge).lower()}", "-f", _FILES / "torture.sql")
     return address
 
 

@@ -112,7 +112,7 @@ class World:
     def back_up(self, source: str | None = None) -> str:
         """Backs up and expects it to succeed; returns the backup's id."""
         done = self.run("backup", "--json", "--source", source or next(iter(self.settings["sources"])))
-        assert done.code == 0, done.err
+        assert done.code == 0, done.out + done.err
         return str(done.json[0]["backup_id"])
 
     def target(self, name: str = "local") -> Path:

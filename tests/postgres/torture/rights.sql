@@ -25,10 +25,10 @@ GRANT USAGE ON FOREIGN DATA WRAPPER nowhere TO torture_owner;
 GRANT USAGE, UPDATE ON SEQUENCE forms.called TO torture_reader;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO torture_reader;
-REVOKE ALL ON forms.no_rows FROM CURRENT_USER;
 GRANT SELECT ON pg_catalog.pg_authid TO torture_owner;
 REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(float8) FROM PUBLIC;
 \if :v17
+REVOKE ALL ON forms.no_rows FROM CURRENT_USER;  -- before, pg_dump 18 would write it for a server that has no MAINTAIN
 GRANT MAINTAIN ON defined.tree TO torture_reader;
 \endif
 ALTER DEFAULT PRIVILEGES FOR ROLE torture_owner IN SCHEMA defined GRANT SELECT ON TABLES TO torture_reader;
