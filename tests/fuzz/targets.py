@@ -38,7 +38,7 @@ from rlg_backup.format.age.stream import PayloadReader, PayloadWriter
 from rlg_backup.format.canonical import parse, serialize
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.container import ZipReader, ZipWriter
-from rlg_backup.format.digest import EntryDigest, RowDigest
+from rlg_backup.format.digest import EntryDigest, Xxh3RowDigest
 from rlg_backup.format.forms import to_python
 from rlg_backup.format.keys import Signer, SigningKey, StagingKey, TokenizationKey
 from rlg_backup.format.manifest import Manifest
@@ -259,7 +259,7 @@ class _Kept(io.BytesIO):
 
 @target("part", parts)
 def part(data: bytes) -> int:
-    digest = RowDigest(SEED)
+    digest = Xxh3RowDigest(SEED)
     for batch in read_part(io.BytesIO(data), "part-00000.parquet"):
         digest.update(batch)
         for array in batch.columns:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..anonymize.policies import Policies
 from ..core.model import Check, Verdict
-from ..format.digest import EntryDigest, RowDigest
+from ..format.digest import ROW_DIGESTS, EntryDigest
 from ..format.profile import Profile, TableProfile
 from ..sources.port import FileSnapshot, Piece, Table, TableSnapshot, table_title
 from .archives import Archive, digest_of, rows_of
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 class _Digested:
     """The digest of one table, summed over the parts that threads read."""
 
-    def __init__(self, wiring: Wiring, what: str, expected: TableProfile, key: bytes) -> None:
+    def __init__(self, wiring: Wiring, what: str, expected: TableProfile, profile: Profile) -> None:
         self.title = table_title(expected.schema_name, expected.name)
         self._progress = partial(wiring.progress, f"{what} {self.title}")
-        self._expected, self._key, self._lock = expected, key, Lock()
-        self.digest = RowDigest(key)
+        self._new = partial(ROW_DIGESTS[profile.row_digest], bytes.fromhex(profile.digest_key))
+        self._expected, self._lock = expected, Lock()
+        self.digest = self._new()
         self.seconds = 0.0
 
     def take(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Adds the rows of a part."""
-        start, own = time.perf_counter(), RowDigest(self._key)
+        start, own = time.perf_counter(), self._new()
         for batch in batches:
             own.update(batch)
             self._progress(self.digest.rows + own.rows, self._expected.rows)
@@ -46,11 +47,11 @@ class _Digested:
 def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -> list[Check]:
     """The restored database against the profile: every table there, none besides, rows, definitions and digests."""
     found = {(table.schema, table.name): table for table in snapshot.tables}
-    key, jobs, compared = bytes.fromhex(profile.digest_key), [], []
+    jobs, compared = [], []
     for expected in profile.tables:
         table, digested = (
             found.pop((expected.schema_name, expected.name), None),
-            _Digested(wiring, "parity", expected, key),
+            _Digested(wiring, "parity", expected, profile),
         )
         compared.append((table, expected, digested))
         if table is not None:
@@ -85,9 +86,9 @@ def _restored(table: Table | None, expected: TableProfile, digested: _Digested) 
 
 def stored_tables(wiring: Wiring, archive: Archive, profile: Profile) -> list[Check]:
     """Every row in the archive against the profile, without a restore and without the tokenization key."""
-    key, jobs, compared = bytes.fromhex(profile.digest_key), [], []
+    jobs, compared = [], []
     for table in profile.tables:
-        digested = _Digested(wiring, "read", table, key)
+        digested = _Digested(wiring, "read", table, profile)
         compared.append((table, digested))
         jobs += [partial(_take_part, digested, archive, table, member) for member in table.members]
     run_all(jobs, THREADS)

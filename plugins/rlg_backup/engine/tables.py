@@ -19,7 +19,7 @@ from ..anonymize.resolution import resolve, unused
 from ..config.settings import TableSettings
 from ..core.errors import InvalidSetting, PolicyMismatch
 from ..core.model import LEVELS
-from ..format.digest import RowDigest
+from ..format.digest import ROW_DIGESTS, WRITTEN
 from ..format.forms import role_of
 from ..format.names import table_folder
 from ..format.rows import PartWriter
@@ -145,7 +145,7 @@ class _SavedTable:
         self._lock = Lock()
         self._names: list[str] = []
         self._rows = 0
-        self._restored, self._stored = RowDigest(digest_key), RowDigest(digest_key)
+        self._restored, self._stored = (ROW_DIGESTS[WRITTEN](digest_key) for _ in range(2))
         self._tally = Tally(totals)
 
     def next_part(self) -> str:
@@ -202,7 +202,7 @@ class _PieceWriter:
     def __init__(self, table: _SavedTable, members: StagedMembers) -> None:
         self._table, self._members = table, members
         self._stack = ExitStack()
-        self.restored, self.stored = RowDigest(table.digest_key), RowDigest(table.digest_key)
+        self.restored, self.stored = (ROW_DIGESTS[WRITTEN](table.digest_key) for _ in range(2))
         self.tally = Tally(table.totals)
         columns = [column.name for column in table.table.columns]
         self._parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)

@@ -90,9 +90,11 @@ class ExcludedProfile(Record):
 
 
 class Profile(Record):
-    """The whole backup. ``digest_key`` is the 32-byte key of all digests, in hex."""
+    """The whole backup. ``digest_key`` is the 32-byte key of all digests, in hex; ``row_digest`` the kind of those
+    of tables."""
 
     digest_key: Sha256 = Field(repr=False)
+    row_digest: Literal["sha256", "xxh3"] = "sha256"
     tables: tuple[TableProfile, ...]
     tree: TreeProfile | None
     excluded: tuple[ExcludedProfile, ...]

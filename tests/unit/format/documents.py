@@ -49,6 +49,7 @@ COMMIT: dict[str, Any] = {
 
 PROFILE: dict[str, Any] = {
     "digest_key": A,
+    "row_digest": "xxh3",
     "tables": [
         {
             "schema": "main", "name": "accounts", "dataset": "accounts", "rows": 3, "fingerprint": B,
@@ -61,6 +62,7 @@ PROFILE: dict[str, Any] = {
             "options": {"without_rowid": False, "list": [1, None, "x"]},
             "geography": {"region": {"eu": 2, "": 1}, "country": {"fr": 2, "": 1}},
             "totals": {"cents": {"all": "-12.50", "region": {"eu": "0"}, "country": {"": "9007199254740993"}}},
+            "within": [["main", "people"], ["main", "all"]],
         },
     ],
     "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0},

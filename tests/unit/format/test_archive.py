@@ -16,7 +16,7 @@ from rlg_backup.core.errors import DirectoryDamaged, DocumentDamaged, MemberDama
 from rlg_backup.format.age import Identity, SeekableAgeReader, encrypt, generate_identity
 from rlg_backup.format.archive import open_archive, read_profile
 from rlg_backup.format.container import ZipWriter
-from rlg_backup.format.digest import RowDigest
+from rlg_backup.format.digest import Xxh3RowDigest
 from rlg_backup.format.manifest import ArchiveEntry
 from rlg_backup.format.packing import MemberSink, Packed, pack
 from rlg_backup.format.profile import Profile
@@ -81,7 +81,7 @@ def test_rows_and_profile_come_back_from_an_encrypted_archive_by_ranges() -> Non
     opened = open_archive(plaintext(data).read_at, entry)
     assert read_profile(opened, entry) == GOOD_PROFILE
     assert list(opened.members) == [f"{FOLDER}/part-00000.parquet", f"{FOLDER}/part-00001.parquet", "profile.json"]
-    before, after = RowDigest(bytes(32)), RowDigest(bytes(32))
+    before, after = Xxh3RowDigest(bytes(32)), Xxh3RowDigest(bytes(32))
     for batch in [*BATCHES, pa.record_batch({"id": pa.array(range(9_000)), "t": ["x"] * 9_000})]:
         before.update(batch)
     for name in list(opened.members)[:2]:

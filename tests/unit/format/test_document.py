@@ -22,6 +22,7 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (CommitRecord, COMMIT),
     (Profile, PROFILE),
 ]
+OPTIONAL = {"row_digest", "within"}  # that profiles of the first releases lack
 OPEN = {"witnesses", "options", "geography", "totals", "country", "region", "city", "town"}  # keys are data
 
 
@@ -71,7 +72,7 @@ def test_an_unknown_field_is_refused_at_every_place(cls: type[Record], value: di
 @pytest.mark.parametrize(("cls", "value"), DOCUMENTS)
 def test_a_missing_field_is_refused_at_every_place(cls: type[Record], value: dict[str, Any]) -> None:
     for path in objects(value):
-        for name in at(value, path):
+        for name in set(at(value, path)) - OPTIONAL:
             changed = copy.deepcopy(value)
             del at(changed, path)[name]
             place = ".".join(map(str, (*path, name)))

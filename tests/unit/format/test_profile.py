@@ -36,6 +36,13 @@ def test_a_profile_is_read_back() -> None:
     assert "digest_key" not in repr(profile)
 
 
+def test_a_profile_of_before_names_no_kind_of_row_digest_and_no_table_that_another_is_within() -> None:
+    value = copy.deepcopy(WHOLE)
+    del value["row_digest"], value["tables"][0]["within"]
+    profile = load(value)
+    assert (profile.row_digest, profile.tables[0].within) == ("sha256", ())
+
+
 def test_other_bytes_than_the_manifest_names_are_refused() -> None:
     with pytest.raises(DocumentDamaged) as caught:
         Profile.load(serialize(WHOLE, "x"), sha256=A)

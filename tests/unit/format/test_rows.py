@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from rlg_backup.core.errors import BackupError, MemberDamaged, PayloadDamaged, SourceUnreadable
 from rlg_backup.format.cluster import cluster
-from rlg_backup.format.digest import RowDigest
+from rlg_backup.format.digest import Xxh3RowDigest
 from rlg_backup.format.forms import FORM, ROLE, VARIANT, Value, from_python, to_python, to_variant
 from rlg_backup.format.rows import PartWriter, read_part
 
@@ -94,7 +94,7 @@ def cells(batches: Iterable[pa.RecordBatch], place: int) -> list[object]:
 
 
 def digest(batches: Iterable[pa.RecordBatch]) -> tuple[int, str]:
-    taken = RowDigest(KEY)
+    taken = Xxh3RowDigest(KEY)
     for batch in batches:
         taken.update(batch)
     return taken.rows, taken.hexdigest()

@@ -12,6 +12,7 @@ from typing import Any
 from ...anonymize.originals import Originals
 from ...config.settings import FilesSettings, TableSettings
 from ...core.model import Excluded, SnapshotIdentity
+from ...format.digest import WRITTEN
 from ...format.profile import Profile
 from ..heartbeat import heartbeat
 from ..members import StagedMembers
@@ -39,7 +40,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
         else:
             found = _tree(wiring, reference.source, settings, members)
     digest_key, identity, profile = found
-    body = {"digest_key": digest_key.hex(), **profile}
+    body = {"digest_key": digest_key.hex(), "row_digest": WRITTEN, **profile}
     staged = members.add("profile.json", Profile.from_dict(body, "profile.json").to_bytes())
     return workspace.put_record(
         "snapshot",

@@ -1,0 +1,118 @@
+"""Keyed 128-bit hashes of rows, made column by column (FORMAT.md section 5, digests of kind ``xxh3``).
+
+Texts and bytes go through XXH3 (64 bits; the xxHash specification, version 0.8), numbers and rows through the finalizer
+of SplitMix64 (Steele, Lea and Flood, 2014), twice each, under two seeds: two lanes of 64 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import polars_hash as plh
+import pyarrow as pa
+
+from .forms import BLOB, INTEGER, REAL, TEXT, form_of
+
+Words = np.ndarray[Any, np.dtype[np.uint64]]
+Lanes = tuple[Words, Words]
+
+_CLASSES: Final = {"int64": b"i", "float64": b"r", "bool": b"o", "utf8": b"t", "bytes": b"b", "token": b"b"}
+_OF_VARIANT: Final = {INTEGER: ("i", b"i"), REAL: ("r", b"r"), TEXT: ("b", b"t"), BLOB: ("b", b"b")}
+_LOW: Final = np.uint64(2**32 - 1)
+
+
+def total(batch: pa.RecordBatch, key: bytes) -> int:
+    """The sum over the rows of first lane * 2^128 + second lane. Raises SourceUnreadable for a type that is no form."""
+    sums = [np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint64)]
+    for place, (field, array) in enumerate(zip(batch.schema, batch.columns, strict=True)):
+        for lane, cells in zip(sums, _cells(field, array, key, place), strict=True):
+            lane += cells
+    first, second = (_sum(_mixed(lane, seed)) for lane, seed in zip(sums, seeds(key, b"row"), strict=True))
+    return (first << 128) + second
+
+
+@lru_cache(maxsize=16_384)
+def seeds(key: bytes, what: bytes, place: int = 0) -> tuple[int, int]:
+    """Of the two lanes: for the cells of one class in the column ``place``, or (``row``) for whole rows."""
+    found = hashlib.sha256(b"rlg-backup row digest xxh3/%b/%d/%b" % (what, place, key)).digest()
+    return int.from_bytes(found[:8], "little"), int.from_bytes(found[8:16], "little")
+
+
+def _cells(field: pa.Field, array: pa.Array, key: bytes, place: int) -> Lanes:
+    form = form_of(field)
+    null = seeds(key, b"n", place)
+    if form == "null":
+        return _constant(null[0], len(array)), _constant(null[1], len(array))
+    if form == "variant":
+        return _variant(array, key, place)
+    kind = _CLASSES[form]
+    lanes = _hashed(array, seeds(key, kind, place), number=kind in (b"i", b"r", b"o"))
+    return _with_nulls(array, lanes, null)
+
+
+def _variant(array: pa.Array, key: bytes, place: int) -> Lanes:
+    """Each cell as one of its class: what a column holds does not depend on which other values are in its batch."""
+    classes = array.field("class").to_numpy(zero_copy_only=False)
+    null = seeds(key, b"n", place)
+    lanes = _constant(null[0], len(array)), _constant(null[1], len(array))
+    for own, (name, kind) in _OF_VARIANT.items():
+        here = classes == own
+        if here.any():
+            values = array.field(name).filter(pa.array(here))
+            for lane, cells in zip(lanes, _hashed(values, seeds(key, kind, place), number=name != "b"), strict=True):
+                lane[here] = cells
+    return lanes
+
+
+def _hashed(array: pa.Array, pair: Sequence[int], *, number: bool) -> Lanes:
+    """Values of one class; what stands for NULL means nothing."""
+    if number:
+        words = _words(array)
+        return _mixed(words, pair[0]), _mixed(words, pair[1])
+    texts = pl.DataFrame({"value": pl.Series(pl.from_arrow(array))})
+    found = texts.select(
+        plh.col("value").nchash.xxh3_64(seed=pair[0]).alias("0"),
+        plh.col("value").nchash.xxh3_64(seed=pair[1]).alias("1"),
+    ).fill_null(0)
+    return found["0"].to_numpy(), found["1"].to_numpy()
+
+
+def _words(array: pa.Array) -> Words:
+    """Numbers as 64 bits: integers in two's complement, doubles as IEEE 754 has them, booleans 0 and 1."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.uint8()).cast(pa.uint64())
+    values = np.frombuffer(array.buffers()[1] or b"", np.uint64, len(array) + array.offset if len(array) else 0)
+    return values[array.offset :]
+
+
+def _mixed(words: Words, seed: int) -> Words:
+    """SplitMix64's finalizer of the sum with a seed: each bit depends on all of the word."""
+    mixed = words + np.uint64(seed)
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def _with_nulls(array: pa.Array, lanes: Lanes, null: Sequence[int]) -> Lanes:
+    if array.null_count == 0:
+        return lanes
+    absent = array.is_null().to_numpy(zero_copy_only=False)
+    first, second = (np.where(absent, np.uint64(word), lane) for lane, word in zip(lanes, null, strict=True))
+    return first, second
+
+
+def _constant(word: int, length: int) -> Words:
+    return np.full(length, word, np.uint64)
+
+
+def _sum(words: Words) -> int:
+    """Exactly: a batch has fewer than 2^32 rows."""
+    return (int((words >> np.uint64(32)).sum()) << 32) + int((words & _LOW).sum())
