@@ -71,13 +71,14 @@ class PostgresDestination:
         self._document = schema_document.load(schema_files)
         self._temporary = TemporaryDatabase(self._address)
         self._ending.callback(self._temporary.close)
+        self._temporary.require_room()
         server = self._temporary.connection
         with building("restore to", str(self._address)):
             self._needs = needs.look_at(server, self._document, str(self._address), missing_ok=self._missing_ok)
         self.warnings += self._needs.warnings
         self._definitions = Definitions(
             schema_files[schema_document.DEFINITIONS],
-            self._document,
+            self._document.dumped_by,
             server.info.server_version,
             absent=self._needs.absent_roles,
             tablespaces=self._needs.tablespaces,

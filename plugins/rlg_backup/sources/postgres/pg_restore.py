@@ -15,7 +15,7 @@ from .address import Address
 from .building import building, complained, session
 from .faults import state_of
 from .programs import Complaint, find, run
-from .schema_document import DEFINITIONS, SchemaDocument
+from .schema_document import DEFINITIONS
 
 _NO_SUCH: Final = "42704"
 _BROKEN_KEY: Final = "23503"
@@ -28,17 +28,17 @@ _AS_GRANTOR: Final = (b"SET SESSION AUTHORIZATION", b"RESET SESSION AUTHORIZATIO
 
 
 class Definitions:
-    """``dump`` as pg_dump -Fc wrote it, for a server of ``server_version``.
+    """``dump`` as pg_dump -Fc of version ``dumped_by`` wrote it, for a server of ``server_version``.
 
     ``absent`` are roles that the server has not: what they own will be ours, what they were granted is left out, and
     so is a policy for them. With ``tablespaces``, relations go where they were.
     """
 
     def __init__(
-        self, dump: bytes, document: SchemaDocument, server_version: int, *, absent: Collection[str], tablespaces: bool
+        self, dump: bytes, dumped_by: int, server_version: int, *, absent: Collection[str], tablespaces: bool
     ) -> None:
-        if document.dumped_by > server_version:
-            self._program = find("pg_restore", document.dumped_by, whose="the pg_dump that wrote the definitions")
+        if dumped_by > server_version:
+            self._program = find("pg_restore", dumped_by, whose="the pg_dump that wrote the definitions")
         else:
             self._program = find("pg_restore", server_version)
         self._absent, self._tablespaces = frozenset(absent), tablespaces
@@ -47,9 +47,18 @@ class Definitions:
     def close(self) -> None:
         self._dump.close()
 
-    def make(self, section: str, address: Address, *, jobs: int = 1, broken_keys: bool = False) -> list[str]:
+    def make(
+        self,
+        section: str,
+        address: Address,
+        *,
+        jobs: int = 1,
+        broken_keys: bool = False,
+        besides: re.Pattern[bytes] | None = None,
+    ) -> list[str]:
         """Makes what is in ``section``, pre-data or post-data, with ``jobs`` sessions; returns what could not be made
-        as it was. ``broken_keys``: foreign keys that rows break are among that, and no error.
+        as it was. ``broken_keys``: foreign keys that rows break are among that, and no error. What ``besides`` matches
+        in the archive's list of contents is left out.
 
         Raises ParityFailed naming the constraint that rows break, DestinationUnsuitable naming the object that cannot
         be made, MemberDamaged, DestinationUnavailable, StorageFull.
@@ -64,9 +73,11 @@ class Definitions:
             arguments.append("--no-tablespaces")
         with ExitStack() as stack:
             rights: list[bytes] = []
-            if self._absent:
-                rights, rest = self._listed(section, address)
-                arguments.append(f"--use-list={_path(stack.enter_context(_nameless(b''.join(rest))))}")
+            if self._absent or besides:
+                lines = [line for line in self.contents(section, address) if not (besides and besides.match(line))]
+                rights = [line for line in lines if self._absent and _RIGHTS.match(line)]
+                rest = b"".join(line for line in lines if line not in rights)
+                arguments.append(f"--use-list={_path(stack.enter_context(_nameless(rest)))}")
             asked = [*arguments, _path(self._dump)]
             refused = partial(self._refused, address)
             found = run(self._program, asked, address, refused=refused, tolerated=tolerated, settings=_SETTINGS)
@@ -75,11 +86,9 @@ class Definitions:
             self._grant(rights, address)
         return told
 
-    def _listed(self, section: str, address: Address) -> tuple[list[bytes], list[bytes]]:
-        """The lines of the archive's list of contents: those of rights, and all others."""
-        lines = self._written([f"--section={section}", "--list"], address).splitlines(keepends=True)
-        rights = [line for line in lines if _RIGHTS.match(line)]
-        return rights, [line for line in lines if not _RIGHTS.match(line)]
+    def contents(self, section: str, address: Address) -> list[bytes]:
+        """The lines of the archive's list of contents."""
+        return self._written([f"--section={section}", "--list"], address).splitlines(keepends=True)
 
     def _grant(self, rights: Sequence[bytes], address: Address) -> None:
         """Grants one by one, so that those to roles that are there are not lost with those to others."""

@@ -60,7 +60,7 @@ _FILLED: Final = " UNION ALL ".join(
 
 
 class TemporaryDatabase:
-    """A database beside the one of ``address``, which must not exist or be empty. ``close`` removes it.
+    """A database beside the one of ``address``. ``close`` removes it, unless it took that one's name.
 
     Raises DestinationUnsuitable where it cannot be made there, DestinationUnavailable, StorageFull.
     """
@@ -73,7 +73,6 @@ class TemporaryDatabase:
         self.address = address.of(self._name)
         self._made = False
         try:
-            self._refuse_wanted()
             self._remove_dead()
         except BaseException:
             self._keeper.close()
@@ -90,7 +89,7 @@ class TemporaryDatabase:
 
         name = sql.Identifier(self._name)
         with building("restore to", str(self._wanted)):
-            self._keeper.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [_lock_of(self._name)])
+            self._keeper.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [lock_of(self._name)])
             self._create(name, locale)
             self._made = True
             mark = f"{_MARK} of {self._wanted.database}, begun {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -143,7 +142,7 @@ class TemporaryDatabase:
         """
         import psycopg
 
-        empty = self._refuse_wanted()
+        empty = self.require_room()
         aside = f"rlg_replaced_{self._name[-12:]}"
         told: list[str] = []
         try:
@@ -180,7 +179,7 @@ class TemporaryDatabase:
             log.warning("%s", error)
         return [f"the empty database that was there is now '{aside}': it could not be removed"]
 
-    def _refuse_wanted(self) -> bool:
+    def require_room(self) -> bool:
         """Whether there is an empty database of the wanted name. Raises DestinationUnsuitable for one that a restore
         cannot replace."""
         name, subject = self._wanted.database, str(self._wanted)
@@ -232,7 +231,7 @@ class TemporaryDatabase:
         with building("restore to", str(self._wanted)):
             found = [row[0] for row in self._keeper.execute(_DEAD, [f"{_MARK}%"]) if _NAME.fullmatch(row[0])]
             for name in found:
-                lock = [_lock_of(name)]
+                lock = [lock_of(name)]
                 if not self._keeper.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", lock).fetchall()[0][0]:
                     continue
                 try:
@@ -267,5 +266,5 @@ def _is_empty(address: Address) -> bool:
             connection.close()
 
 
-def _lock_of(name: str) -> int:
+def lock_of(name: str) -> int:
     return _LOCKS | int(name.rpartition("_")[2], 16)

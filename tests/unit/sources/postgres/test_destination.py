@@ -193,7 +193,7 @@ def test_an_empty_database_steps_aside_and_hands_on_its_own_facts(place: Place) 
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE TYPE e AS ENUM ('a')",
         "CREATE SCHEMA s",
-        "CREATE EXTENSION vector",
+        "CREATE EXTENSION hstore",
         "SELECT lo_create(0)",
         "CREATE SEQUENCE s",
         "CREATE PUBLICATION p",
@@ -318,9 +318,9 @@ def edited(**fields: Any) -> Callable[[dict[str, bytes]], None]:
 
 
 def test_an_extension_that_is_missing_is_named_before_anything_is_made(place: Place) -> None:
-    lacking = [{"name": name, "schema": "public", "version": "1"} for name in ("hstore", "postgis", "plpgsql")]
+    lacking = [{"name": name, "schema": "public", "version": "1"} for name in ("nonesuch", "postgis", "plpgsql")]
     assert refusal(place, DestinationUnsuitable, change=edited(extensions=lacking)) == (
-        f"unable to restore to '{place.target}': the server lacks the extensions 'hstore', 'postgis'\n"
+        f"unable to restore to '{place.target}': the server lacks the extensions 'nonesuch', 'postgis'\n"
         "hint: install their files on the server, then restore again"
     )
 

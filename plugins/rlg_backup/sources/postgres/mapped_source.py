@@ -1,0 +1,63 @@
+"""Schemas of a database as if they had other names, so that a copy under those can be proven against its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...core.model import Excluded, SnapshotIdentity
+from ..port import Piece, Table, TableSnapshot, TableSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class MappedSource:
+    """Of ``source`` the schemas that are values of ``schemas``, under the names that are its keys.
+
+    A definition is in words that name schemas: ``known`` are the tables as they were defined under those names.
+    """
+
+    def __init__(self, source: TableSource, schemas: Mapping[str, str], known: Sequence[Table]) -> None:
+        self._source, self._schemas, self._known = source, schemas, known
+
+    @contextmanager
+    def snapshot(self) -> Iterator[TableSnapshot]:
+        """See the port."""
+        with self._source.snapshot() as inner:
+            yield _MappedSnapshot(inner, self._schemas, self._known)
+
+
+class _MappedSnapshot:
+    def __init__(self, inner: TableSnapshot, schemas: Mapping[str, str], known: Sequence[Table]) -> None:
+        self._inner = inner
+        names = {there: name for name, there in schemas.items()}
+        self._there = {(names[table.schema], table.name): table for table in inner.tables if table.schema in names}
+        as_defined = {(table.schema, table.name): table for table in known}
+        self.tables: Sequence[Table] = tuple(
+            as_defined.get(name, replace(table, schema=name[0])) for name, table in self._there.items()
+        )
+        self.excluded: Sequence[Excluded] = ()
+        self.warnings: Sequence[str] = ()
+
+    @property
+    def identity(self) -> SnapshotIdentity:
+        return self._inner.identity
+
+    @property
+    def readers(self) -> int:
+        return self._inner.readers
+
+    def schema_files(self) -> Mapping[str, bytes]:
+        return self._inner.schema_files()
+
+    def pieces(self, table: Table) -> Sequence[Piece]:
+        return self._inner.pieces(self._there[table.schema, table.name])
+
+    def read(
+        self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        there = self._there[table.schema, table.name]
+        return self._inner.read(there, piece=piece, geography=geography, batch_rows=batch_rows)
