@@ -1,4 +1,4 @@
-"""The demo platform in PostgreSQL and the shipped configuration: every DAG, as ``make demo SOURCE=postgres`` runs them."""
+"""The demo platform in PostgreSQL and the shipped configuration: every DAG, as make demo SOURCE=postgres runs them."""
 
 from __future__ import annotations
 
