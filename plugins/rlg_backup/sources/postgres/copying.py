@@ -53,9 +53,7 @@ def encoded(batch: pa.RecordBatch, names: Sequence[str], title: str) -> memoryvi
         raise MemberDamaged("load", title, "its columns are not those of the schema")
     columns = {str(place): _text(pl.Series(batch.column(place)), title) for place in places}
     text = io.BytesIO()
-    pl.DataFrame(columns).write_csv(
-        text, include_header=False, separator="\t", null_value="\\N", quote_style="never"
-    )
+    pl.DataFrame(columns).write_csv(text, include_header=False, separator="\t", null_value="\\N", quote_style="never")
     return text.getbuffer()
 
 
