@@ -24,10 +24,11 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
+from .cells import Cells
 from .forms import TOKEN, form_of
 from .originals import Originals
 from .shapes import CANDIDATE, CARD, CARD_SHAPED, HARMLESS, kinds_in
-from .text import pieces_of, text_of
+from .text import counted, pieces_of, text_of
 from .tokens import OVERHEAD, VERSION
 
 UNREADABLE = "\ufffd"  # what text_of puts for bytes that are not UTF-8
@@ -152,9 +153,8 @@ def _tokens_seen(label: str, values: pa.Array) -> Seen:
 
 
 def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: bool) -> Seen:
-    counts = text.value_counts(name="rows")  # each distinct value is looked at once
     rows: Counter[tuple[str, str]] = Counter()
-    for piece in pieces_of(counts):
+    for piece in pieces_of(counted(text)):
         weights = piece["rows"]
         found = originals.find(piece["value"])
         for origin, cells in found.group_by("origin").agg("cell").iter_rows():
@@ -165,6 +165,8 @@ def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: boo
 
 
 def _shapes(piece: pl.DataFrame) -> Counter[tuple[str, str]]:
+    cells = Cells(piece["value"])
+    piece = piece.filter(pl.Series(cells.numbers() | cells.addresses()))
     plain = piece.with_columns(pl.col("value").str.replace_all(HARMLESS, "~"))
     candidates = plain.filter(pl.col("value").str.contains(CANDIDATE))
     rows: Counter[tuple[str, str]] = Counter()

@@ -13,18 +13,17 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ..core.errors import ObjectDamaged
-from .text import pieces_of, text_of
-from .words import LONGEST, MULTIPLIER, compact_phones, runs_of, unwrapped, words
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from .cells import Array, Cells
+from .text import counted, pieces_of, text_of
+from .words import LONGEST, MULTIPLIER, Words, compact_phones, unwrapped
 
 _ALL = 2**64 - 1
 _SHORTEST, _SHORTEST_NUMBER = 6, 9  # letters and digits
@@ -32,12 +31,12 @@ _PHONE_LIKE = r"^\s*\+?[\d ().\-/]{9,25}$"
 _MAC_SIZE = 32
 _MASK_BITS = 24
 _PENDING = 100_000  # entries gathered before they are sorted in
-_FIELDS = (("run", "<u8"), ("origin", "<u2"), ("length", "u1"))
+_FIELDS = (("run", "<u8"), ("first", "<u4"), ("origin", "<u2"), ("length", "u1"))  # first: of the first word
 _NOTHING = {"cell": pl.UInt32, "origin": pl.String}
 
 
 class Originals:
-    """``key``: 16 to 64 secret bytes of the run. ``bound``: most entries kept (11 bytes each in memory).
+    """``key``: 16 to 64 secret bytes of the run. ``bound``: most entries kept (15 bytes each in memory).
 
     ``values`` counts the texts collected, ``unused`` those of them that cannot be searched for.
     """
@@ -52,7 +51,7 @@ class Originals:
         self._origins: list[str] = []
         self._entries = _no_entries()  # distinct, sorted by run
         self._pending: list[dict[str, Array]] = []
-        self._mask: Array | None = None
+        self._sieve: _Sieve | None = None
         self.values = 0
         self.unused = 0
 
@@ -77,43 +76,35 @@ class Originals:
         for name in sorted(columns):
             text = text_of(batch.column(name))
             if text is not None and len(text):
-                with self._lock:
-                    self._collect(f"{table}.{name}", text)
+                self._collect(f"{table}.{name}", text)
 
     def _collect(self, label: str, text: pl.Series) -> None:
-        if label not in self._origins:
-            self._origins.append(label)
-        origin = self._origins.index(label)
-        self.values += len(text)
-        for piece in pieces_of(text.value_counts(name="rows")):
+        with self._lock:
+            if label not in self._origins:
+                self._origins.append(label)
+            origin = self._origins.index(label)
+            self.values += len(text)
+        for piece in pieces_of(counted(text)):
             values, rows = piece["value"], piece["rows"].to_numpy()
-            self.unused += int(rows.sum()) - int(rows[self._collect_runs(values, origin)].sum())
-            phones = values.filter(values.str.contains(_PHONE_LIKE))
-            if len(phones):
-                compact = compact_phones(phones)
-                long = compact.filter(compact.str.len_bytes() >= _SHORTEST_NUMBER)
-                self._take(words(long, self._key)["hash"].to_numpy(), origin, 1)
+            words = Words(values, self._key)
+            starts, counts = _usable(words)
+            phones = compact_phones(values.filter(values.str.contains(_PHONE_LIKE)))
+            numbers = Words(phones.filter(phones.str.len_bytes() >= _SHORTEST_NUMBER), self._key).hash
+            with self._lock:
+                self.unused += int(rows.sum()) - int(rows[words.cell(starts)].sum())
+                for length in np.unique(counts).tolist():
+                    first = starts[counts == length]
+                    self._take(_runs(words.hash, first, length), words.hash[first], origin, length)
+                self._take(numbers, numbers, origin, 1)
 
-    def _collect_runs(self, values: pl.Series, origin: int) -> Array:
-        """Takes in each value that can be searched for as one run of its words; returns the places of these values."""
-        frame = words(values, self._key)
-        cells, hashes = frame["cell"].to_numpy(), frame["hash"].to_numpy()
-        starts, counts = _usable(frame)
-        for length in np.unique(counts).tolist():
-            first = starts[counts == length]
-            runs = hashes[first]
-            for ahead in range(1, length):
-                runs = runs * MULTIPLIER + hashes[first + ahead]
-            self._take(runs, origin, length)
-        return cells[starts]
-
-    def _take(self, runs: Array, origin: int, length: int) -> None:
-        kept = runs[runs <= np.uint64(self._limit)]
+    def _take(self, runs: Array, firsts: Array, origin: int, length: int) -> None:
+        kept = runs <= np.uint64(self._limit)
         self._pending.append(
             {
-                "run": kept,
-                "origin": np.full(len(kept), origin, np.uint16),
-                "length": np.full(len(kept), length, np.uint8),
+                "run": runs[kept],
+                "first": (firsts[kept] >> np.uint64(32)).astype(np.uint32),
+                "origin": np.full(int(kept.sum()), origin, np.uint16),
+                "length": np.full(int(kept.sum()), length, np.uint8),
             }
         )
         if sum(len(entries["run"]) for entries in self._pending) > _PENDING:
@@ -125,7 +116,7 @@ class Originals:
         if not self._pending:
             return
         new = {name: np.concatenate([entries[name] for entries in self._pending]) for name, _ in _FIELDS}
-        self._pending, self._mask = [], None
+        self._pending, self._sieve = [], None
         order = np.lexsort((new["origin"], new["run"]))
         order = order[np.append(True, np.diff(new["run"][order]) != 0)] if len(order) else order
         new = {name: column[order] for name, column in new.items()}
@@ -145,40 +136,42 @@ class Originals:
         self._settle()
         if not len(self) or not len(values):
             return pl.DataFrame(schema=_NOTHING)
-        frame = words(unwrapped(values), self._key)
-        cells, hashes = frame["cell"].to_numpy(), frame["hash"].to_numpy()
-        lengths = np.unique(self._entries["length"]).tolist()
-        found, origins = [], []
-        for length, runs in runs_of(hashes, lengths[-1]):
-            if length not in lengths:
-                continue
-            starts = self._maybe(runs)
-            starts = starts[cells[starts] == cells[starts + length - 1]]
-            if length == 1:
-                alone = np.bincount(cells)[cells[starts]] == 1
-                starts = starts[alone | ~frame["letters"].to_numpy()[starts]]
-            starts, places = self._known(runs, starts)
-            found.append(cells[starts])
-            origins.append(self._entries["origin"][places])
-        labels = [self._origins[origin] for origin in np.concatenate(origins).tolist()]
-        return pl.DataFrame({"cell": np.concatenate(found), "origin": labels}, schema=_NOTHING).unique()
+        found, origins = self._found(Words(values, self._key))
+        cells = Cells(values)
+        wrapped = np.flatnonzero(cells.escaped() | cells.numbers())
+        if len(wrapped):
+            inside, theirs = self._found(Words(unwrapped(values.gather(wrapped)), self._key))
+            found, origins = np.append(found, wrapped[inside]), np.append(origins, theirs)
+        labels = pl.Series(self._origins, dtype=pl.String).gather(origins)
+        return pl.DataFrame({"cell": found, "origin": labels}, schema=_NOTHING).unique()
 
-    def _maybe(self, runs: Array) -> Array:
-        """Where runs stand that may be known: a bit table refuses nearly all of the others."""
-        if self._mask is None:
-            mask = np.zeros(1 << _MASK_BITS - 3, np.uint8)
-            byte, bit = _slots(self._entries["run"])
-            np.bitwise_or.at(mask, byte, bit)
-            self._mask = mask  # whole by now: another thread may ask at the same time
-        byte, bit = _slots(runs)
-        return np.flatnonzero(self._mask[byte] & bit)
+    def _found(self, words: Words) -> tuple[Array, Array]:
+        """The texts that hold a known run, and the origin of each; a text as often as it holds one."""
+        sieve = self._sieve = self._sieve or _Sieve.of(self._entries)
+        starts = np.flatnonzero(_maybe(sieve.firsts, words.hash))
+        runs = words.hash[starts]
+        cells, origins = [np.zeros(0, np.int64)], [np.zeros(0, np.uint16)]
+        for length in range(1, sieve.lengths[-1] + 1):
+            if length > 1:
+                inside = starts + length <= len(words)
+                starts = starts[inside]
+                runs = runs[inside] * MULTIPLIER + words.hash[starts + length - 1]
+            if length in sieve.lengths:
+                maybe = np.flatnonzero(_maybe(sieve.runs, runs))
+                at, places = self._known(starts[maybe], runs[maybe])
+                cell = words.cell(at)
+                whole = cell == words.cell(at + length - 1)
+                if length == 1 and len(at):
+                    whole &= ~words.letters[at] | (words.counts[cell] == 1)
+                cells.append(cell[whole])
+                origins.append(self._entries["origin"][places[whole]])
+        return np.concatenate(cells), np.concatenate(origins)
 
-    def _known(self, runs: Array, starts: Array) -> tuple[Array, Array]:
+    def _known(self, starts: Array, runs: Array) -> tuple[Array, Array]:
         """Those of the starts whose run is known, and the place of each among the entries."""
-        wanted = runs[starts]
-        places = np.searchsorted(self._entries["run"], wanted)
+        places = np.searchsorted(self._entries["run"], runs)
         places[places == len(self._entries["run"])] = 0
-        hit = self._entries["run"][places] == wanted
+        hit = self._entries["run"][places] == runs
         return starts[hit], places[hit]
 
     def to_bytes(self) -> bytes:
@@ -218,6 +211,21 @@ class Originals:
         return hashlib.blake2b(body, digest_size=_MAC_SIZE, key=key, person=b"rlg originals").digest()
 
 
+@dataclass(frozen=True)
+class _Sieve:
+    """Tables of bits that refuse nearly all words with which no known run begins, and nearly all other runs; and how
+    many words known runs have, in order."""
+
+    firsts: Array
+    runs: Array
+    lengths: list[int]
+
+    @classmethod
+    def of(cls, entries: dict[str, Array]) -> _Sieve:
+        firsts = _mask_of(entries["first"].astype(np.uint64) << np.uint64(32))
+        return cls(firsts, _mask_of(entries["run"]), np.unique(entries["length"]).tolist())
+
+
 def _no_entries() -> dict[str, Array]:
     return {name: np.zeros(0, kind) for name, kind in _FIELDS}
 
@@ -228,7 +236,7 @@ def _merged(entries: dict[str, Array], new: dict[str, Array]) -> dict[str, Array
     inside = np.flatnonzero(places < len(entries["run"]))
     twice = inside[entries["run"][places[inside]] == new["run"][inside]]
     earlier = twice[new["origin"][twice] < entries["origin"][places[twice]]]
-    for name in ("origin", "length"):
+    for name in ("first", "origin", "length"):
         if len(earlier):
             entries[name] = entries[name].copy()  # may lie in bytes that are not ours to change
             entries[name][places[earlier]] = new[name][earlier]
@@ -244,15 +252,36 @@ def _slots(runs: Array) -> tuple[Array, Array]:
     return (slots >> np.uint64(3)).astype(np.intp), bits
 
 
-def _usable(frame: pl.DataFrame) -> tuple[Array, Array]:
+def _usable(words: Words) -> tuple[Array, Array]:
     """Of the values that can be searched for: the place of the first word, and how many words."""
-    cells = frame["cell"].to_numpy()
-    if not len(cells):
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    starts = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
-    counts = np.diff(starts, append=len(cells))
-    sizes = np.add.reduceat(frame["size"].to_numpy(), starts)
-    digits = np.logical_and.reduceat(frame["digits"].to_numpy(), starts)
+    counts = words.counts[words.counts > 0]
+    starts = np.cumsum(counts) - counts
+    if not len(starts):
+        return starts, counts
+    sizes = np.add.reduceat(words.sizes, starts)
+    digits = np.logical_and.reduceat(words.digits, starts)
     least = np.where(digits & (counts != 4), _SHORTEST_NUMBER, _SHORTEST)
     usable = (sizes >= least) & (counts <= LONGEST)
     return starts[usable], counts[usable]
+
+
+def _runs(hashes: Array, starts: Array, length: int) -> Array:
+    """The number of the run of so many words that begins at each of these."""
+    runs = hashes[starts]
+    for ahead in range(1, length):
+        runs = runs * MULTIPLIER + hashes[starts + ahead]
+    return runs
+
+
+def _mask_of(numbers: Array) -> Array:
+    """A table of bits that refuses nearly all numbers but these."""
+    mask = np.zeros(1 << _MASK_BITS - 3, np.uint8)
+    byte, bit = _slots(numbers)
+    np.bitwise_or.at(mask, byte, bit)
+    return mask
+
+
+def _maybe(mask: Array, numbers: Array) -> Array:
+    """Not 0 for those of the numbers that may be among the ones the mask was made of."""
+    byte, bit = _slots(numbers)
+    return mask[byte] & bit

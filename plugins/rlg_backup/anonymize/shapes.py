@@ -28,7 +28,9 @@ HARMLESS = (
     r"|\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
 )
 
-_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}")
+# Begins with the one character that is not in every text, so that nothing else is looked at.
+_EMAIL = re.compile(r"@(?<=[\w.!#$%&'*+/=?^`{|}~-]@)(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2}")
+_NUMBER = re.compile(r"\d(?:[ ().\-]{0,3}\d){7}")  # in every text with a phone number or a payment card
 _BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?:[ ]?x\d{1,5})?(?!\w|[.-]\d)"
 _PHONES = tuple(
     re.compile(_BEFORE + shape + _AFTER)
@@ -57,12 +59,13 @@ def kinds_in(text: str) -> frozenset[str]:
     kinds = set()
     if "@" in text and _EMAIL.search(text):
         kinds.add(EMAIL)
-    for found in _CARD.finditer(text):
-        digits = re.sub(r"[ -]", "", found[0])
-        if _ISSUED.fullmatch(digits):
-            kinds.update({CARD_SHAPED, CARD} if _luhn(digits) else {CARD_SHAPED})
-    if _PHONE_ALONE.fullmatch(text) or any(phone.search(text) for phone in _PHONES):
-        kinds.add(PHONE)
+    if _NUMBER.search(text):
+        for found in _CARD.finditer(text):
+            digits = re.sub(r"[ -]", "", found[0])
+            if _ISSUED.fullmatch(digits):
+                kinds.update({CARD_SHAPED, CARD} if _luhn(digits) else {CARD_SHAPED})
+        if _PHONE_ALONE.fullmatch(text) or any(phone.search(text) for phone in _PHONES):
+            kinds.add(PHONE)
     if any(_address(found[0]) for shape in (_IPV4, _IPV6) for found in shape.finditer(text)):
         kinds.add(IP)
     return frozenset(kinds)

@@ -2,7 +2,7 @@
 
 A word is a maximal run of letters and digits, so that ``j.doe@example.org`` is the run j, doe, example,
 org wherever it stands: in a sentence, in JSON, in a file name, quoted or not. A run's number is made of
-the keyed hashes of its words; without the key it tells nothing of them. Case and Unicode compatibility forms
+the keyed hashes of its words. Case and Unicode compatibility forms
 (NFKC) do not count. Scripts without spaces between words give long words.
 """
 
@@ -11,55 +11,80 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
 from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
-import polars_hash as plh
-import pyarrow as pa
 
+from .cells import Array, Cells
 from .shapes import HARMLESS
 
 LONGEST = 8  # words in a run; longer values are not searched for
-Array = np.ndarray[Any, np.dtype[Any]]
 
-_WORD = r"[\p{L}\p{M}\p{N}]+"
+_BETWEEN = r"[^\p{L}\p{M}\p{N}]+"
 _NOT_ASCII = r"[^\x00-\x7f]"
 _FOLDED = {"ς": "σ", "ß": "ss"}  # what lower case leaves apart, and case folding does not
 MULTIPLIER = np.uint64(6364136223846793005)  # odd: multiplying by it loses nothing modulo 2^64
+_STRIDE = 8
+_MASKS = np.array([2 ** (8 * size) - 1 for size in range(_STRIDE + 1)], np.uint64)
 
 _ESCAPED = r"\\|%[0-9A-Fa-f]{2}|&#?\w+;"  # cells that may say more once unwrapped
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([nrtbf])|(.))", re.DOTALL)
 _PHONE = r"\d(?:[ ().\-]{0,2}\d){8,16}"
 
 
-def words(values: pl.Series, key: bytes) -> pl.DataFrame:
-    """The words of texts (no NULL among them), in order, one a row.
+class Words:
+    """The words of texts (no NULL among them), in order, as arrays; ``hash`` has the number of each."""
 
-    Columns: ``cell`` (index of the text), ``hash`` (uint64), ``size`` (characters), ``letters`` and
-    ``digits`` (whether it is nothing but).
-    """
-    folded = values.str.to_lowercase()
-    if values.str.contains(_NOT_ASCII).any():
-        folded = folded.str.normalize("NFKC").str.to_lowercase().str.replace_many(_FOLDED)
-    cells = pl.int_range(len(values), dtype=pl.UInt32, eager=True)
-    runs = pl.DataFrame({"cell": cells, "word": folded.str.extract_all(_WORD)}).explode("word").drop_nulls()
-    encoded = runs["word"].to_arrow().dictionary_encode()
-    facts = _facts(pl.Series("word", pl.from_arrow(encoded.dictionary), dtype=pl.String), key)
-    indices = pl.Series("index", pl.from_arrow(encoded.indices.cast(pa.uint32())))
-    return runs.select("cell").hstack(facts[indices])
+    def __init__(self, texts: pl.Series, key: bytes) -> None:
+        self._cells = cells = _folded(Cells(texts))
+        self._starts, self._ends = cells.words()
+        lower = cells.data | (((cells.data - np.uint8(65)) < 26).view(np.uint8) << np.uint8(5))
+        self.hash = _hashes(lower, self._starts, self._ends - self._starts, key)
 
+    def __len__(self) -> int:
+        return len(self._starts)
 
-def runs_of(hashes: Array, longest: int) -> Iterator[tuple[int, Array]]:
-    """For each length up to ``longest`` the numbers of the runs of so many words that begin at each word (fewer than
-    the words by the length less one), whether or not the words are of one text."""
-    runs = hashes
-    for length in range(1, longest + 1):
-        if length > 1:
-            runs = runs[: max(0, len(hashes) - length + 1)] * MULTIPLIER + hashes[length - 1 :]
-        yield length, runs
+    def cell(self, which: Array) -> Array:
+        """The index of the text that each of these words is in."""
+        return self._cells.of(self._starts[which])
+
+    @cached_property
+    def counts(self) -> Array:
+        """How many words each text has."""
+        return np.diff(self._cells.before(self._starts), prepend=0)
+
+    @cached_property
+    def sizes(self) -> Array:
+        """The characters of each word."""
+        if self._cells.ascii:
+            return self._ends - self._starts
+        return self._within((self._cells.data & 0xC0) != 0x80)
+
+    @cached_property
+    def digits(self) -> Array:
+        """Whether each word is nothing but digits."""
+        return self._nothing_but(self._within(self._cells.digits) == self.sizes, r"\P{Nd}")
+
+    @cached_property
+    def letters(self) -> Array:
+        """Whether each word is nothing but letters."""
+        return self._nothing_but(self._within(self._cells.digits) == 0, r"[^\p{L}]")
+
+    def _within(self, flags: Array) -> Array:
+        """How many places of each word have the flag."""
+        sums = np.concatenate(([0], np.cumsum(flags, dtype=np.int64)))
+        return sums[self._ends] - sums[self._starts]
+
+    def _nothing_but(self, found: Array, others: str) -> Array:
+        """``found`` holds for words of ASCII; what other words hold is asked of their text."""
+        if not self._cells.ascii:
+            foreign = np.flatnonzero(self._within(self._cells.data >= 128))
+            spans = zip(self._starts[foreign].tolist(), self._ends[foreign].tolist(), strict=True)
+            texts = pl.Series([self._cells.data[start:end].tobytes().decode() for start, end in spans], dtype=pl.String)
+            found[foreign] = ~texts.str.contains(others).to_numpy()
+        return found
 
 
 def unwrapped(values: pl.Series) -> pl.Series:
@@ -96,16 +121,35 @@ def _unescaped(code: str | None, blank: str | None, other: str | None) -> str:
     return " " if blank is not None else other or ""
 
 
-def _facts(distinct: pl.Series, key: bytes) -> pl.DataFrame:
-    """What ``words`` says of each distinct word. The hash is the start of SHA-256(a key of 64 hex digits, word)."""
-    own = hashlib.blake2b(digest_size=32, key=key, person=b"rlg words").hexdigest()
-    keyed = pl.DataFrame({"word": own + distinct}).select(plh.col("word").chash.sha2_256())["word"]
-    return pl.DataFrame(
-        {
-            "hash": keyed.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64),
-            "size": distinct.str.len_chars(),
-            "letters": ~distinct.str.contains(r"[^\p{L}]"),
-            "digits": ~distinct.str.contains(r"\P{Nd}"),
-        },
-        schema={"hash": pl.UInt64, "size": pl.UInt32, "letters": pl.Boolean, "digits": pl.Boolean},
-    )
+def _folded(cells: Cells) -> Cells:
+    """Texts in which every byte that is not of ASCII is part of a word, and case does not count among those bytes."""
+    if cells.ascii:
+        return cells
+    foreign = cells.texts.str.contains(_NOT_ASCII).arg_true()
+    folded = cells.texts.gather(foreign).str.to_lowercase().str.normalize("NFKC").str.to_lowercase()
+    folded = folded.str.replace_many(_FOLDED).str.replace_all(_BETWEEN, " ")
+    return Cells(cells.texts.clone().scatter(foreign, folded))  # which changes in place
+
+
+def _hashes(data: Array, starts: Array, sizes: Array, key: bytes) -> Array:
+    """A number of 64 bits for each word: eight bytes at a time are mixed in, with two factors made of the key.
+
+    Who knows such numbers without the key cannot tell words from them, and who has it could try words with any hash: no
+    more is asked of it, and SHA-256 of each word took as long as all the rest of the search.
+    """
+    secret = hashlib.blake2b(digest_size=24, key=key, person=b"rlg words").digest()
+    seed, one, two = (np.uint64(int.from_bytes(secret[at : at + 8], "little") | 1) for at in (0, 8, 16))
+    padded = np.zeros(len(data) + _STRIDE, np.uint8)
+    padded[: len(data)] = data
+    ahead = np.ndarray((len(data) + 1,), "<u8", padded, 0, (1,))  # the eight bytes that begin at each place
+    hashes = seed ^ (sizes.astype(np.uint64) * one)
+    at, rest = 0, np.arange(len(starts))
+    while len(rest):
+        left = sizes[rest] - at
+        mixed = (hashes[rest] ^ (ahead[starts[rest] + at] & _MASKS[np.minimum(left, _STRIDE)])) * one
+        hashes[rest] = mixed ^ (mixed >> np.uint64(32))
+        at, rest = at + _STRIDE, rest[left > _STRIDE]
+    for factor, shift in ((two, 29), (MULTIPLIER, 32)):  # each bit of the number comes to depend on each of the words'
+        hashes *= factor
+        hashes ^= hashes >> np.uint64(shift)
+    return hashes

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.anonymize.columns import VARIANT, batch_of, variant_cell
 
 from rlg_backup.anonymize.originals import Originals
-from rlg_backup.anonymize.words import words
+from rlg_backup.anonymize.words import Words
 from rlg_backup.core.errors import ObjectDamaged
 
 KEY = b"k" * 32
@@ -38,6 +38,8 @@ def found_in(originals: Originals, *texts: str) -> list[int]:
         '{"from": "jane.doe@example.org"}',
         r'{"note": "line\njane.doe@example.org"}',
         r"jane.doe\u0040example.org",
+        r"é: jane.doe\u0040example.org",
+        "é: 0027 82 555 0101",
         "mailto:jane.doe%40example.org?subject=x",
         "jane.doe&#64;example.org",
         "export_jane.doe@example.org.csv",
@@ -173,7 +175,7 @@ def test_its_repr_holds_counts_only() -> None:
 def test_every_value_that_is_used_is_found_as_a_cell_and_among_other_words(value: str, left: str, right: str) -> None:
     originals = filled(value)
     if len(originals):
-        one_name = words(pl.Series([value]), KEY)["letters"].to_list() == [True]
+        one_name = Words(pl.Series([value]), KEY).letters.tolist() == [True]
         assert found_in(originals, value) == [0]
         assert one_name or 1 in found_in(originals, "", f"{left} | {value} | {right}")
 
