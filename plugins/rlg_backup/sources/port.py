@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROLE = b"rlg.role"  # metadata of an Arrow field that is not a column of the table
 ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
+MOVES = "moves_within"  # option of a table whose rows another database may put into its siblings: of which table
 # The roles b"region", b"country", b"city", b"town" are geography, made for the snapshot, not restored.
 
 

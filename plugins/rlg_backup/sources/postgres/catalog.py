@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..port import Column, Table, table_title
+from ..port import MOVES, Column, Table, table_title
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,6 +67,18 @@ FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhparent JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ORDER BY i.inhrelid, i.inhseqno
 """
+MOVABLE = """
+SELECT n.nspname, c.relname, rn.nspname, r.relname
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
+JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.relispartition AND c.relkind = 'r' AND EXISTS (
+    SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
+    JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass) AND o.opcname = 'enum_ops')
+"""
+"""Partitions whose rows another database puts elsewhere (schema, name; those of the table they are all of): the hash
+of an enumeration's value is that of its object id, which every database gives anew. pg_dump has it likewise."""
 _BOUNDS = """
 SELECT oid, pg_catalog.pg_get_expr(relpartbound, oid) FROM pg_catalog.pg_class WHERE oid = ANY (%s) AND relispartition
 """
@@ -151,8 +163,16 @@ def tables(connection: psycopg.Connection[Any], found: Sequence[Relation]) -> li
     for child, schema, name, parent in connection.execute(_PARENTS):
         parents.setdefault(child, []).append((schema, name, parent))
     bounds = dict(connection.execute(_BOUNDS, [oids]).fetchall())
+    movable = {(schema, name): root for schema, name, *root in connection.execute(MOVABLE)}
     made = [
-        _table(relation, columns.get(relation.oid, []), types, _within(relation.oid, parents), bounds.get(relation.oid))
+        _table(
+            relation,
+            columns.get(relation.oid, []),
+            types,
+            _within(relation.oid, parents),
+            bounds.get(relation.oid),
+            movable.get((relation.schema, relation.name)),
+        )
         for relation in found
         if relation.kind == "r" and (relation.extension is None or relation.configured)
     ]
@@ -170,7 +190,12 @@ def column_names(connection: psycopg.Connection[Any], found: Sequence[Relation])
 
 
 def _table(
-    relation: Relation, rows: Sequence[Any], types: dict[int, Any], within: tuple[tuple[str, str], ...], bound: Any
+    relation: Relation,
+    rows: Sequence[Any],
+    types: dict[int, Any],
+    within: tuple[tuple[str, str], ...],
+    bound: str | None,
+    moves_within: Sequence[str] | None,
 ) -> SourceTable:
     loaded = [row for row in rows if not row[5]]
     table = Table(
@@ -178,7 +203,8 @@ def _table(
         relation.name,
         tuple(Column(row[1], row[2], not row[3], row[9], row[2] in _TEXTS) for row in loaded),
         _fingerprint(relation, rows, bound),
-        within=within,
+        {} if moves_within is None else {MOVES: list(moves_within)},
+        within,
     )
     columns = tuple(SourceColumn(row[1], _expression(row[1], types[row[6]])) for row in loaded)
     place = f"ONLY {qualified(relation.schema, relation.name)}"
@@ -215,8 +241,9 @@ def _within(oid: int, parents: dict[int, list[tuple[str, str, int]]]) -> tuple[t
 
 
 def _fingerprint(relation: Relation, rows: Sequence[Any], bound: Any) -> str:
-    """SHA-256 of what the table is, in the server's own words: no OID, nothing that a restore changes."""
-    columns = [[row[1], row[2], row[3], row[4], row[5], row[7], row[8]] for row in rows]
+    """SHA-256 of what the table is, in the server's own words: no OID, nothing that a restore changes. By name: pg_dump
+    makes the columns that a table inherits before its own, in whatever order they stood."""
+    columns = sorted([row[1], row[2], row[3], row[4], row[5], row[7], row[8]] for row in rows)
     words = [relation.persistence, columns, bound]
     return hashlib.sha256(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 

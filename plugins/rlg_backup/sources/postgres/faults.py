@@ -39,6 +39,7 @@ _CAUSES = {
     "0A000": "the server lacks a feature that it needs",
     "58P01": "the server lacks a file that it needs",
 }
+MAY_READ = "GRANT pg_read_all_data TO the user; for tables with row security also ALTER ROLE ... BYPASSRLS"
 TRANSIENT = ("08", "53", "55P03", "57P", "40", "25P03")  # states after which trying again can help
 _REFUSALS = {  # what libpq says where it never came to a session, and there is no SQLSTATE; and whether that may pass
     "password authentication failed": ("the password is wrong", False),
@@ -81,7 +82,8 @@ def unreadable(verb: str, subject: str, error: BaseException) -> SourceError:
     """What a driver's exception is to who reads: SourceUnavailable where the same may go well later."""
     state = state_of(error)
     passing = state.startswith(TRANSIENT) if state else _refusal(error)[1]
-    return (SourceUnavailable if passing else SourceUnreadable)(verb, subject, cause_of(error))
+    hint = MAY_READ if state == "42501" else None
+    return (SourceUnavailable if passing else SourceUnreadable)(verb, subject, cause_of(error), hint)
 
 
 def _refusal(error: BaseException) -> tuple[str, bool]:

@@ -11,6 +11,7 @@ from ...core.errors import MemberDamaged
 from ..port import Table
 from .address import Address
 from .building import building, session
+from .catalog import MOVABLE
 from .copying import copy_rows
 from .large_objects import LARGE_OBJECTS, copy_pages
 from .schema_document import MEMBER, SequenceState
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
 
-# The hash of an enumeration's value is that of its object id, which is another in every database (as pg_dump has it).
-_ROOTS: Final = """
-SELECT n.nspname, c.relname, rn.nspname, r.relname
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
-JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
-WHERE c.relispartition AND c.relkind = 'r' AND EXISTS (
-    SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a
-    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
-    JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass) AND o.opcname = 'enum_ops')
-"""
 _SEQUENCES: Final = """
 SELECT pg_catalog.setval(pg_catalog.format('%%I.%%I', schema, name)::pg_catalog.regclass, last, called)
 FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::boolean[]) AS one (schema, name, last, called)
@@ -48,7 +38,7 @@ class Loading:
         self._idle: list[psycopg.Connection[Any]] = []
         with self.session("load") as connection:
             self._through: Mapping[tuple[str, str], tuple[str, str]] = {  # partition > the table that finds it its rows
-                (schema, name): (root_schema, root) for schema, name, root_schema, root in connection.execute(_ROOTS)
+                (schema, name): (root_schema, root) for schema, name, root_schema, root in connection.execute(MOVABLE)
             }
 
     @contextmanager

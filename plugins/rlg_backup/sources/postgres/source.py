@@ -16,7 +16,7 @@ from ..geography import Geography
 from . import catalog
 from .catalog import Relation, qualified
 from .definitions import Definitions
-from .faults import state_of, unreadable
+from .faults import MAY_READ, state_of, unreadable
 from .reader import Readers
 from .snapshot import PostgresSnapshot
 
@@ -149,10 +149,8 @@ class PostgresSource:
                 hint = "look for it in pg_locks, or raise lock_wait_seconds"
                 raise SourceUnavailable("read", self._first(connection, _HOLDERS, found), cause, hint) from None
             if state_of(error) == "42501":
-                hint = "GRANT pg_read_all_data TO the user of the connection"
-                raise SourceUnreadable(
-                    "read", self._first(connection, _FORBIDDEN, found), "permission denied", hint
-                ) from None
+                named = self._first(connection, _FORBIDDEN, found)
+                raise SourceUnreadable("read", named, "permission denied", MAY_READ) from None
             if state_of(error) == "53200":
                 hint = "raise max_locks_per_transaction on the server: a backup locks every table at once"
                 cause = f"the server has no room to lock {len(found)} tables"
