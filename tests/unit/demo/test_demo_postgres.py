@@ -121,7 +121,8 @@ def dangling(server: Server) -> list[str]:
         (f"UPDATE prices SET amount_cents = 1 WHERE {ISRAEL}", LOCKED),
         (f"UPDATE prices SET locked = false WHERE {ISRAEL}", LOCKED),
         (f"UPDATE prices SET country_code = 'IL' WHERE {GERMANY}", LOCKED),
-        (f"UPDATE prices SET locked = true WHERE {GERMANY}", LOCKED),
+        (f"UPDATE prices SET locked = true WHERE {GERMANY} AND plan = 'media_pack'", LOCKED),
+        (f"UPDATE prices SET country_code = 'DE', locked = false WHERE {ISRAEL}", LOCKED),
         (f"DELETE FROM prices WHERE {ISRAEL}", LOCKED),
         ("INSERT INTO prices VALUES ('media_pack', 'IL', 'weekly', 'global', 1, 'USD', false, 1)", LOCKED),
         (
