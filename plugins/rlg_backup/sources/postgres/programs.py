@@ -130,6 +130,11 @@ _SAID: Final = tuple(
         (r'could not obtain lock on relation "(?P<table>.+)"', "55P03", "another session holds it locked"),
         (r'(permission denied|must be (owner|member|able|superuser)).*"(?P<role>.+)"', "42501", "permission denied"),
         (r"permission denied for (table|view|sequence) (?P<table>.+)", "42501", "permission denied"),
+        (
+            r'failed to get data for sequence "(?P<sequence>.+)"; user may lack',
+            "42501",
+            "permission denied, or it was dropped meanwhile",
+        ),
         (r"permission denied|must be (owner|member|able|superuser)", "42501", "permission denied"),
         (r"out of memory", "53200", "the server or the program has no memory left"),
         (r'parameter "transaction_timeout"', "42704", "the server does not know a setting"),

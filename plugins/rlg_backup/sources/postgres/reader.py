@@ -84,7 +84,8 @@ class Readers:
         with self._session() as session:
             try:
                 yield from _read(session, statement, table, bool(places))
-            except adbc_driver_manager.Error as error:
+            # Arrow's own are of a connection that is gone
+            except (adbc_driver_manager.Error, OSError, pa.ArrowException) as error:
                 raise unreadable("read", table.table.title, error) from None
 
     @contextmanager
@@ -129,7 +130,7 @@ def _read(session: Any, statement: str, table: SourceTable, placed: bool) -> Ite
     with closing(session.cursor()) as cursor:
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
         cursor.execute(statement)
-        with cursor.fetch_record_batch() as reader:
+        with closing(cursor._results.reader) as reader:  # fetch_record_batch's errors have no SQLSTATE
             schema = _schema(reader.schema, table, placed)
             for batch in reader:
                 if batch.num_rows:

@@ -1,0 +1,238 @@
+"""What goes wrong with a server, by the command line: one error in our words, no password, nothing half left."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.postgres.sessions import holding
+from tests.support.ports import free_port
+from tests.support.postgres_server import (
+    NEWEST,
+    address_of,
+    execute,
+    programs_of,
+    query,
+)
+from tests.support.postgres_world import connected, make_world
+from tests.support.world import World
+
+from rlg_backup.config.load import load
+from rlg_backup.core.errors import (
+    FAILED,
+    MISCONFIGURED,
+    BackupError,
+    SourceChanged,
+    SourceUnavailable,
+    SourceUnreadable,
+)
+from rlg_backup.core.model import Kind
+from rlg_backup.demo.server import Server, programs
+from rlg_backup.engine.backup import backup
+from rlg_backup.engine.restore import restore
+from rlg_backup.engine.wiring import Wiring
+from rlg_backup.sources.postgres.address import Address
+from rlg_backup.sources.postgres.source import PostgresSource
+
+PASSWORD = "correct-horse-battery"
+GRANT = "hint: GRANT pg_read_all_data TO the user; for tables with row security also ALTER ROLE ... BYPASSRLS\n"
+
+
+@pytest.fixture
+def small(database: Address) -> Address:
+    execute(
+        database,
+        "CREATE TABLE people (id int PRIMARY KEY, note text)",
+        "INSERT INTO people SELECT n, 'hippopotamus ' || n FROM generate_series(1, 100) n",
+        "CREATE TABLE orders (id serial PRIMARY KEY, person int REFERENCES people)",
+        "INSERT INTO orders (person) SELECT n FROM generate_series(1, 100) n",
+    )
+    return database
+
+
+@pytest.fixture
+def user(small: Address) -> Iterator[Address]:
+    """A plain user of the database, who may read nothing yet."""
+    name = f"user_{small.database}"
+    execute(small, f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    yield replace(small, user=name, password=PASSWORD)
+    execute(small, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def world(small: Address, tmp_path: Path) -> World:
+    return make_world(tmp_path / "world", small, lock_wait_seconds=1)
+
+
+def refused(world: World, address: Address, **environment: str) -> tuple[int, str]:
+    """A backup as who the address says: how it ended and what it said, which left nothing behind."""
+    with connected(app=address), pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        done = world.run("backup", "--source", "app")
+    assert (done.out, world.staged(), world.objects()) == ("", [], {})
+    for text in (done.err, *(path.read_text(errors="replace") for path in world.root.rglob("*") if path.is_file())):
+        assert address.password is None or address.password not in text
+    return done.code, done.err
+
+
+def test_a_wrong_password_is_told_and_printed_nowhere(world: World, small: Address) -> None:
+    said = refused(world, replace(small, password=f"wrong-{PASSWORD}"))
+    assert said == (FAILED, f"error: unable to connect to '{small}': the password is wrong\n")
+
+
+def test_a_database_or_a_server_that_is_not_there_is_named(world: World, small: Address) -> None:
+    nowhere, silent = small.of("no_such_database"), replace(small, port=free_port())
+    there_is_none = f"error: unable to connect to '{nowhere}': there is no such database or user\n"
+    assert refused(world, nowhere) == (FAILED, there_is_none)
+    assert refused(world, silent) == (FAILED, f"error: unable to connect to '{silent}': no server answers there\n")
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2, 3, 4])
+def test_a_limit_on_connections_is_told(world: World, small: Address, user: Address, allowed: int) -> None:
+    """Whichever of our sessions is the one too many: control, two readers, pg_dump."""
+    execute(small, f"GRANT pg_read_all_data TO {user.user}", f"ALTER ROLE {user.user} CONNECTION LIMIT {allowed}")
+    if allowed == 4:
+        with connected(app=user):
+            world.back_up()
+        return
+    verb = "read the definitions of" if allowed == 3 else "connect to"
+    said = f"error: unable to {verb} '{small}': the server takes no more connections\n"
+    assert refused(world, user) == (FAILED, said)
+
+
+def test_a_table_that_may_not_be_read_is_named(world: World, small: Address, user: Address) -> None:
+    execute(small, f"GRANT SELECT ON people TO {user.user}")
+    assert refused(world, user) == (FAILED, f"error: unable to read 'orders': permission denied\n{GRANT}")
+
+
+def test_a_sequence_that_may_not_be_read_is_named(world: World, small: Address, user: Address) -> None:
+    execute(small, f"GRANT SELECT ON people, orders TO {user.user}")
+    cause = "permission denied, or it was dropped meanwhile"
+    assert refused(world, user) == (FAILED, f"error: unable to read the definitions of 'orders_id_seq': {cause}\n")
+
+
+def test_a_role_that_sees_only_some_rows_makes_no_smaller_backup(world: World, small: Address, user: Address) -> None:
+    execute(
+        small,
+        f"GRANT pg_read_all_data TO {user.user}",
+        "ALTER TABLE people ENABLE ROW LEVEL SECURITY",
+        f"CREATE POLICY some_rows ON people TO {user.user} USING (id < 10)",
+    )
+    assert refused(world, user) == (FAILED, f"error: unable to read 'people': permission denied\n{GRANT}")
+
+
+def test_a_table_that_is_locked_for_long_is_named(world: World, small: Address) -> None:
+    text = (
+        "error: unable to read 'people': another session holds it locked, for longer than 1 s\n"
+        "hint: look for it in pg_locks, or raise lock_wait_seconds\n"
+    )
+    with holding(small, "people"):
+        assert refused(world, small) == (FAILED, text)
+
+
+def test_a_pg_dump_older_than_the_server_is_refused_with_both_versions(world: World, small: Address) -> None:
+    text = (
+        f"error: unable to run 'pg_dump': it is of version 16, and the server of version {NEWEST}: "
+        "it does not know all of its definitions\n"
+        f"hint: install PostgreSQL's client programs, version {NEWEST} or later, "
+        "or name their folder in RLG_POSTGRES_BIN\n"
+    )
+    assert refused(world, small, RLG_POSTGRES_BIN=str(programs(16))) == (MISCONFIGURED, text)
+
+
+def test_a_sequence_dropped_while_rows_are_read_is_told_as_that(small: Address) -> None:
+    execute(small, "CREATE SEQUENCE alone")
+    with PostgresSource(small).snapshot() as snapshot:
+        execute(small, "DROP SEQUENCE alone")
+        with pytest.raises(SourceChanged) as caught:
+            snapshot.schema_files()
+    assert str(caught.value) == ("unable to read 'sequences': one was dropped while the backup ran\nhint: run it again")
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "cause"),
+    [
+        ("pg_cancel_backend", SourceUnreadable, "the server cancelled the statement"),
+        ("pg_terminate_backend", SourceUnavailable, "the connection to the server was lost or refused"),
+    ],
+)
+def test_a_session_ended_while_it_reads_is_told_as_that(
+    small: Address, function: str, kind: type[BackupError], cause: str
+) -> None:
+    execute(small, "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 100000) n")
+    end = f"SELECT {function}(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'"
+    with PostgresSource(small).snapshot() as snapshot:
+        big = next(table for table in snapshot.tables if table.name == "big")
+        batches = snapshot.read(big)
+        assert next(batches).num_rows
+        assert query(small, end) == [(True,)]
+        with pytest.raises(kind) as caught:
+            list(batches)
+    assert (type(caught.value), str(caught.value)) == (kind, f"unable to read 'big': {cause}")
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server that a test may end."""
+    with tempfile.TemporaryDirectory(prefix="rlg-pg-") as folder:
+        server = Server(Path(folder) / "s", programs=programs_of(NEWEST))
+        with server:
+            execute(address_of(server), "CREATE DATABASE db", "CREATE DATABASE other")
+            yield server
+
+
+class Crash:
+    """Ends a server as a crash does, once, when the progress of ``what`` has been told ``times`` times."""
+
+    def __init__(self, server: Server, what: str, times: int = 1) -> None:
+        self._server, self._what, self._left = server, what, times
+        self._one = threading.Lock()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        with self._one:
+            self._left -= what == self._what
+            if self._left == 0:
+                self._left = -1
+                self._server.stop("immediate")
+
+    @property
+    def struck(self) -> bool:
+        return self._left < 0
+
+
+def crashed(world: World, crash: Crash, work: Callable[[Wiring], object]) -> str:
+    """The error that a command ends in when the server goes away in the middle."""
+    with pytest.raises(BackupError) as caught:
+        work(Wiring(load(world.config), base=world.root, progress=crash))
+    assert crash.struck
+    assert caught.value.transient
+    assert world.staged() == []
+    return f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_a_server_that_goes_away_half_way_leaves_nothing_and_the_next_run_works(
+    own_server: Server, tmp_path: Path
+) -> None:
+    source = address_of(own_server, "db")
+    execute(source, "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 100000) n")
+    world = make_world(tmp_path / "world", source, readers=1)
+    again = f"postgres:there/{source.database}_again"
+    lost = "the connection to the server was lost or refused"
+    with connected(app=source, there=address_of(own_server)):
+        said = crashed(world, Crash(own_server, "snapshot big", 2), lambda wiring: backup(wiring, "app", Kind.FULL))
+        assert said == f"SourceUnavailable: unable to read 'big': {lost}"
+        assert world.objects() == {}
+        own_server.start(own_server.port)
+        world.back_up()
+        said = crashed(world, Crash(own_server, "load"), lambda wiring: restore(wiring, "app", "latest", again))
+        assert said.startswith("DestinationUnavailable: unable to ")
+        assert said.endswith(lost)
+        own_server.start(own_server.port)
+        assert world.run("restore", "latest", "--source", "app", "--to", again).code == 0
+    names = query(source, "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
+    assert names == [("db",), ("db_again",), ("other",), ("postgres",)]
