@@ -11,6 +11,10 @@ from rlg_backup.tasks.outcome import outcome_of_checks
 from rlg_backup.tasks.restore import choose, load_and_prove, run_suites, verify_chosen
 
 SETTINGS = settings()
+PLACES = [f"postgres:{name}/restored" for name in SETTINGS.restore_connections]
+PLACES += [f"{folder}/restored" for folder in SETTINGS.restore_folders]
+if next(iter(SETTINGS.sources.values())).type != "postgres":  # the first source's kind of place comes first
+    PLACES.reverse()
 PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 
 
@@ -31,10 +35,11 @@ PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
             examples=["latest"],
         ),
         "to": Param(
-            f"{next(iter(SETTINGS.restore_folders), '/restore')}/restored.db",
+            next(iter(PLACES), "/restore/restored"),
             type="string",
             minLength=2,
             title="Where to",
+            examples=PLACES,
             description="What does not exist yet: a database file or a folder below one of the restore_folders, or "
             "postgres:CONNECTION/DATABASE with one of the restore_connections.",
         ),

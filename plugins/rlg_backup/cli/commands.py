@@ -187,6 +187,13 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
 @click.option("--to", required=True, help="A new file, folder or database; see below.")
 @source_option
 @target_option
+@click.option(
+    "--schema",
+    "schemas",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Restore under this name into a PostgreSQL database that exists; others keep theirs.",
+)
 @click.option("--identity", "identities", multiple=True, help="file:PATH, env:NAME or exec:COMMAND, for this restore.")
 @json_option
 @click.pass_obj
@@ -196,6 +203,7 @@ def restore(
     to: str,
     source: str | None,
     target: str | None,
+    schemas: tuple[str, ...],
     identities: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -209,19 +217,29 @@ def restore(
     Examples:
       rlg-backup restore latest --source files --to /restore/files
       rlg-backup restore latest --source data --to postgres:rlg_restore/data_again
+      rlg-backup restore latest --source data --to postgres:rlg_data/rlg_data --schema public=of_yesterday
     """
     from ..engine.restore import restore as run
 
     out = Output(as_json)
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
-        done = run(wiring, _source_of(wiring, source, which), which, to, target=target, identities=identities)
+        name = _source_of(wiring, source, which)
+        renamed = dict(_renamed(schema) for schema in schemas)
+        done = run(wiring, name, which, to, target=target, identities=identities, schemas=renamed)
     what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"
     out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, equal to the snapshot")
     for warning in done.warnings:
         out.say(f"  note: {warning}", "yellow")
     out.data(done.to_json())
     return 0
+
+
+def _renamed(schema: str) -> tuple[str, str]:
+    old, _, new = schema.partition("=")
+    if not (old and new):
+        raise click.BadParameter(f"'{schema}' is not of the form OLD=NEW", param_hint="--schema")
+    return old, new
 
 
 @click.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -122,23 +124,29 @@ def require_allowed(wiring: Wiring, source: str, to: str) -> str:
     return str(resolved)
 
 
-def table_destination(wiring: Wiring, source: str, to: str, *, altered: bool, scratch: bool) -> TableDestination:
+def table_destination(
+    wiring: Wiring, source: str, to: str, *, altered: bool, scratch: bool, schemas: Mapping[str, str]
+) -> TableDestination:
     """What builds the database at ``to``. ``altered``: its rows are not quite the source's (a masked backup);
-    ``scratch``: it is to be looked at and removed, so that roles the server lacks are no reason to refuse."""
+    ``scratch``: it is to be looked at and removed, so that roles the server lacks are no reason to refuse; with
+    ``schemas`` (their names > their new names) they go into a database that exists. Raises DestinationUnsuitable."""
     settings = wiring.source_settings(source)
     assert not isinstance(settings, FilesSettings)
     if isinstance(settings, PostgresSettings):
         from ..sources.postgres.destination import PostgresDestination
+        from ..sources.postgres.schemas_destination import PostgresSchemasDestination
         from ..sources.postgres.source import PostgresSource
 
-        readers = settings.readers
-        return PostgresDestination(
+        build = partial(PostgresSchemasDestination, schemas=schemas) if schemas else PostgresDestination
+        return build(
             database_at(wiring, to),
-            reopen=lambda address: PostgresSource(address, readers=readers),
-            loaders=readers,
+            reopen=partial(PostgresSource, readers=settings.readers),
+            loaders=settings.readers,
             altered=altered,
             missing_roles="report" if scratch else wiring.settings.missing_roles,
         )
+    if schemas:
+        raise DestinationUnsuitable("restore to", to, f"the source is {_FORMS[settings.type][0]}, which has no schemas")
     from ..sources.sqlite_destination import SqliteDestination
 
     return SqliteDestination(Path(to), altered=altered)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,18 +63,27 @@ def restore(
     target: str | None = None,
     identities: tuple[str, ...] = (),
     scratch: bool = False,
+    schemas: Mapping[str, str] | None = None,
 ) -> Restored:
-    """Restore a point into a database or folder that does not exist yet; ``scratch``: one that is soon removed.
+    """Restore a point into a database or folder that does not exist yet; ``scratch``: one that is soon removed. With
+    ``schemas``, a map of their names to new ones, into a PostgreSQL database that exists and has none of these.
 
     Nothing is under that name until every table's digest, rows and definition (or the tree's digest) equal the
     profile. Raises DestinationUnsuitable, ParityFailed, and what choosing, fetching and decrypting raise.
     """
     with in_our_words("restore", source):
-        return _restore(wiring, source, which, to, target, identities, scratch)
+        return _restore(wiring, source, which, to, target, identities, scratch, schemas or {})
 
 
 def _restore(
-    wiring: Wiring, source: str, which: str, to: str, target: str | None, identities: tuple[str, ...], scratch: bool
+    wiring: Wiring,
+    source: str,
+    which: str,
+    to: str,
+    target: str | None,
+    identities: tuple[str, ...],
+    scratch: bool,
+    schemas: Mapping[str, str],
 ) -> Restored:
     place = settled(wiring, source, to)
     keys = wiring.identities(identities)
@@ -92,7 +101,9 @@ def _restore(
             with clock.phase("decrypt"):
                 profile = archive.profile()
             if profile.tree is None:
-                building = table_destination(wiring, source, place, altered=_masked(profile), scratch=scratch)
+                building = table_destination(
+                    wiring, source, place, altered=_masked(profile), scratch=scratch, schemas=schemas
+                )
                 checks, told = _load_tables(wiring, archive, profile, building, place, clock)
             else:
                 checks, told = _load_tree(wiring, archive, profile, place, clock)
