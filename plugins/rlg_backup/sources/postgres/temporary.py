@@ -28,17 +28,15 @@ log = logging.getLogger(__name__)
 _MARK: Final = "rlg-backup: an unfinished restore"
 _NAME: Final = re.compile(r"rlg_restore_[0-9a-f]{12}")
 _LOCKS: Final = 0x524C << 48  # the upper part of our advisory locks' numbers; the name's digits are the lower
-_HOMES: Final = ("postgres", "template1")  # where a restore is from: a database that every server has
+_HOME: Final = "postgres"  # where every restore is from, for their locks are of one database; every server has it
 _LONGEST: Final = 63  # bytes of a name, unless the server was built otherwise
 _FIRST_OWN: Final = 16384  # OIDs below it are the system's (FirstNormalObjectId)
-_IN_USE: Final = "55006"
 _EXISTS: Final = "it exists and is not empty"
 
 _DEAD: Final = """
 SELECT d.datname FROM pg_catalog.pg_database d
 WHERE d.datname LIKE 'rlg\\_restore\\_%%' AND pg_catalog.shobj_description(d.oid, 'pg_database') LIKE %s
   AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.backend_type = 'client backend')
 """
 _STATE: Final = """
 SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE'),
@@ -67,7 +65,7 @@ class TemporaryDatabase:
 
     def __init__(self, address: Address) -> None:
         self._wanted = address
-        self._home = next(address.of(name) for name in _HOMES if name != address.database)
+        self._home = address.of(_HOME)
         self._keeper = session(self._home, wanted=address)
         self._name = f"rlg_restore_{secrets.token_hex(6)}"
         self.address = address.of(self._name)
@@ -183,6 +181,8 @@ class TemporaryDatabase:
         """Whether there is an empty database of the wanted name. Raises DestinationUnsuitable for one that a restore
         cannot replace."""
         name, subject = self._wanted.database, str(self._wanted)
+        if name == _HOME:
+            raise DestinationUnsuitable("restore to", subject, "restores work from there", "name another database")
         if len(os.fsencode(name)) > _LONGEST:
             raise DestinationUnsuitable("restore to", subject, f"its name is longer than {_LONGEST} bytes")
         with building("restore to", subject):
@@ -227,7 +227,7 @@ class TemporaryDatabase:
             self._keeper.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
     def _remove_dead(self) -> None:
-        """Removes what killed restores left on this server: marked as ours, with nobody connected and its lock free."""
+        """Removes what killed restores left on this server: marked as ours, and its lock free."""
         with building("restore to", str(self._wanted)):
             found = [row[0] for row in self._keeper.execute(_DEAD, [f"{_MARK}%"]) if _NAME.fullmatch(row[0])]
             for name in found:
@@ -247,7 +247,7 @@ def drop_database(address: Address) -> None:
     DestinationUnavailable."""
     from psycopg import sql
 
-    connection = session(next(address.of(name) for name in _HOMES if name != address.database))
+    connection = session(address.of(_HOME), wanted=address)
     try:
         with building("remove", str(address)):
             name = sql.Identifier(address.database)

@@ -87,6 +87,7 @@ def test_large_objects_come_back_to_the_page(place: Place) -> None:
         "SELECT lo_create(9)",
         "COMMENT ON LARGE OBJECT 9 IS 'empty'",
         "GRANT SELECT ON LARGE OBJECT 9 TO PUBLIC",
+        "REVOKE UPDATE ON LARGE OBJECT 9 FROM postgres",
     )
     place.restore()
     pages = "SELECT loid, pageno, data FROM pg_largeobject ORDER BY 1, 2"
@@ -162,6 +163,15 @@ def test_settings_comment_and_rights_of_the_database_come_back(place: Place) -> 
     assert_same_database(place.source, place.restore())
 
 
+def test_a_setting_that_the_server_does_not_know_is_told(place: Place) -> None:
+    unknown = {"role": None, "name": "no_such_setting", "value": "s3cret"}
+    facts = {"owner": "postgres", "comment": None, "connection_limit": -1, "grants": None, "settings": [unknown]}
+    place.restore(change=edited(database=facts))
+    assert place.warnings == [
+        "the database is not as it was: its setting no_such_setting: it needs something that is not there"
+    ]
+
+
 # --- what is there already --------------------------------------------------------------------------
 
 
@@ -212,6 +222,20 @@ def test_an_empty_database_that_somebody_is_connected_to_is_refused_before_anyth
     execute(address_of(place.server), f'CREATE DATABASE "{place.target.database}"')
     with session(place.target):
         assert "somebody is connected to it" in refusal(place, DestinationUnsuitable)
+
+
+def test_the_database_that_restores_work_from_is_not_restored_to(place: Place) -> None:
+    to = place.target.of("postgres")
+    assert refusal(place, DestinationUnsuitable, to=to) == (
+        f"unable to restore to '{to}': restores work from there\nhint: name another database"
+    )
+
+
+def test_a_name_that_is_too_long_is_refused(place: Place) -> None:
+    to = place.target.of("ü" * 32)
+    assert refusal(place, DestinationUnsuitable, to=to) == (
+        f"unable to restore to '{to}': its name is longer than 63 bytes"
+    )
 
 
 def test_a_name_that_was_taken_meanwhile_is_not_taken_over(place: Place) -> None:
