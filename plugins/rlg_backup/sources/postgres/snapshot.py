@@ -13,6 +13,7 @@ from ..geography import Geography
 from ..port import Piece, Table
 from . import catalog
 from .catalog import Relation, qualified, quoted
+from .caveats import caveats
 from .definitions import Definitions
 from .reader import Pages, Readers, pieces_of
 
@@ -66,7 +67,10 @@ class PostgresSnapshot:
             *_apart(found),
         )
         used = set(left_out.values())
-        self._unused = [pattern for pattern in exclude if pattern not in used]
+        self._told = [
+            f"exclude: the pattern '{pattern}' matches no table" for pattern in exclude if pattern not in used
+        ]
+        self._told += caveats(connection, list(self._tables.values()))
 
     @property
     def readers(self) -> int:
@@ -75,7 +79,7 @@ class PostgresSnapshot:
     @property
     def warnings(self) -> Sequence[str]:
         """As of now: how long the snapshot has been held is told once it is too long."""
-        found = [f"exclude: the pattern '{pattern}' matches no table" for pattern in self._unused]
+        found = list(self._told)
         minutes = int((time.monotonic() - self._began) / 60)
         if minutes >= self._warning_minutes:
             found.append(f"the snapshot was held for {minutes} minutes: vacuum kept every row that died meanwhile")
