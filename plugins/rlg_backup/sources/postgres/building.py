@@ -65,7 +65,7 @@ def refused(verb: str, subject: str, state: str, cause: str) -> BackupError:
     if state.startswith(_NO_VALUE):
         return MemberDamaged(verb, subject, "a value is not of its column's type")
     if state in _UNDEFINED:
-        return MemberDamaged(verb, subject, "the definitions lack it, or a column of it")
+        return MemberDamaged(verb, subject, "the definitions lack it, a column of it, or what a value of it names")
     return DestinationUnsuitable(verb, subject, cause)
 
 

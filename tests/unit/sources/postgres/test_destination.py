@@ -442,7 +442,7 @@ def test_a_table_that_the_definitions_do_not_make_is_damage(place: Place) -> Non
         destination.load(stray, [pa.record_batch([pa.array([1])], names=["a"])])
 
     assert refusal(place, MemberDamaged, before_finish=load) == (
-        "unable to load 'stray': the definitions lack it, or a column of it"
+        "unable to load 'stray': the definitions lack it, a column of it, or what a value of it names"
     )
 
 
