@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -22,6 +23,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from tests.support.postgres_server import NEWEST, Servers, address_of, drop_database, servers
+from tests.support.postgres_world import connected
 from tests.support.tree_torture import has_attributes
 from tests.support.world import Ran, run
 from tests.vectors import listing
@@ -34,11 +37,17 @@ from rlg_backup.engine.wiring import Wiring
 from rlg_backup.format.forms import TYPES, role_of
 from rlg_backup.format.tree_index import IndexRow
 
+__all__ = ["servers"]
 ROOT = Path(__file__).parents[2]
 ARCHIVES = ROOT / "tests" / "vectors" / "archives"
 NAMES = sorted(path.name for path in ARCHIVES.iterdir() if path.is_dir())
 LARGEST = 1_000_000  # bytes of all golden archives together
-CLASSES = ("null", "integer", "real", "text", "blob")
+CLASSES = ("null", "integer", "real", "text", "blob", "boolean")
+SOURCES = {
+    "sqlite": {"type": "sqlite", "path": "gone"},
+    "files": {"type": "files", "path": "gone"},
+    "postgres": {"type": "postgres", "connection": "gone"},
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def prepare(name: str, root: Path) -> Golden:
         "signing": {"trusted": [(root / "keys" / "signer.pub").read_text().strip()]},
         "tokenization": {"key": "file:keys/tokenization.key"},
         "targets": {target: {"type": "local", "path": f"targets/{target}"} for target in golden.targets},
-        "sources": {"app": {"type": golden.expected["type"], "path": "gone", "targets": golden.targets}},
+        "sources": {"app": {**SOURCES[golden.expected["type"]], "targets": golden.targets}},
     }
     golden.config.write_text(yaml.safe_dump(settings), "utf-8")
     return golden
@@ -121,14 +130,34 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Golden:
     return prepare(request.param, tmp_path / "golden")
 
 
-def restored(golden: Golden, backup: dict[str, Any], target: str, place: Path) -> dict[str, Any]:
-    done = golden.run("restore", backup["backup_id"], "--target", target, "--to", place, "--json")
-    assert done.code == 0, done.err
-    assert {check["verdict"] for check in done.json["checks"]} <= {"PASS"}
-    return listing.tree(place) if golden.expected["type"] == "files" else listing.database(place)
+Restore = Callable[[Golden, dict[str, Any], str, Path], dict[str, Any]]
 
 
-def test_each_backup_comes_back_from_each_of_its_targets_as_it_was(golden: Golden, tmp_path: Path) -> None:
+@pytest.fixture
+def restored(servers: Servers) -> Iterator[Restore]:
+    """What a backup on a target holds once it is restored to a place (of PostgreSQL: to a database of its name)."""
+    with ExitStack() as stack:
+
+        def listed(golden: Golden, backup: dict[str, Any], target: str, place: Path) -> dict[str, Any]:
+            kind, to = golden.expected["type"], str(place)
+            if kind == "postgres":
+                there = address_of(servers[NEWEST], place.name)
+                stack.enter_context(connected(there=there))
+                stack.callback(drop_database, servers[NEWEST], place.name)
+                to = f"postgres:there/{place.name}"
+            done = golden.run("restore", backup["backup_id"], "--target", target, "--to", to, "--json")
+            assert done.code == 0, done.err
+            assert {check["verdict"] for check in done.json["checks"]} <= {"PASS"}
+            if kind == "postgres":
+                return listing.postgres(there)
+            return listing.tree(place) if kind == "files" else listing.database(place)
+
+        yield listed
+
+
+def test_each_backup_comes_back_from_each_of_its_targets_as_it_was(
+    golden: Golden, restored: Restore, tmp_path: Path
+) -> None:
     kind = "tree" if golden.expected["type"] == "files" else "database"
     for backup in golden.backups:
         for target in golden.targets:
@@ -162,7 +191,7 @@ def at(document: Any, place: str) -> Any:
     return at(document[step], rest) if rest else document[step]
 
 
-def test_index_says_holes_attributes_and_what_never_rested(golden: Golden, tmp_path: Path) -> None:
+def test_index_says_holes_attributes_and_what_never_rested(golden: Golden, restored: Restore, tmp_path: Path) -> None:
     (backup, *_) = golden.backups
     rows = {listing.printable(row.path): row for row in golden.index()}
     assert [path for path, row in rows.items() if row.holes] == backup.get("holes", [])
@@ -209,7 +238,7 @@ class Unpacked:
         if form == "variant":
             parts = ((v["class"], (None, v["i"], v["r"], v["b"], v["b"])[v["class"]]) for v in values)
         else:
-            kind = {"null": 0, "int64": 1, "float64": 2, "utf8": 3, "bytes": 4}[form]
+            kind = {"null": 0, "int64": 1, "float64": 2, "utf8": 3, "bytes": 4, "bool": 5}[form]
             octets = (value.encode() if isinstance(value, str) else value for value in values)
             parts = ((0 if value is None else kind, value) for value in octets)
         # A half of a character is kept in the three bytes that UTF-8 forbids.
@@ -349,6 +378,7 @@ PROOFS: dict[tuple[int, str], Callable[[Golden], bool]] = {
     (3, "percent-encoded names"): lambda golden: any("%2F" in name for name in golden.archive().names),
     (3, "cut names"): lambda golden: any(re.search(r"x%[0-9a-f]{32}/", name) for name in golden.archive().names),
     (4, "forms of values"): forms_of("null", "int64", "float64", "utf8", "bytes", "variant"),
+    (4, "booleans"): forms_of("bool"),
     (4, "UTF-16 and halves of characters"): lambda golden: (
         golden.backups[0]["database"]["pragmas"]["encoding"] == "UTF-16le"
     ),
@@ -364,6 +394,7 @@ PROOFS: dict[tuple[int, str], Callable[[Golden], bool]] = {
     (4, "unstable file"): lambda golden: any(row.unstable for row in golden.index()),
     (4, "empty tree"): lambda golden: len(golden.index()) == 1,
     (5, "digest of a table"): lambda golden: bool(golden.archive().profile().tables),
+    (5, "digest of a table by xxh3"): lambda golden: golden.archive().profile().row_digest == "xxh3",
     (5, "digest of a tree"): lambda golden: golden.archive().profile().tree is not None,
     (6, "geography and totals"): lambda golden: any(
         table.geography and table.totals for table in golden.archive().profile().tables

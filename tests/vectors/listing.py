@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.support import postgres_server
 from tests.support.compare import PRAGMAS, table_rows
+
+from rlg_backup.sources.postgres.address import Address
 
 SHOWN_ROWS = 200  # a table with more rows stands as their number and the digest of all
 
@@ -37,6 +40,64 @@ def database(path: Path) -> dict[str, Any]:
         connection.close()
 
 
+def postgres(address: Address) -> dict[str, Any]:
+    """The relations, each value of each table (its rows sorted, for they have no order), the state of each sequence."""
+    relations = postgres_server.query(address, _RELATIONS)
+    return {
+        "pragmas": {"encoding": "UTF-8"},
+        "definitions": [list(relation) for relation in relations],
+        "tables": {
+            name: sorted(_postgres_rows(address, schema, name))
+            for schema, name, kind in [*relations, ("pg_catalog", "pg_largeobject", "r")]
+            if kind == "r"
+        },
+        "sequences": {
+            name: list(postgres_server.query(address, f'SELECT last_value, is_called FROM "{schema}"."{name}"')[0])
+            for schema, name, kind in relations
+            if kind == "S"
+        },
+    }
+
+
+_RELATIONS = """
+SELECT nspname::text, relname::text, relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname !~ '^(pg_|information_schema)' ORDER BY 1, 2
+"""
+_COLUMNS = """
+SELECT quote_ident(attname), CASE WHEN t.typname IN ('bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'bytea', 'oid')
+                             THEN t.typname::text ELSE 'text' END
+FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid
+WHERE attrelid = '"{schema}"."{name}"'::regclass AND attnum > 0 AND attgenerated = '' AND NOT attisdropped
+ORDER BY attnum
+"""
+_SHOWN = {
+    "float4": "{}::float8",
+    "text": "CASE WHEN num_nulls({0}) = 0 THEN concat({0}) END",
+}  # a cast to text cuts blanks
+
+
+def _postgres_rows(address: Address, schema: str, name: str) -> Rows:
+    """Each value with what it is in the archive; of a table without columns, the number of each row."""
+    columns = postgres_server.query(address, _COLUMNS.format(schema=schema, name=name))
+    if not columns:
+        ((number,),) = postgres_server.query(address, f'SELECT count(*) FROM "{schema}"."{name}"')
+        return [[f"rowid {row + 1}"] for row in range(number)]
+    shown = ", ".join(_SHOWN.get(kind, "{}").format(column) for column, kind in columns)
+    with postgres_server.session(address, options="-c TimeZone=UTC") as connection:
+        rows = connection.execute(f'SELECT {shown} FROM ONLY "{schema}"."{name}"'.encode()).fetchall()
+    kinds = [kind for _, kind in columns]
+    return [[_postgres_cell(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows]
+
+
+def _postgres_cell(value: Any, kind: str) -> str:
+    if value is None:
+        return cell("null", None)
+    if kind == "bool":
+        return cell("boolean", value)
+    word = {"text": "text", "bytea": "blob", "float4": "real", "float8": "real"}.get(kind, "integer")
+    return cell(word, value.encode() if kind == "text" else value)
+
+
 def shortened(rows: Rows) -> Any:
     """Rows as they are, or where they are many their number and the SHA-256 of one JSON line for each, sorted."""
     if len(rows) <= SHOWN_ROWS:
@@ -46,10 +107,13 @@ def shortened(rows: Rows) -> Any:
 
 
 def cell(kind: str, value: Any) -> str:
-    """``integer 5``, ``real 0x1p+0``, ``text b'...'`` (UTF-8, valid or not), ``blob b'...'``, ``null``: exact."""
+    """Exact: ``null``, ``boolean True``, ``integer 5``, ``real 0x1p+0``, ``text b'...'`` (UTF-8, valid or not),
+    ``blob b'...'``."""
     if kind == "null":
         return kind
-    return f"{kind} {value.hex() if kind == 'real' else value if kind == 'integer' else ascii(bytes(value))}"
+    return (
+        f"{kind} {value.hex() if kind == 'real' else value if kind in ('integer', 'boolean') else ascii(bytes(value))}"
+    )
 
 
 def _rows(connection: sqlite3.Connection, name: str) -> Rows:
