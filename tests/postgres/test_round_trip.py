@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -123,3 +124,20 @@ def test_a_database_of_another_encoding_comes_back_the_same(
         execute(source, f"INSERT INTO \"{word}\" VALUES (DEFAULT, '{{{word}}}', '\\xff')")
         with restored(back_up(tmp_path, source), servers[NEWEST]) as copy:
             assert_same_database(source, copy)
+
+
+def test_a_user_who_may_only_read_backs_up_everything(servers: Servers, tmp_path: Path) -> None:
+    """But the options of user mappings, which the server shows to superusers only."""
+    server = servers[NEWEST]
+    login = "LOGIN BYPASSRLS PASSWORD 'reader' IN ROLE pg_read_all_data"
+    with fresh_database(server) as source:
+        make_torture(source)
+        without_options = 'ALTER USER MAPPING FOR torture_reader SERVER "far away" OPTIONS (DROP "user")'
+        execute(source, "SET default_transaction_read_only = off", without_options)
+        execute(address_of(server), f"CREATE ROLE reader_of_all {login}")
+        try:
+            world = back_up(tmp_path, replace(source, user="reader_of_all", password="reader"))
+            with restored(world, server) as copy:
+                assert_same_database(source, copy)
+        finally:
+            execute(address_of(server), "DROP ROLE reader_of_all")
