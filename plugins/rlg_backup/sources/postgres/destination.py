@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ...core.errors import DestinationUnsuitable
 from ..placing import close_after
 from ..port import Table, TableSource
 from . import needs, schema_document
 from .address import Address
-from .building import building
+from .building import building, session
 from .large_objects import make_large_objects, own_large_objects
 from .loading import Loading
 from .pg_restore import Definitions
@@ -24,6 +24,8 @@ from .temporary import TemporaryDatabase
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_CLOSED: Final = 150_000  # since then PUBLIC makes nothing in the schema public, and pg_dump tells only what differs
 
 
 class PostgresDestination:
@@ -85,6 +87,9 @@ class PostgresDestination:
         )
         self._ending.callback(self._definitions.close)
         self._temporary.make(self._document.locale)
+        if server.info.server_version < _CLOSED <= self._document.dumped_by:
+            with building("make", str(self._address)), session(self._temporary.address) as connection:
+                connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         self.warnings += self._definitions.make("pre-data", self._temporary.address)
         self._loading = Loading(self._temporary.address)
         self._ending.callback(self._loading.close)
