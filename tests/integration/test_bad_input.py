@@ -83,6 +83,10 @@ ARGUMENTS = {
         "unable to restore to 'postgresql://...@db/app': the source is a SQLite database\n"
         "hint: use sqlite:///FILE or a plain path",
     ),
+    "schemas of a database that has none": (
+        ["restore", "latest", "--to", "{out}", "--schema", "main=other"],
+        "unable to restore to '{out}': the source is a SQLite database, which has no schemas",
+    ),
     "an identity that is not there": (
         ["restore", "latest", "--to", "{out}", "--identity", "file:nowhere"],
         "unable to read 'file:nowhere': there is no such file",

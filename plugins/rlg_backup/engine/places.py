@@ -45,7 +45,7 @@ def database_at(wiring: Wiring, to: str) -> Address:
     if match := _BY_CONNECTION.fullmatch(to):
         return wiring.postgres_address(match[1], match[2])
     try:
-        parts = urlsplit(to)
+        parts = urlsplit(to if to.startswith("postgresql://") else "")
         options = dict(pair.split("=", 1) for pair in parts.query.split("&") if pair)
         name, port = unquote(parts.path.removeprefix("/")), parts.port
     except ValueError:
@@ -92,10 +92,13 @@ def require_new(place: Path) -> Path:
     return place
 
 
-def settled(wiring: Wiring, source: str, to: str) -> str:
-    """The place as it is handed on: a path is made absolute, and must be free. Raises DestinationUnsuitable."""
+def settled(wiring: Wiring, source: str, to: str, schemas: Mapping[str, str] | None = None) -> str:
+    """The place as it is handed on: a path is made absolute, and must be free; ``schemas`` need a database that has
+    some. Raises DestinationUnsuitable."""
     settings = wiring.source_settings(source)
     require_kind(settings, to)
+    if schemas and not isinstance(settings, PostgresSettings):
+        raise DestinationUnsuitable("restore to", to, f"the source is {_FORMS[settings.type][0]}, which has no schemas")
     if isinstance(settings, PostgresSettings):
         database_at(wiring, to)
         return to
@@ -145,8 +148,6 @@ def table_destination(
             altered=altered,
             missing_roles="report" if scratch else wiring.settings.missing_roles,
         )
-    if schemas:
-        raise DestinationUnsuitable("restore to", to, f"the source is {_FORMS[settings.type][0]}, which has no schemas")
     from ..sources.sqlite_destination import SqliteDestination
 
     return SqliteDestination(Path(to), altered=altered)

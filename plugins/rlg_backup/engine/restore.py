@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..config.settings import FilesSettings
 from ..core.errors import ParityFailed
 from ..core.model import Check, Fidelity, Verdict
 from ..format.profile import Profile, TableProfile
@@ -29,8 +30,6 @@ from .restore_points import Chosen, choose
 from .staged_files import make_private
 from .warnings import EXCLUDED, capped
 from .wiring import Wiring
-
-IRREVERSIBLE = ("hash", "redact")
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,14 @@ def _restore(
     scratch: bool,
     schemas: Mapping[str, str],
 ) -> Restored:
-    place = settled(wiring, source, to)
+    place = settled(wiring, source, to, schemas)
     keys = wiring.identities(identities)
     clock = _Phases()
     sweep_leftovers(wiring.settings.staging.folder, wiring.settings.lease_minutes)  # no stage does it on such a host
     with _private_folder(wiring.settings.staging.folder) as folder:
         with clock.phase("choose"):
             chosen = choose(wiring, source, which, target=target)
+        building = _building(wiring, chosen, place, scratch, schemas)
         with clock.phase("fetch"):
             if target is None:
                 chosen = fetch_any(wiring, chosen, folder / "archive")
@@ -100,10 +100,7 @@ def _restore(
         with open_local(folder / "archive", chosen, keys) as archive:
             with clock.phase("decrypt"):
                 profile = archive.profile()
-            if profile.tree is None:
-                building = table_destination(
-                    wiring, source, place, altered=_masked(profile), scratch=scratch, schemas=schemas
-                )
+            if building is not None:
                 checks, told = _load_tables(wiring, archive, profile, building, place, clock)
             else:
                 checks, told = _load_tree(wiring, archive, profile, place, clock)
@@ -120,6 +117,18 @@ def _restore(
         warnings=(*_warnings(chosen, profile), *told),
         seconds=clock.seconds,
     )
+
+
+def _building(
+    wiring: Wiring, chosen: Chosen, place: str, scratch: bool, schemas: Mapping[str, str]
+) -> TableDestination | None:
+    """What will build the database, when nothing stands in its way yet; None for a tree."""
+    if isinstance(wiring.source_settings(chosen.source), FilesSettings):
+        return None
+    masked = chosen.manifest.fidelity == Fidelity.MASKED
+    found = table_destination(wiring, chosen.source, place, altered=masked, scratch=scratch, schemas=schemas)
+    found.require_free()
+    return found
 
 
 Loaded = tuple[list[Check], Sequence[str]]  # and warnings
@@ -181,10 +190,6 @@ def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: str, c
         with clock.phase("finish"):
             destination.finish(prove)
     return checks, destination.warnings
-
-
-def _masked(profile: Profile) -> bool:
-    return any(column.policy in IRREVERSIBLE for table in profile.tables for column in table.columns)
 
 
 def _table(profile: TableProfile) -> Table:

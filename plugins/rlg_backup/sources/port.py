@@ -130,6 +130,10 @@ class TableDestination(AbstractContextManager["TableDestination"], Protocol):
         """What a restore could not make as it was, filled by the end of ``finish``."""
         ...
 
+    def require_free(self) -> None:
+        """Refuses a place that ``prepare`` would refuse whatever is restored, before anything is fetched for it."""
+        ...
+
     def prepare(self, schema_files: Mapping[str, bytes]) -> None:
         """Makes the tables, without indexes, triggers or views."""
         ...

@@ -86,6 +86,10 @@ class SqliteDestination:
         except OSError as error:
             raise not_removed(partial.folder, error) from error
 
+    def require_free(self) -> None:
+        """See the port. Raises DestinationUnsuitable."""
+        self._refuse_existing()
+
     # --- prepare ----------------------------------------------------------------------------------
 
     def prepare(self, schema_files: Mapping[str, bytes]) -> None:

@@ -12,7 +12,14 @@ from rlg_backup.core.errors import BackupError, ObjectDamaged, StorageUnavailabl
 from rlg_backup.tasks.guard import ONCE, guarded, step
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BackupError)]
-TRANSIENT = {"SourceChanged", "SourceUnavailable", "DestinationUnavailable", "StorageUnavailable", "LeaseHeld", "ResourceExhausted"}
+TRANSIENT = {
+    "SourceChanged",
+    "SourceUnavailable",
+    "DestinationUnavailable",
+    "StorageUnavailable",
+    "LeaseHeld",
+    "ResourceExhausted",
+}
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

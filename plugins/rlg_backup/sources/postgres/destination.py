@@ -7,7 +7,7 @@ pg_dump's own sections, in which no trigger fires and no foreign key is looked a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -66,6 +66,11 @@ class PostgresDestination:
         """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
         self._loading = None
         self._ending.close()
+
+    def require_free(self) -> None:
+        """See the port. Raises DestinationUnsuitable, DestinationUnavailable."""
+        with closing(TemporaryDatabase(self._address)) as temporary:
+            temporary.require_room()
 
     def prepare(self, schema_files: Mapping[str, bytes]) -> None:
         """See the port. Raises DestinationUnsuitable, MemberDamaged, DestinationUnavailable, StorageFull, and

@@ -19,7 +19,7 @@ from ..placing import close_after
 from ..port import Table, TableSource
 from . import needs, schema_document
 from .address import Address
-from .building import building
+from .building import building, session
 from .loading import Loading
 from .mapped_source import MappedSource
 from .needs import Needs
@@ -76,6 +76,11 @@ class PostgresSchemasDestination:
         """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
         self._loading = None
         self._ending.close()
+
+    def require_free(self) -> None:
+        """See the port. Raises DestinationUnsuitable, DestinationUnavailable; which names are taken is seen once it is
+        known which schemas the backup has."""
+        session(self._address).close()
 
     def prepare(self, schema_files: Mapping[str, bytes]) -> None:
         """See the port. Raises what PostgresDestination does, and DestinationUnsuitable where a name is taken or an
