@@ -13,18 +13,18 @@ ROWS: Final = 65_536
 
 
 class Sample:
-    """An even random sample of a table of ``rows`` rows: all of it where it has no more than ROWS.
+    """An even random sample of a part of a table of ``rows`` rows: all of it where the table has no more than ROWS.
 
-    Random, not every n-th row: rows come in periods. ``seed`` is the run's own and secret.
+    Random, not every n-th row: rows come in periods. ``seed`` is the run's and the part's own, and secret.
     """
 
     def __init__(self, rows: int, seed: bytes) -> None:
         self._share = min(1.0, ROWS / rows) if rows else 1.0
         self._random = np.random.default_rng(int.from_bytes(seed, "big"))
-        self._owed = 0.0
+        self._owed = self._random.random()  # so that many small parts, too, give their share
 
     def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Its share of a batch; over all batches the shares add up, however small these are."""
+        """The sample's share of a batch; over all batches the shares add up, however small these are."""
         if self._share == 1.0:
             return batch
         self._owed += len(batch) * self._share

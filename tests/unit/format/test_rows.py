@@ -20,7 +20,7 @@ from rlg_backup.core.errors import BackupError, MemberDamaged, PayloadDamaged, S
 from rlg_backup.format.cluster import cluster
 from rlg_backup.format.digest import Xxh3RowDigest
 from rlg_backup.format.forms import FORM, ROLE, VARIANT, Value, from_python, to_python, to_variant
-from rlg_backup.format.rows import PartWriter, read_part
+from rlg_backup.format.rows import PartWriter, read_part, read_texts
 
 KEY = bytes(32)
 SOME: dict[str, st.SearchStrategy[Value]] = {
@@ -257,6 +257,22 @@ def test_a_type_that_is_no_form_and_text_that_is_no_utf8_are_refused() -> None:
     with pytest.raises(SourceUnreadable) as caught:
         written(pa.record_batch({"a": broken}))
     assert str(caught.value) == "unable to save 'table': a batch of it holds text that is not UTF-8, or is malformed"
+
+
+def test_only_columns_that_repeat_themselves_are_written_with_a_dictionary() -> None:
+    columns = {"few": [f"v{n % 9}" for n in range(3000)], "own": [f"v{n}" for n in range(3000)]}
+    part = pq.ParquetFile(io.BytesIO(written(pa.record_batch(columns)).contents[0]))
+    group = part.metadata.row_group(0)
+    assert [group.column(place).has_dictionary_page for place in range(2)] == [True, False]
+
+
+def test_texts_are_read_by_themselves_as_they_were_written() -> None:
+    named = {"n": pa.array([1, 2]), "a": pa.array(["x", None]), "a.b": pa.array([b"y", b""]), "f": pa.array([0.5, 1])}
+    batch = pa.record_batch({**named, "v": from_python([1, "z"]), "t": pa.array([b"t", None])})
+    field = batch.schema.field("t").with_metadata({FORM: b"token"})
+    stored = written(batch.cast(batch.schema.set(batch.schema.get_field_index("t"), field))).contents[0]
+    (texts,), (whole,) = list(read_texts(io.BytesIO(stored))), list(read_part(io.BytesIO(stored)))
+    assert texts.equals(whole.select(["a", "a.b", "v", "t"]), check_metadata=True)
 
 
 def test_other_readers_open_a_part() -> None:

@@ -14,7 +14,7 @@ from ...anonymize.originals import Originals
 from ...anonymize.sampling import Sample
 from ...config.settings import TableSettings
 from ...core.errors import LeakFound
-from ...format.rows import read_part
+from ...format.rows import read_texts
 from ...format.tree_index import index_parts, read_paths
 from ...sources.port import table_title
 from ..archives import PIECE
@@ -77,23 +77,20 @@ def _scan_tables(
         originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
     done, one = count(1), Lock()
 
-    def look(table: dict[str, Any]) -> None:
-        title = table_title(table["schema"], table["name"])
-        sample = Sample(table["rows"], workspace.derived_key(f"sample {title}"))
-        root = table_title(*table["within"][-1]) if table["within"] else title
+    def look(table: dict[str, Any], name: str) -> None:
+        root = table_title(*(table["within"] or [(table["schema"], table["name"])])[-1])
+        sample = Sample(table["rows"], workspace.derived_key(f"sample {name}"))
         declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
-        for name in table["members"]:
-            with workspace.open_file(files[name]) as file:
-                part = _whole(file)  # a part is bounded (format.rows), a table is not
-            for batch in read_part(part, name):
-                seen = scan(root, sample.of(batch), originals, declared)
-                with one:
-                    for column in seen:
-                        finding.add(column)
-            wiring.progress("anonymize", next(done), 0)
+        with workspace.open_file(files[name]) as file:
+            part = _whole(file)  # a part is bounded (format.rows), a table is not
+        for batch in read_texts(part):
+            seen = scan(root, sample.of(batch), originals, declared)
+            with one:
+                for column in seen:
+                    finding.add(column)
+        wiring.progress("anonymize", next(done), 0)
 
-    largest_first = sorted(profile["tables"], key=lambda table: -table["rows"])
-    run_all([partial(look, table) for table in largest_first], THREADS)
+    run_all([partial(look, table, name) for table in profile["tables"] for name in table["members"]], THREADS)
     return next(done) - 1
 
 
