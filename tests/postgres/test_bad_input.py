@@ -11,13 +11,7 @@ from pathlib import Path
 import pytest
 from tests.postgres.sessions import holding
 from tests.support.ports import free_port
-from tests.support.postgres_server import (
-    NEWEST,
-    address_of,
-    execute,
-    programs_of,
-    query,
-)
+from tests.support.postgres_server import NEWEST, Servers, address_of, execute, fresh_database, programs_of, query
 from tests.support.postgres_world import connected, make_world
 from tests.support.world import World
 
@@ -174,6 +168,17 @@ def test_a_session_ended_while_it_reads_is_told_as_that(
         with pytest.raises(kind) as caught:
             list(batches)
     assert (type(caught.value), str(caught.value)) == (kind, f"unable to read 'big': {cause}")
+
+
+def test_text_of_no_known_encoding_is_refused(servers: Servers) -> None:
+    with fresh_database(servers[NEWEST], options="ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0") as source:
+        execute(
+            source, "SET client_encoding = SQL_ASCII", "CREATE TABLE t (v text)", "INSERT INTO t VALUES (E'caf\\xe9')"
+        )
+        with PostgresSource(source).snapshot() as snapshot, pytest.raises(SourceUnreadable) as caught:
+            list(snapshot.read(snapshot.tables[0]))
+    cause = "it holds text that is not UTF-8, and the database does not say in which encoding it is"
+    assert str(caught.value) == f"unable to read 't': {cause}"
 
 
 @pytest.fixture

@@ -126,6 +126,40 @@ def test_a_database_of_another_encoding_comes_back_the_same(
             assert_same_database(source, copy)
 
 
+@pytest.mark.parametrize(
+    ("version", "locale"),
+    [
+        (15, "LOCALE_PROVIDER icu ICU_LOCALE 'de'"),
+        (18, "LOCALE_PROVIDER icu ICU_LOCALE 'und' ICU_RULES '&a < g'"),
+        (18, "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"),
+    ],
+)
+def test_a_database_of_another_locale_comes_back_in_its_order(
+    servers: Servers, tmp_path: Path, version: int, locale: str
+) -> None:
+    with fresh_database(servers[version], options=f"{locale} TEMPLATE template0") as source:
+        execute(source, "CREATE TABLE t (v text PRIMARY KEY)", "INSERT INTO t VALUES ('ä'), ('z'), ('a'), ('g')")
+        with restored(back_up(tmp_path, source), servers[version]) as copy:
+            assert_same_database(source, copy)
+            in_order = "SELECT v FROM t ORDER BY v"
+            assert query(copy, in_order) == query(source, in_order)
+
+
+def test_a_subscription_comes_back_and_does_not_begin(servers: Servers, tmp_path: Path) -> None:
+    subscribe = "CREATE SUBSCRIPTION s CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)"
+    with fresh_database(servers[NEWEST]) as source, ExitStack() as end:
+        execute(source, subscribe)
+        end.callback(execute, source, "DROP SUBSCRIPTION s")
+        copy = end.enter_context(restored(back_up(tmp_path, source), servers[NEWEST]))
+        end.callback(execute, copy, "DROP SUBSCRIPTION s")  # else neither database could be dropped
+        assert_same_database(source, copy)
+        assert query(
+            copy,
+            "SELECT subenabled FROM pg_subscription JOIN pg_database d ON d.oid = subdbid "
+            "WHERE datname = current_database()",
+        ) == [(False,)]
+
+
 def test_a_user_who_may_only_read_backs_up_everything(servers: Servers, tmp_path: Path) -> None:
     """But the options of user mappings, which the server shows to superusers only."""
     server = servers[NEWEST]

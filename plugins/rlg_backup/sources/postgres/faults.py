@@ -28,6 +28,7 @@ _CAUSES = {
     "58": "the server's disk does not give what it holds",
     "XX001": "it is damaged: the server finds a page that is not as it was written",
     "XX002": "it is damaged: the server finds an index that is not as it was written",
+    "22021": "it holds text that is not UTF-8, and the database does not say in which encoding it is",
     "23502": "a row has no value where one is required",
     "23503": "a row refers to one that is not there",
     "23505": "rows repeat a value that must be unique",
