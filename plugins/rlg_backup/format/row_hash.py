@@ -1,7 +1,7 @@
 """Keyed 128-bit hashes of rows, made column by column (FORMAT.md section 5, digests of kind ``xxh3``).
 
 Texts and bytes go through XXH3 (64 bits; the xxHash specification, version 0.8), numbers and rows through the finalizer
-of SplitMix64 (Steele, Lea and Flood, 2014), twice each, under two seeds: two lanes of 64 bits.
+of SplitMix64 (Steele, Lea and Flood, 2014). There are two lanes of 64 bits; a cell's second is its first, mixed again.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ def _cells(field: pa.Field, array: pa.Array, key: bytes, place: int) -> Lanes:
     if form == "variant":
         return _variant(array, key, place)
     kind = _CLASSES[form]
-    lanes = _hashed(array, seeds(key, kind, place), number=kind in (b"i", b"r", b"o"))
-    return _with_nulls(array, lanes, null)
+    return _with_nulls(array, _hashed(array, seeds(key, kind, place), number=kind in (b"i", b"r", b"o")), null)
 
 
 def _variant(array: pa.Array, key: bytes, place: int) -> Lanes:
@@ -72,14 +71,11 @@ def _variant(array: pa.Array, key: bytes, place: int) -> Lanes:
 def _hashed(array: pa.Array, pair: Sequence[int], *, number: bool) -> Lanes:
     """Values of one class; what stands for NULL means nothing."""
     if number:
-        words = _words(array)
-        return _mixed(words, pair[0]), _mixed(words, pair[1])
-    texts = pl.DataFrame({"value": pl.Series(pl.from_arrow(array))})
-    found = texts.select(
-        plh.col("value").nchash.xxh3_64(seed=pair[0]).alias("0"),
-        plh.col("value").nchash.xxh3_64(seed=pair[1]).alias("1"),
-    ).fill_null(0)
-    return found["0"].to_numpy(), found["1"].to_numpy()
+        first = _mixed(_words(array), pair[0])
+    else:
+        texts = pl.DataFrame({"value": pl.Series(pl.from_arrow(array))})
+        first = texts.select(plh.col("value").nchash.xxh3_64(seed=pair[0])).to_series().fill_null(0).to_numpy()
+    return first, _mixed(first, pair[1])
 
 
 def _words(array: pa.Array) -> Words:
