@@ -80,7 +80,7 @@ def tortured(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         @cache
         def made(version: int) -> BackedUp:
             source = stack.enter_context(fresh_database(servers[version]))
-            make_torture(source, huge=version == NEWEST)
+            make_torture(source, whole=version == NEWEST)
             return source, back_up(tmp_path_factory.mktemp("torture"), source)
 
         yield made
@@ -95,7 +95,7 @@ def test_the_torture_database_comes_back_the_same(
         assert_same_database(source, copy)
 
 
-@pytest.mark.parametrize("version", [14, 15, 16])
+@pytest.mark.parametrize("version", [14, 16])
 def test_on_a_newer_server_it_comes_back_as_pg_dump_would_bring_it(
     servers: Servers, tortured: Callable[[int], BackedUp], version: int
 ) -> None:
@@ -165,7 +165,7 @@ def test_a_user_who_may_only_read_backs_up_everything(servers: Servers, tmp_path
     server = servers[NEWEST]
     login = "LOGIN BYPASSRLS PASSWORD 'reader' IN ROLE pg_read_all_data"
     with fresh_database(server) as source:
-        make_torture(source)
+        make_torture(source, whole=False)
         without_options = 'ALTER USER MAPPING FOR torture_reader SERVER "far away" OPTIONS (DROP "user")'
         execute(source, "SET default_transaction_read_only = off", without_options)
         execute(address_of(server), f"CREATE ROLE reader_of_all {login}")

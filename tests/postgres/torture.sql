@@ -1,5 +1,5 @@
 -- Everything PostgreSQL lets a user make that a copy can get wrong. Read by psql, as a superuser, in an empty database:
---   psql -v ON_ERROR_STOP=1 -v huge=true -f tests/postgres/torture.sql
+--   psql -v ON_ERROR_STOP=1 -v whole=true -f tests/postgres/torture.sql
 -- What a server is too old for, or was built without, is left out by \if.
 \set QUIET on
 \set VERBOSITY terse
@@ -18,7 +18,9 @@ SELECT current_setting('server_version_num')::int >= 150000 AS v15,
 \ir torture/values_of_users.sql
 \ir torture/tables.sql
 \ir torture/partitions.sql
+\if :whole
 \ir torture/names.sql
+\endif
 \ir torture/definitions.sql
 \ir torture/rights.sql
 \ir torture/large_objects.sql

@@ -12,9 +12,10 @@ from rlg_backup.sources.postgres.address import Address
 _FILES = Path(__file__).parents[1] / "postgres"
 
 
-def make_torture(address: Address, *, huge: bool = False) -> Address:
-    """Fills an empty database; returns ``address``. ``huge`` adds a text of 50 MB and a large object of 5 MB."""
-    psql(address, "-v", f"huge={str(huge).lower()}", "-f", _FILES / "torture.sql")
+def make_torture(address: Address, *, whole: bool = True) -> Address:
+    """Fills an empty database; returns ``address``. What is the same on every server (odd names, a text of 50 MB, a
+    large object of 5 MB) is in the ``whole`` only."""
+    psql(address, "-v", f"whole={str(whole).lower()}", "-f", _FILES / "torture.sql")
     return address
 
 

@@ -1,5 +1,5 @@
 -- Large objects: of every length, with holes, owners, rights and comments.
-SELECT lo_from_bytea(700001, '\x'), lo_from_bytea(700002, '\x00'), lo_from_bytea(4294967295, decode(repeat('00ff5c0a', CASE WHEN :'huge' THEN 1250000 ELSE 10000 END), 'hex')),
+SELECT lo_from_bytea(700001, '\x'), lo_from_bytea(700002, '\x00'), lo_from_bytea(4294967295, decode(repeat('00ff5c0a', CASE WHEN :'whole' THEN 1250000 ELSE 10000 END), 'hex')),
        lo_from_bytea(700003, decode(repeat('ab', 2048), 'hex')), lo_from_bytea(700004, decode(repeat('cd', 2049), 'hex')), lo_create(700005), lo_create(2147483648),
        lo_create(700006)
 \g /dev/null

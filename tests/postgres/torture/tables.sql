@@ -15,7 +15,7 @@ FROM generate_series(1, 1600) n
 \gexec
 CREATE TABLE large (id int PRIMARY KEY, t text, b bytea);
 ALTER TABLE large ALTER t SET STORAGE EXTERNAL, ALTER b SET STORAGE MAIN;
-\if :huge
+\if :whole
 INSERT INTO large SELECT 1, repeat('fifty megabytes ', 3276800), NULL;
 \endif
 INSERT INTO large SELECT 2, NULL, decode(repeat('00ff5c0a', 500000), 'hex');
