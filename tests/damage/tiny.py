@@ -131,7 +131,7 @@ def everything(archive: Archive) -> Iterator[Item]:
             data = stream.read()
         yield name, data
     for table in profile.tables:
-        for batch in rows_of(archive, table):
+        for batch in rows_of(archive, table, table.members):
             yield table.name, batch.to_pylist()
     if profile.tree is not None:
         for row in index_of(archive):

@@ -51,9 +51,8 @@ def test_the_help_of_each_command_shows_its_options_and_an_example(words: tuple[
     assert (done.code, done.err) == (0, "")
     assert "Options:" in done.out
     assert "--json" in done.out
-    assert f"Example: rlg-backup {' '.join(words)}" in " ".join(done.out.split()).replace(
-        "rlg-backup --config /etc/rlg-backup/backup.yaml", "rlg-backup"
-    )
+    said = " ".join(done.out.split()).replace("rlg-backup --config /etc/rlg-backup/backup.yaml", "rlg-backup")
+    assert re.search(rf"Examples?: rlg-backup {' '.join(words)}", said)
 
 
 def test_the_help_shows_every_command_the_examples_and_the_exit_codes() -> None:
