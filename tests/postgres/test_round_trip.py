@@ -28,17 +28,31 @@ from rlg_backup.demo.server import Server
 from rlg_backup.sources.postgres.address import Address
 
 BackedUp = tuple[Address, World]
+MOODS = ("sad", "so so", "happy", "calm", "angry", "bored", "proud", "tired")
+LEAVES = [f"CREATE TABLE leaf_{n} PARTITION OF hashed FOR VALUES WITH (MODULUS 3, REMAINDER {n})" for n in range(3)]
+
+
+def hashed_by(kind: str, key: str) -> tuple[list[str], str]:
+    """A table cut by the hash of a ``kind``, whose value an expression makes of the mood m, and how to read it."""
+    definition = [
+        f"CREATE TYPE mood AS ENUM ({', '.join(repr(mood) for mood in MOODS)})",
+        "CREATE TYPE moods AS RANGE (SUBTYPE = mood)",
+        "CREATE TYPE of_mood AS (m mood)",
+        *(f'CREATE TYPE "{mood}" AS ENUM ()' for mood in MOODS),
+        f"CREATE TABLE hashed (k {kind}, n int) PARTITION BY HASH (k)",
+        *LEAVES,
+        f"INSERT INTO hashed SELECT {key}, n FROM unnest(enum_range(NULL::mood)) m, generate_series(1, 5) n",
+    ]
+    return definition, "SELECT k::text, n FROM hashed ORDER BY 1, 2"
+
+
 QUIRKS = {  # what pg_dump itself makes otherwise than it was
     # the hash of an enumeration is that of its label's object id, which is another in every database
-    "rows in another leaf": (
-        [
-            "CREATE TYPE mood AS ENUM ('sad', 'so so', 'happy')",
-            "CREATE TABLE by_mood (m mood, n int) PARTITION BY HASH (m)",
-            *(f"CREATE TABLE m{n} PARTITION OF by_mood FOR VALUES WITH (MODULUS 3, REMAINDER {n})" for n in range(3)),
-            "INSERT INTO by_mood SELECT m, n FROM unnest(enum_range(NULL::mood)) m, generate_series(1, 5) n",
-        ],
-        "SELECT m::text, n FROM by_mood ORDER BY 1, 2",
-    ),
+    "rows in another leaf": hashed_by("mood", "m"),
+    "by arrays": hashed_by("mood[]", "ARRAY[m]"),
+    "by ranges": hashed_by("moods", "moods(m, NULL)"),
+    "by composites": hashed_by("of_mood", "ROW(m)::of_mood"),
+    "by names of types": hashed_by("regtype", "quote_ident(m::text)::regtype"),
     # inherited columns come first
     "columns in another order": (
         [

@@ -17,6 +17,10 @@ CREATE TABLE made.domains (n int, p made.percent, a made.percents, r made.requir
 INSERT INTO made.domains VALUES (1, 0, '{1,2,NULL}', '', '[5:6]={7,8}', 'bad'), (2, NULL, NULL, 'x', NULL, NULL);
 ALTER DOMAIN made.late ADD CONSTRAINT later CHECK (VALUE <> 'bad') NOT VALID;
 INSERT INTO made.domains (n, r) VALUES (3, 'default');
+CREATE DOMAIN made.calm AS made.mood CHECK (VALUE <> 'ecstatic');
+CREATE DOMAIN made.calmer AS made.calm;
+CREATE TABLE made.domains_of_moods (v made.calm, w made.calmer, a made.calm[]);
+INSERT INTO made.domains_of_moods VALUES ('sad', 'so so, "really"', '{happy,NULL}'), (NULL, '', NULL);
 
 CREATE TYPE made.inner_pair AS (a int, "b c" text);
 CREATE TYPE made.outer_pair AS (pair made.inner_pair, pairs made.inner_pair[], moods made.mood[]);

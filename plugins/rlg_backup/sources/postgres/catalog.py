@@ -52,8 +52,8 @@ WITH RECURSIVE base (oid, type) AS (
     UNION ALL
     SELECT b.oid, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
-SELECT b.oid, b.oid <> t.oid AS domain, t.oid AS type, n.nspname, p.proname,
-       a.typtype <> 'p' AND a.oid <> t.oid AS borrowed
+SELECT b.oid, CASE WHEN b.oid <> t.oid THEN pg_catalog.format_type(t.oid, -1) END AS base, t.oid AS type,
+       n.nspname, p.proname, a.typtype <> 'p' AND a.oid <> t.oid AS borrowed
 FROM base b
 JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 JOIN pg_catalog.pg_proc p ON p.oid = t.typoutput
@@ -75,25 +75,18 @@ JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
 WHERE c.relispartition AND c.relkind = 'r' AND EXISTS (
     SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a
     JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
-    JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass) AND o.opcname = 'enum_ops')
+    JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass) AND (o.oid >= 16384 OR o.opcname IN (
+        'enum_ops', 'oid_ops', 'array_ops', 'record_ops', 'range_ops', 'multirange_ops')))
 """
-"""Partitions whose rows another database puts elsewhere (schema, name; those of the table they are all of): the hash
-of an enumeration's value is that of its object id, which every database gives anew. pg_dump has it likewise."""
+"""Partitions whose rows another database may put elsewhere (schema, name; those of the table they are all of): the hash
+of an enumeration's value, or of what names an object, is that of an object id, which every database gives anew. So is
+what holds such values; of a user's own hash nothing is known (OIDs below 16384 are the system's)."""
 _BOUNDS = """
 SELECT oid, pg_catalog.pg_get_expr(relpartbound, oid) FROM pg_catalog.pg_class WHERE oid = ANY (%s) AND relispartition
 """
-_PLAIN = {  # types whose values ADBC gives exactly (tried), by OID
-    16: "bool",
-    21: "int2",
-    23: "int4",
-    20: "int8",
-    700: "float4",
-    701: "float8",
-    25: "text",
-    1043: "varchar",
-    1042: "bpchar",
-    17: "bytea",
-}
+_PLAIN = frozenset((16, 21, 23, 20, 700, 701, 25, 1043, 1042, 17))
+"""OIDs of the types whose values ADBC gives exactly (tried): bool, int2, int4, int8, float4, float8, text, varchar,
+bpchar, bytea."""
 _TEXTS = ("text", "character varying", "public.citext")
 
 
@@ -213,10 +206,12 @@ def _table(
 
 def _expression(name: str, kind: Any) -> str:
     """The column as it is, or as the text its type's own output function makes: a cast could be a user's, or cut."""
-    _, domain, type_, schema, output, borrowed = kind
+    _, base, type_, schema, output, borrowed = kind
     column = f'"row".{quoted(name)}'
+    if base is not None:  # no cast of a user's leads from a domain; enum_out takes no domain
+        column = f"CAST({column} AS {base})"
     if type_ in _PLAIN:
-        return f"CAST({column} AS pg_catalog.{_PLAIN[type_]})" if domain else column
+        return column
     if borrowed:  # refcursor's is that of text, which takes no refcursor: the cast calls it
         return f"CAST({column} AS pg_catalog.text)"
     return f"pg_catalog.textin({qualified(schema, output)}({column}))"
