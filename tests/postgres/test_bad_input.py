@@ -148,15 +148,19 @@ def test_a_sequence_dropped_while_rows_are_read_is_told_as_that(small: Address) 
     assert str(caught.value) == ("unable to read 'sequences': one was dropped while the backup ran\nhint: run it again")
 
 
+ENDED = "the server was shut down, or the session ended by an administrator"
+LOST = "the connection to the server was lost or refused"
+
+
 @pytest.mark.parametrize(
-    ("function", "kind", "cause"),
+    ("function", "kind", "causes"),
     [
-        ("pg_cancel_backend", SourceUnreadable, "the server cancelled the statement"),
-        ("pg_terminate_backend", SourceUnavailable, "the connection to the server was lost or refused"),
+        ("pg_cancel_backend", SourceUnreadable, {"the server cancelled the statement"}),
+        ("pg_terminate_backend", SourceUnavailable, {ENDED, LOST}),  # its last words may be lost with the connection
     ],
 )
 def test_a_session_ended_while_it_reads_is_told_as_that(
-    small: Address, function: str, kind: type[BackupError], cause: str
+    small: Address, function: str, kind: type[BackupError], causes: set[str]
 ) -> None:
     execute(small, "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 100000) n")
     end = f"SELECT {function}(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'"
@@ -167,7 +171,8 @@ def test_a_session_ended_while_it_reads_is_told_as_that(
         assert query(small, end) == [(True,)]
         with pytest.raises(kind) as caught:
             list(batches)
-    assert (type(caught.value), str(caught.value)) == (kind, f"unable to read 'big': {cause}")
+    assert type(caught.value) is kind
+    assert str(caught.value) in {f"unable to read 'big': {cause}" for cause in causes}
 
 
 def test_text_of_no_known_encoding_is_refused(servers: Servers) -> None:
@@ -227,16 +232,15 @@ def test_a_server_that_goes_away_half_way_leaves_nothing_and_the_next_run_works(
     execute(source, "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 100000) n")
     world = make_world(tmp_path / "world", source, readers=1)
     again = f"postgres:there/{source.database}_again"
-    lost = "the connection to the server was lost or refused"
     with connected(app=source, there=address_of(own_server)):
         said = crashed(world, Crash(own_server, "snapshot big", 2), lambda wiring: backup(wiring, "app", Kind.FULL))
-        assert said == f"SourceUnavailable: unable to read 'big': {lost}"
+        assert said == f"SourceUnavailable: unable to read 'big': {LOST}"
         assert world.objects() == {}
         own_server.start(own_server.port)
         world.back_up()
         said = crashed(world, Crash(own_server, "load"), lambda wiring: restore(wiring, "app", "latest", again))
         assert said.startswith("DestinationUnavailable: unable to ")
-        assert said.endswith(lost)
+        assert said.endswith(LOST)
         own_server.start(own_server.port)
         assert world.run("restore", "latest", "--source", "app", "--to", again).code == 0
     names = query(source, "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
