@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial, reduce
 from operator import add
 from threading import Lock
@@ -76,7 +77,8 @@ def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -
 
 
 def _read(digested: _Digested, snapshot: TableSnapshot, table: Table, piece: Piece) -> None:
-    digested.take(_in_order(snapshot.read(table, piece=piece, geography=False), digested.order))
+    with closing(snapshot.read(table, piece=piece, geography=False)) as batches:
+        digested.take(_in_order(batches, digested.order))
 
 
 def _in_order(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> Iterator[pa.RecordBatch]:

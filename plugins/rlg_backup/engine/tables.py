@@ -7,7 +7,7 @@ memory before it is written. A table is read in the pieces its source cuts it in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -97,10 +97,11 @@ class TableSaver:
 
     def _save(self, table: _SavedTable, piece: Piece) -> None:
         writer = _PieceWriter(table, self._members)
-        for batch in self._snapshot.read(table.table, piece=piece):
-            self._originals.collect(table.table.root, batch, table.protected)
-            writer.write(batch)
-            self._progress(f"snapshot {table.table.title}", table.count(batch.num_rows), 0)
+        with closing(self._snapshot.read(table.table, piece=piece)) as batches:
+            for batch in batches:
+                self._originals.collect(table.table.root, batch, table.protected)
+                writer.write(batch)
+                self._progress(f"snapshot {table.table.title}", table.count(batch.num_rows), 0)
         table.add(writer)
 
 

@@ -5,7 +5,7 @@ A restored copy is opened through the same port, so that parity compares like wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -98,12 +98,12 @@ class TableSnapshot(Protocol):
 
     def read(
         self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch, None, None]:
         """The rows of a table, or of one of its ``pieces``, exactly, as batches of the columns in order.
 
-        First a field of role ROWID where the driver keeps one; after the columns, with ``geography``,
-        string fields with the roles region, country, city, town, for tables whose geography is
-        configured. The type of a column may change from batch to batch (see docs/FORMAT.md, forms).
+        Close it where it is not read to its end: it holds a cursor. First a field of role ROWID where the driver keeps
+        one; after the columns, with ``geography``, string fields with the roles region, country, city, town, for tables
+        whose geography is configured. The type of a column may change from batch to batch (see docs/FORMAT.md, forms).
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -198,7 +198,7 @@ class SqliteSnapshot:
 
     def read(
         self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch, None, None]:
         """See the port. An empty table gives no batch; a batch ends early where its values take 8 MiB of memory.
 
         Raises SourceUnreadable naming the table; a damaged page is met when it is read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -58,6 +58,6 @@ class _MappedSnapshot:
 
     def read(
         self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch, None, None]:
         there = self._there[table.schema, table.name]
         return self._inner.read(there, piece=piece, geography=geography, batch_rows=batch_rows)
