@@ -176,6 +176,15 @@ def test_a_session_ended_while_it_reads_is_told_as_that(
     assert str(caught.value) in {f"unable to read 'big': {cause}" for cause in causes}
 
 
+@pytest.mark.parametrize("asked", ["pieces", "schema_files"])
+def test_a_session_ended_between_two_tables_is_told_as_that(small: Address, asked: str) -> None:
+    end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+    with pytest.raises(SourceUnavailable) as caught, PostgresSource(small, readers=1).snapshot() as snapshot:
+        query(small, f"{end} AND application_name = 'rlg-backup'")
+        _ = snapshot.pieces(snapshot.tables[0]) if asked == "pieces" else snapshot.schema_files()
+    assert str(caught.value) in {f"unable to read '{small}': {cause}" for cause in (ENDED, LOST)}
+
+
 def test_text_of_no_known_encoding_is_refused(servers: Servers) -> None:
     with fresh_database(servers[NEWEST], options="ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0") as source:
         execute(

@@ -1,7 +1,7 @@
 """Other sessions that truncate, alter, drop, make or rename tables at any moment: what is read is never emptied.
 
 A session that holds the first or the last table (they are locked in order of name) stops the source where it is; what
-happens meanwhile is done by real sessions.
+happens meanwhile is done by real sessions. What no lock holds still is noticed when all is read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.postgres.sessions import PATIENCE, beside, holding, until, waits_for_
 from tests.support.postgres_server import execute, query
 from tests.support.postgres_values import rows_read
 
-from rlg_backup.core.errors import SourceUnavailable
+from rlg_backup.core.errors import SourceChanged, SourceUnavailable
 from rlg_backup.sources.postgres.address import Address
 from rlg_backup.sources.postgres.source import PostgresSource
 
@@ -111,3 +111,51 @@ def test_a_table_that_is_locked_for_long_is_named(tables: Address) -> None:
         "hint: look for it in pg_locks, or raise lock_wait_seconds"
     )
     assert read(tables) == WHOLE
+
+
+SWAPPED = ("ALTER SCHEMA live RENAME TO aside", "ALTER SCHEMA next RENAME TO live", "ALTER SCHEMA aside RENAME TO next")
+UNHELD = {
+    "schemas swapped": (SWAPPED, "{0}", "the schema 'live' was renamed while it was read"),
+    "a value renamed": (
+        ("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",),
+        "{0}",
+        "a value of an enumeration was renamed while it was read",
+    ),
+    "a sequence widened": (
+        ("ALTER SEQUENCE narrow AS bigint", "ALTER SEQUENCE narrow RESTART 5000000000"),
+        "narrow",
+        "its limits were altered while the backup ran",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", UNHELD)
+def test_a_change_that_no_lock_holds_back_is_no_backup(database: Address, change: str) -> None:
+    statements, subject, cause = UNHELD[change]
+    execute(
+        database,
+        *("CREATE SCHEMA live", "CREATE TABLE live.t (v text)", "INSERT INTO live.t VALUES ('live')"),
+        *("CREATE SCHEMA next", "CREATE TABLE next.t (v text)", "INSERT INTO next.t VALUES ('next')"),
+        *("CREATE TYPE mood AS ENUM ('sad')", "CREATE TABLE m (v mood)", "INSERT INTO m VALUES ('sad')"),
+        "CREATE SEQUENCE narrow AS int",
+    )
+    with pytest.raises(SourceChanged) as caught, PostgresSource(database).snapshot() as snapshot:
+        execute(database, *statements)
+        for table in snapshot.tables:
+            rows_read(snapshot, table)
+        snapshot.schema_files()
+    assert str(caught.value) == f"unable to read '{subject.format(database)}': {cause}\nhint: run it again"
+
+
+def test_readers_do_not_wait_for_ever_for_who_waits_for_one_of_them(database: Address) -> None:
+    """The system's own tables are locked by nobody before they are read."""
+    execute(database, "SELECT lo_from_bytea(n, 'x') FROM generate_series(1, 9) n")
+    vacuum = "SET application_name = 'other'; VACUUM FULL pg_largeobject"
+    source = PostgresSource(database, readers=2, lock_wait_seconds=1)
+    with ExitStack() as after, pytest.raises(SourceUnavailable) as caught, source.snapshot() as snapshot:
+        (objects,) = snapshot.tables
+        assert sum(len(batch) for batch in snapshot.read(objects)) == 9
+        after.enter_context(beside(lambda: execute(database, *vacuum.split("; "))))
+        until(lambda: waits_for_lock(database, "other"))
+        list(snapshot.read(objects))  # by the other reader
+    assert str(caught.value) == "unable to read 'pg_catalog.pg_largeobject': another session holds it locked"

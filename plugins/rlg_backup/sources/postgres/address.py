@@ -6,7 +6,7 @@ Every session, of whatever client, gets the same settings, so that a value has o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ PINNED = {
     "IntervalStyle": "postgres",
     "extra_float_digits": "3",
     "bytea_output": "hex",
+    "array_nulls": "on",
     "lc_monetary": "C",
     "xmloption": "content",
     "search_path": "pg_catalog",
@@ -32,8 +33,9 @@ PINNED = {
     "idle_in_transaction_session_timeout": "0",
     "quote_all_identifiers": "off",
 }
-"""What decides how a value is written as text, or whether a session is ended while it waits for us. With row security
-off, a role that a policy would show only some rows gets an error (PostgreSQL documentation, row_security)."""
+"""What decides how a value is written as text, or read from one, or whether a session is ended while it waits for us.
+With row security off, a role that a policy would show only some rows gets an error (PostgreSQL documentation,
+row_security)."""
 
 _VARIABLES = {
     "sslmode": "PGSSLMODE",
@@ -111,9 +113,18 @@ class Address:
         import psycopg
 
         try:
-            return psycopg.connect(self.conninfo(), autocommit=True, prepare_threshold=None, **settings)
+            connection = psycopg.connect(self.conninfo(), autocommit=True, prepare_threshold=None, **settings)
+            for statement in lasting(connection.info.server_version):
+                connection.execute(statement.encode())
+            return connection
         except psycopg.Error as error:
             raise unreadable("connect to", str(self), error) from None
+
+
+def lasting(server_version: int) -> Sequence[str]:
+    """Statements after which a session is not ended for its transaction's age; a server before 17 knows no such limit,
+    and no session that pins it."""
+    return ["SET transaction_timeout = 0"] if server_version >= 170_000 else []
 
 
 def _text(port: int | None) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from ...core.errors import BackupError, MemberDamaged, SourceChanged, SourceUnavailable, SourceUnreadable
+from ..port import table_title
 from . import programs, schema_document
 from .catalog import qualified
 from .database_facts import read_facts
@@ -68,7 +69,8 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1
 """
 _SEQUENCES: Final = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname, c.relname, s.seqmin, s.seqmax
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
      AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = d.refobjid
@@ -115,7 +117,7 @@ class Definitions:
 
     def files(self, connection: psycopg.Connection[Any]) -> Mapping[str, bytes]:
         """The members below ``schema/``. ``connection`` is in the snapshot; sequences stand outside of any, and are
-        read as they are now. Raises SourceChanged when a sequence was dropped meanwhile, and psycopg.Error."""
+        read as they are now. Raises SourceChanged when one was dropped or altered meanwhile, and psycopg.Error."""
         version = connection.info.server_version
         document = SchemaDocument(
             server_version=version,
@@ -182,15 +184,18 @@ def _sequences(connection: psycopg.Connection[Any]) -> Iterator[SequenceState]:
     for start in range(0, len(names), _SEQUENCES_AT_ONCE):
         some = names[start : start + _SEQUENCES_AT_ONCE]
         parts = [
-            f"SELECT {place}, last_value, is_called FROM {qualified(*name)}"  # noqa: S608  # quoted names
-            for place, name in enumerate(some)
+            f"SELECT {place}, last_value, is_called FROM {qualified(schema, name)}"  # noqa: S608  # quoted names
+            for place, (schema, name, _, _) in enumerate(some)
         ]
         try:
             found = _rows(connection, " UNION ALL ".join(parts) + " ORDER BY 1")
         except psycopg.errors.UndefinedTable:
             raise SourceChanged("read", "sequences", "one was dropped while the backup ran", "run it again") from None
         for place, last_value, is_called in found:
-            schema, name = some[place]
+            schema, name, least, most = some[place]
+            if not least <= last_value <= most:  # of its definition in the snapshot: no restore could set it
+                cause = "its limits were altered while the backup ran"
+                raise SourceChanged("read", table_title(schema, name), cause, "run it again")
             yield SequenceState(schema, name, last_value, is_called)
 
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core.errors import SourceChanged, SourceUnavailable, SourceUnreadable
 from ..geography import Geography
 from . import catalog
+from .address import Address, lasting
 from .catalog import Relation, qualified
 from .definitions import Definitions
 from .faults import MAY_READ, state_of, unreadable
 from .reader import Readers
 from .snapshot import PostgresSnapshot
+from .unlocked import require_unchanged
 
 if TYPE_CHECKING:
     import psycopg
-
-    from .address import Address
 
 _ATTEMPTS: Final = 5
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -63,6 +63,7 @@ class PostgresSource:
     ) -> None:
         self._address, self._geography, self._exclude = address, geography, tuple(exclude)
         self._readers, self._lock_wait = readers, lock_wait_seconds
+        self._patience = f"SET LOCAL lock_timeout = {lock_wait_seconds * 1000}"
         self._warning_minutes = snapshot_warning_minutes
 
     @contextmanager
@@ -71,8 +72,8 @@ class PostgresSource:
         table waits.
 
         Raises SourceUnavailable (unreachable, or a table locked by others for longer than is waited), SourceUnreadable
-        (refused), SourceChanged (tables come and go faster than they can be locked), InvalidSetting (geography; no
-        pg_dump that is new enough).
+        (refused), SourceChanged (tables come and go faster than they can be locked; at the end of the block, a name
+        changed that no lock holds), InvalidSetting (geography; no pg_dump that is new enough).
         """
         import psycopg
 
@@ -89,9 +90,10 @@ class PostgresSource:
                     exclude=self._exclude,
                     warning_minutes=self._warning_minutes,
                 )
+                yield opened
+                require_unchanged(connection, self._address)
             except psycopg.Error as error:
                 raise unreadable("read", str(self._address), error) from None
-            yield opened
 
     def _hold(
         self, connection: psycopg.Connection[Any], stack: ExitStack
@@ -118,7 +120,9 @@ class PostgresSource:
         exported = str(connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchall()[0][0])
         if catalog.relations(connection) != found:
             raise _OvertakenError
-        begin = [_BEGIN, f"SET TRANSACTION SNAPSHOT '{exported}'", *(f"{lock} NOWAIT" for lock in _locks(found))]
+        begin = [*lasting(connection.info.server_version), _BEGIN, f"SET TRANSACTION SNAPSHOT '{exported}'"]
+        begin += [f"{lock} NOWAIT" for lock in _locks(found)]
+        begin.append(self._patience)  # for the system's own tables: who waits for one of ours would be waited for
         try:
             readers = Readers(self._address, self._readers, begin)
         except adbc_driver_manager.Error as error:
@@ -138,7 +142,7 @@ class PostgresSource:
         import psycopg
 
         try:
-            connection.execute(f"SET LOCAL lock_timeout = {self._lock_wait * 1000}".encode())
+            connection.execute(self._patience.encode())
             for statement in _locks(found):
                 connection.execute(statement.encode())
         except psycopg.Error as error:
