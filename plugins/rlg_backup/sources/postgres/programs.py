@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ _LOST: Final = re.compile(
     r"server closed the connection|connection to server|no connection to the server|could not receive data|"
     r"the database system is|remaining connection slots|too many"
 )
+_PASSED_OVER: Final = re.compile(r": warning: errors ignored on restore: \d+$")  # said last by one that got to its end
 _NAME: Final = r'(?:"(?:[^"]|"")+"|[a-z_][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[a-z_][\w$]*))*'
 _COMMAND: Final = "Command was: "
 _OBJECT: Final = re.compile(rf"{_COMMAND}[A-Z][A-Z ]* (?P<object>{_NAME})(?: ON (?:ONLY )?(?P<table>{_NAME}))?")
@@ -207,7 +209,7 @@ def run(
 
     ``output`` gets its standard output, ``stdin`` is read as its input; both are files. ``settings`` hold for its
     sessions; after ``seconds`` it is ended. Its first complaint that is not ``tolerated`` ends it, and is raised as
-    ``refused`` makes it; the tolerated ones are returned.
+    ``refused`` makes it; the tolerated ones are returned, when it came to its end.
     """
     environment = _environment(address.environment(), settings or {})
     with ExitStack() as stack:
@@ -230,11 +232,13 @@ def run(
             stack.callback(timer.cancel)
             timer.start()
         harmless = []
-        for complaint in complaints(_lines(process)):
+        last: deque[str] = deque(maxlen=1)
+        for complaint in complaints(_noted(_lines(process), last)):
             if not tolerated(complaint):
                 raise refused(complaint)
             harmless.append(complaint)
-        if process.wait() and not harmless:
+        passed_over = bool(harmless and last and _PASSED_OVER.search(last[0]))
+        if process.wait() and not passed_over:
             raise refused(Complaint("57014", "it was ended before it was done", {}))
     return harmless
 
@@ -249,6 +253,12 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
     assert process.stderr is not None
     while line := process.stderr.readline(_LONGEST):
         yield line.decode(errors="replace")
+
+
+def _noted(lines: Iterator[str], last: deque[str]) -> Iterator[str]:
+    for line in lines:
+        last.append(line)
+        yield line
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

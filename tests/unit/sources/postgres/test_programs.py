@@ -163,6 +163,30 @@ def test_a_program_that_ends_badly_without_a_word_is_no_success(tmp_path: Path, 
         run(spy, [], address_of(servers[NEWEST]), refused=raised)
 
 
+@pytest.mark.parametrize(
+    ("end", "done"),
+    [
+        ("echo 'pg_restore: warning: errors ignored on restore: 1' >&2; exit 1", True),
+        ("echo 'pg_restore: terminated by user' >&2; exit 1", False),
+        ("exit 1", False),
+        ("kill -9 $$", False),
+    ],
+)
+def test_after_a_complaint_that_is_tolerated_a_program_must_still_come_to_its_end(
+    tmp_path: Path, servers: Servers, end: str, done: bool
+) -> None:
+    said = 'pg_restore: error: could not execute query: ERROR:  role "away" does not exist'
+    spy = program(tmp_path / "spy", "18.0", f"echo '{said}' >&2; {end}")
+    found: object
+    try:
+        found = [
+            one.names for one in run(spy, [], address_of(servers[NEWEST]), refused=raised, tolerated=lambda _: True)
+        ]
+    except SourceUnreadable as error:
+        found = str(error)
+    assert found == ([{"role": "away"}] if done else "unable to dump 'here': it was ended before it was done")
+
+
 def test_messages_are_english_whatever_the_user_s_language_is(
     tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
