@@ -64,11 +64,14 @@ class Definitions:
         be made, MemberDamaged, DestinationUnavailable, StorageFull.
         """
 
+        from psycopg.conninfo import make_conninfo
+
         def tolerated(complaint: Complaint) -> bool:
             absent = complaint.state == _NO_SUCH and complaint.names.get("role") in self._absent
             return absent or complaint.cause == _HARMLESS or (broken_keys and complaint.state == _BROKEN_KEY)
 
-        arguments = [f"--section={section}", f"--jobs={jobs}", f"--dbname={address.database}"]
+        place = make_conninfo(dbname=address.database)  # a name with "=" in it would be taken for more than a name
+        arguments = [f"--section={section}", f"--jobs={jobs}", f"--dbname={place}"]
         if not self._tablespaces:
             arguments.append("--no-tablespaces")
         with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,6 +102,17 @@ def test_schemas_come_under_their_new_names_beside_what_is_there(there: Place) -
     assert ('"Extra two".mood',) in types
     execute(there.target, "INSERT INTO restored.towns DEFAULT VALUES")
     assert query(there.target, "SELECT has_schema_privilege('public', 'restored', 'USAGE')") == [(True,)]
+
+
+def test_a_database_whose_name_reads_like_an_address_is_that_one(there: Place) -> None:
+    name = there.target.database
+    odd = replace(there, target=there.target.of(f"host=nowhere dbname={name}"))
+    execute(address_of(there.server), f'ALTER DATABASE "{name}" RENAME TO "{odd.target.database}"')
+    try:
+        restore(odd)
+        assert schemas(odd) == ["Extra two", "extra", "public", "restored"]
+    finally:
+        execute(address_of(there.server), f'ALTER DATABASE "{odd.target.database}" RENAME TO "{name}"')
 
 
 def test_what_cannot_be_as_it_was_is_told(there: Place) -> None:
