@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -100,7 +100,7 @@ class PostgresSnapshot:
 
     def read(
         self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch, None, None]:
         """See the port. A batch takes some 8 MiB of memory, more only where one row does; an empty table gives none."""
         assert piece is None or isinstance(piece, Pages)  # of ``pieces``
         places = self._places(table) if geography else ()
