@@ -29,6 +29,7 @@ from rlg_backup.anonymize.tokens import TokenKey
 from rlg_backup.catalog.lease_file import LeaseFile, Pending
 from rlg_backup.catalog.points import parse_key
 from rlg_backup.catalog.seen import SeenHead, SeenHeads
+from rlg_backup.config.connections import connection_in
 from rlg_backup.config.load import load
 from rlg_backup.core.errors import BackupError
 from rlg_backup.format.age import AgeReader, SeekableAgeReader, encrypt, parse_identity, parse_recipient
@@ -50,7 +51,8 @@ from rlg_backup.format.tree_index import IndexRow, IndexWriter, read_index, read
 from rlg_backup.format.zipfields import END_SIZE, end_records
 from rlg_backup.sources import sqlite_schema
 from rlg_backup.sources.files_destination import FileDestination
-from rlg_backup.sources.port import Entry, Table
+from rlg_backup.sources.port import Entry, Table, TableSource
+from rlg_backup.sources.postgres import schema_document
 from rlg_backup.sources.sqlite import SqliteSource
 from rlg_backup.sources.sqlite_destination import SqliteDestination
 from rlg_backup.storage.keys import check_key, check_prefix
@@ -556,11 +558,50 @@ def schema(data: bytes) -> object:
     return True
 
 
-def _read(path: Path) -> None:
-    with SqliteSource(path).snapshot() as snapshot:
+def _read(built: TableSource) -> None:
+    with built.snapshot() as snapshot:
         for table in snapshot.tables:
             for batch in snapshot.read(table):
                 batch.validate(full=True)
+
+
+def postgres_documents() -> list[bytes]:
+    grants = (schema_document.Grant("", "CONNECT"), schema_document.Grant("reader", "CONNECT", True))
+    whole = schema_document.SchemaDocument(
+        server_version=180_004,
+        dumped_by=180_004,
+        locale=schema_document.Locale("UTF8", "b", "C", "C", "C.UTF-8"),
+        database=schema_document.Database(
+            "owner", "a comment", 7, grants, (schema_document.Setting(None, "a.b", "c"),)
+        ),
+        extensions=(schema_document.Extension("plpgsql", "pg_catalog", "1.0"),),
+        roles=("owner", "reader"),
+        sequences=(schema_document.SequenceState("public", "s", -(2**63), True),),
+        large_objects=(schema_document.LargeObject(2**32 - 1, "owner", None, None),),
+    )
+    return [schema_document.dump(whole)]
+
+
+@target("postgres_schema", postgres_documents, json=True)
+def postgres_schema(data: bytes) -> object:
+    """What is taken is what would be written of it."""
+    found = schema_document.load({schema_document.MEMBER: data, schema_document.DEFINITIONS: b""})
+    assert (
+        schema_document.load({schema_document.MEMBER: schema_document.dump(found), schema_document.DEFINITIONS: b""})
+        == found
+    )
+    return found
+
+
+def connections() -> list[bytes]:
+    uris = ["postgres://u:p%40ss@h:5432/db?sslmode=require", "postgres://%2Ftmp%2Fsocket/db", "sqlite:///x"]
+    return [uri.encode() for uri in uris] + [b'{"conn_type": "postgres", "host": "h", "port": "5432", "extra": "{}"}']
+
+
+@target("connection", connections)
+def connection(data: bytes) -> object:
+    """A variable holds text; whatever it is, nothing but our error comes out."""
+    return connection_in({"AIRFLOW_CONN_X": data.decode("utf-8", "surrogateescape")}, "x") or "none"
 
 
 def shown(data: bytes) -> str:
