@@ -52,6 +52,8 @@ _FILLED: Final = " UNION ALL ".join(
         ("pg_extension", " AND extname <> 'plpgsql'"),
         *((name, "") for name in ("pg_proc", "pg_type", "pg_operator", "pg_collation", "pg_language", "pg_cast")),
         *((name, "") for name in ("pg_foreign_data_wrapper", "pg_event_trigger", "pg_publication", "pg_default_acl")),
+        *((name, "") for name in ("pg_conversion", "pg_ts_config", "pg_ts_dict", "pg_opfamily", "pg_am")),
+        ("pg_subscription", " AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"),
         ("pg_largeobject_metadata", ""),
     )
 )

@@ -207,6 +207,11 @@ def test_an_empty_database_steps_aside_and_hands_on_its_own_facts(place: Place) 
         "SELECT lo_create(0)",
         "CREATE SEQUENCE s",
         "CREATE PUBLICATION p",
+        "CREATE TEXT SEARCH CONFIGURATION c (COPY = english)",
+        "CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple)",
+        "CREATE CONVERSION c FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8",
+        "CREATE OPERATOR FAMILY f USING btree",
+        "CREATE ACCESS METHOD a TYPE TABLE HANDLER heap_tableam_handler",
     ],
 )
 def test_a_database_that_is_not_empty_is_never_touched(place: Place, statement: str) -> None:
