@@ -141,10 +141,9 @@ def test_a_pg_dump_older_than_the_server_is_refused_with_both_versions(world: Wo
 
 def test_a_sequence_dropped_while_rows_are_read_is_told_as_that(small: Address) -> None:
     execute(small, "CREATE SEQUENCE alone")
-    with PostgresSource(small).snapshot() as snapshot:
+    with pytest.raises(SourceChanged) as caught, PostgresSource(small).snapshot() as snapshot:
         execute(small, "DROP SEQUENCE alone")
-        with pytest.raises(SourceChanged) as caught:
-            snapshot.schema_files()
+        snapshot.schema_files()
     assert str(caught.value) == ("unable to read 'sequences': one was dropped while the backup ran\nhint: run it again")
 
 
