@@ -12,7 +12,18 @@ from bench.contenders import CONTENDERS, PIPELINE, PLAIN, POLICIES
 from bench.measuring import Measured, Measurement
 from bench.processes import MB
 
-_HEADINGS: Final = ("WALL s", "RATIO", "CPU s", "SERVER s", "MEMORY MB", "STORED MB", "RATIO", "IMPORTS s", "OTHERS")
+_HEADINGS: Final = (
+    "WALL s",
+    "RATIO",
+    "CPU s",
+    "SERVER s",
+    "RATIO",
+    "MEMORY MB",
+    "STORED MB",
+    "RATIO",
+    "IMPORTS s",
+    "OTHERS",
+)
 
 
 def show(console: Console, measurement: Measurement) -> None:
@@ -40,6 +51,7 @@ def _show_medians(console: Console, verb: str, medians: Sequence[Measured]) -> N
             _ratio(one.wall, pipeline.wall if pipeline else 0),
             f"{one.cpu:.1f}",
             f"{one.server:.1f}",
+            _ratio(one.cpu + one.server, pipeline.cpu + pipeline.server if pipeline else 0),
             f"{one.memory / MB:,.0f}",
             f"{one.stored / MB:,.1f}" if one.stored else "",
             _ratio(one.stored, pipeline.stored if pipeline else 0) if one.stored else "",
