@@ -70,7 +70,7 @@ def run_command(
 
 def cpu_of(pid: int) -> float:
     """Processor seconds of a process and its children, those that ended included, as of now."""
-    ticks = _ticks(pid, 4) + sum(_ticks(child, 2) for child in _below(pid))
+    ticks = _ticks(pid, 4) + sum(_ticks(child, 2) for _, child in _below(pid))
     return ticks / _TICK
 
 
@@ -93,16 +93,32 @@ class _Memory:
 
     def _look(self) -> None:
         while not self._done.wait(_EVERY):
-            self.most = max(self.most, sum(map(_resident, (self._pid, *_below(self._pid)))))
+            self.most = max(self.most, _resident(self._pid) + sum(map(_resident, _begun_below(self._pid))))
 
 
-def _below(pid: int) -> Iterator[int]:
-    """The children of a process, theirs, and so on; one that ends meanwhile is left out."""
+def _below(pid: int) -> Iterator[tuple[int, int]]:
+    """The children of a process, theirs, and so on, each after its parent; one that ends meanwhile is left out."""
     with suppress(OSError):
         for task in (_PROC / str(pid) / "task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield int(child)
-                yield from _below(int(child))
+            for child in map(int, (task / "children").read_text().split()):
+                yield pid, child
+                yield from _below(child)
+
+
+def _begun_below(pid: int) -> Iterator[int]:
+    """Those of them that are programs of their own by now: until then a new process is its parent, memory and all."""
+    lines = {pid: _line(pid)}
+    for parent, child in _below(pid):
+        lines[child] = _line(child)
+        if lines[child] != lines[parent]:
+            yield child
+
+
+def _line(pid: int) -> bytes:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _resident(pid: int) -> int:
