@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ..core.errors import InvalidSetting
 
@@ -55,7 +55,7 @@ def _from_uri(text: str) -> Connection:
         extra = json.loads(extra["__extra__"])
     return Connection(
         kind=parts.scheme,
-        host=_text(parts.hostname),
+        host=host_of(parts),
         port=parts.port,
         login=_text(parts.username),
         password=_text(parts.password),
@@ -77,6 +77,13 @@ def _from_json(text: str) -> Connection:
         database=fields.get("schema") or None,
         extra=json.loads(extra) if isinstance(extra, str) else dict(extra),
     )
+
+
+def host_of(parts: SplitResult) -> str | None:
+    """The host of a URI as it was written: ``hostname`` is in lower case, which the folder of a socket may not be."""
+    place = parts.netloc.rpartition("@")[2]
+    host = place[1 : place.index("]")] if place.startswith("[") else place.partition(":")[0]
+    return _text(host)
 
 
 def _text(part: str | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 from ..config.settings import Drill, PostgresSettings
 from ..core.errors import BackupError, InvalidSetting, StorageFull
 from ..core.model import Check, Verdict
+from ..core.private import create_private
 from ..format.profile import Profile
 from ..sources.placing import open_up
 from .archives import open_remote
@@ -31,7 +33,7 @@ from .verify import verdict_of
 from .wiring import Wiring
 
 Json = dict[str, Any]
-MARK = ".rlg-drill"  # a file in every scratch folder; its time is when the drill began
+MARK = ".rlg-drill"  # a file in every scratch folder; its time is when the drill began, its content chance
 ABANDONED = 3 * 86400  # seconds: three times what all tries of a drill's longest step may take
 
 
@@ -62,7 +64,8 @@ def make_scratch(wiring: Wiring, name: str) -> Path:
                 _remove(left)
         _remove(folder)
         folder.mkdir(mode=0o700)
-        (folder / MARK).touch(mode=0o600)
+        with create_private(folder / MARK) as mark:
+            mark.write(secrets.token_hex(16).encode())
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("use", "drill.scratch", "no space is left in it") from None
@@ -126,12 +129,14 @@ def _emptied(wiring: Wiring, source: str, folder: Path) -> str:
 
 
 def _scratch_database(wiring: Wiring, source: str, folder: Path) -> str:
-    """A name of its own for each drill and source, which can be told again from these alone."""
+    """A name of its own for each drill and source, on whichever host: no drill may drop another's."""
     server = drill_settings(wiring).postgres
     if server is None:
         hint = "set 'drill.postgres.connection' to a server that holds no live data"
         raise InvalidSetting("restore", source, "no server is configured to make its scratch database on", hint)
-    digest = hashlib.sha256(f"{folder.name}/{source}".encode()).hexdigest()[:16]
+    mark = folder / MARK
+    chance = mark.read_bytes().hex() if mark.is_file() else ""
+    digest = hashlib.sha256(f"{chance}/{folder.name}/{source}".encode()).hexdigest()[:16]
     return f"postgres:{server.connection}/rlg_drill_{digest}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ..config.connections import host_of
 from ..config.settings import FilesSettings, PostgresSettings, SourceSettings
 from ..core.errors import DestinationUnsuitable
 from .wiring import Wiring
@@ -58,8 +59,8 @@ def database_at(wiring: Wiring, to: str) -> Address:
         cause = "a password on a command line can be read by every user of the machine"
         hint = "use postgres:CONNECTION/DATABASE, or put the password in PGPASSWORD or ~/.pgpass"
         raise DestinationUnsuitable("restore to", _without_password(to), cause, hint)
-    user, host = parts.username, parts.hostname
-    return Address(name, host and unquote(host), port, user and unquote(user), None, options)
+    user = parts.username
+    return Address(name, host_of(parts), port, user and unquote(user), None, options)
 
 
 def path_of(to: str) -> Path:
