@@ -24,6 +24,7 @@ _BY_WORDS = {
     "could not spawn threads": THREADS,
     "WouldBlock": THREADS,
     "TooManyOpenFiles": FILES,
+    "Cannot allocate memory": MEMORY,
 }
 
 
