@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol, Self
 
@@ -48,7 +49,7 @@ class _Sum:
         self._count += count
 
 
-class RowDigest(_Sum):
+class RowDigest(_Sum, ABC):
     """The digest of a table's rows, whatever their order, their batches and the forms of their columns.
 
     ``key``: 32 random bytes of the backup. Two digests of one kind with one key add up to that of both sets of rows.
@@ -68,8 +69,9 @@ class RowDigest(_Sum):
         fields.sort(key=lambda item: role_of(item[1]) != ROWID)  # stable: the others keep their order
         self._take(batch.select([index for index, _ in fields]))
 
+    @abstractmethod
     def _take(self, batch: pa.RecordBatch) -> None:
-        raise NotImplementedError
+        """Adds the numbers of the rows, whose fields are those that count, in order."""
 
 
 class Xxh3RowDigest(RowDigest):
