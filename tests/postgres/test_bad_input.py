@@ -200,9 +200,9 @@ def test_text_of_no_known_encoding_is_refused(servers: Servers) -> None:
 
 @pytest.fixture
 def own_server() -> Iterator[Server]:
-    """A server that a test may end."""
+    """A server that a test may end, and that keeps through a crash what was committed."""
     with tempfile.TemporaryDirectory(prefix="rlg-pg-") as folder:
-        server = Server(Path(folder) / "s", programs=programs_of(NEWEST))
+        server = Server(Path(folder) / "s", programs=programs_of(NEWEST), durable=True)
         with server:
             execute(address_of(server), "CREATE DATABASE db", "CREATE DATABASE other")
             yield server
