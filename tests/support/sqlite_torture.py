@@ -98,6 +98,8 @@ def _tables(connection: sqlite3.Connection) -> None:
         "CREATE TABLE without_index (a TEXT COLLATE NOCASE, b, PRIMARY KEY (b DESC, a)) WITHOUT ROWID",
         "CREATE TABLE strict_any (i INTEGER, r REAL, t TEXT, b BLOB, a ANY) STRICT",
         "CREATE TABLE generated (a INTEGER, v AS (a * 2) VIRTUAL, s TEXT AS ('s' || a) STORED, b TEXT, UNIQUE (s))",
+        "CREATE TABLE documents (d TEXT CHECK (json_valid(d)), kind AS (json_extract(d, '$.kind')) STORED,"
+        " size AS (json_array_length(d, '$.all')) VIRTUAL)",
         "CREATE TABLE checked (a CHECK (a > 0), b NOT NULL ON CONFLICT REPLACE DEFAULT 'd')",
         "CREATE TABLE uniques (a UNIQUE, b COLLATE RTRIM UNIQUE, c, UNIQUE (a, c), PRIMARY KEY (b, c))",
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, code TEXT UNIQUE)",
@@ -119,6 +121,7 @@ def _tables(connection: sqlite3.Connection) -> None:
         "INSERT INTO strict_any VALUES (1, 2, 't', x'00', 1), (2, 2.5, '', x'', '1'), (3, 1, 'u', x'01', 1.0)"
     )
     connection.executemany("INSERT INTO generated (a, b) VALUES (?, ?)", [(number, str(number)) for number in range(9)])
+    connection.execute("INSERT INTO documents VALUES ('{\"kind\": \"a\", \"all\": [1, 2]}'), ('{}')")
     connection.execute("INSERT INTO checked VALUES (1, 'b')")
     connection.execute("INSERT INTO uniques VALUES (1, 'x ', 2), (2, 'y', 2), (NULL, 'z', NULL)")
     connection.execute("INSERT INTO parent VALUES (1, 'one'), (2, 'two')")
@@ -136,6 +139,7 @@ def _definitions(connection: sqlite3.Connection) -> None:
         "CREATE INDEX partial ON alias (v) WHERE id > 0",
         "CREATE INDEX expression ON mixed (length(v), note COLLATE NOCASE DESC)",
         "CREATE UNIQUE INDEX unique_expression ON counted (abs(id))",
+        "CREATE INDEX json_expression ON documents (json(d))",
         "CREATE INDEX on_without_rowid ON without_rowid (d, b DESC)",
         "CREATE INDEX on_generated ON generated (v)",
         "CREATE TABLE made_as AS SELECT 1 AS one, 'x' AS \"two words\"",

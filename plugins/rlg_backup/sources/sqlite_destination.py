@@ -126,7 +126,7 @@ class SqliteDestination:
         # Nobody else knows the file, and it goes if anything fails: no journal and no lock are needed.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             self._connection.execute(f"PRAGMA {pragma}").fetchone()
-        for pragma in ("foreign_keys = OFF", "trusted_schema = OFF", "ignore_check_constraints = ON"):
+        for pragma in ("foreign_keys = OFF", "ignore_check_constraints = ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         if self._loaded:
             longest = _COMPUTED_BYTES + 4 * self._largest
