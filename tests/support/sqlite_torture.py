@@ -121,7 +121,7 @@ def _tables(connection: sqlite3.Connection) -> None:
         "INSERT INTO strict_any VALUES (1, 2, 't', x'00', 1), (2, 2.5, '', x'', '1'), (3, 1, 'u', x'01', 1.0)"
     )
     connection.executemany("INSERT INTO generated (a, b) VALUES (?, ?)", [(number, str(number)) for number in range(9)])
-    connection.execute("INSERT INTO documents VALUES ('{\"kind\": \"a\", \"all\": [1, 2]}'), ('{}')")
+    connection.execute('INSERT INTO documents VALUES (\'{"kind": "a", "all": [1, 2]}\'), (\'{}\')')
     connection.execute("INSERT INTO checked VALUES (1, 'b')")
     connection.execute("INSERT INTO uniques VALUES (1, 'x ', 2), (2, 'y', 2), (NULL, 'z', NULL)")
     connection.execute("INSERT INTO parent VALUES (1, 'one'), (2, 'two')")

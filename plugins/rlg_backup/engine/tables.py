@@ -17,13 +17,14 @@ from ..anonymize.originals import Originals
 from ..anonymize.policies import Policies
 from ..anonymize.resolution import resolve, unused
 from ..config.settings import TableSettings
-from ..core.errors import InvalidSetting, PolicyMismatch
+from ..core.errors import InvalidSetting
 from ..core.model import LEVELS
 from ..format.digest import ROW_DIGESTS, WRITTEN
 from ..format.forms import role_of
 from ..format.names import table_folder
 from ..format.rows import PartWriter
-from ..sources.port import Column, Piece, Table, TableSnapshot
+from ..sources.port import Piece, Table, TableSnapshot
+from .fitting import doubts, require_fitting
 from .members import StagedMembers
 from .parallel import run_all
 from .tally import Tally
@@ -54,8 +55,10 @@ class TableSaver:
         self._key = tokenization_key
         self._originals = originals
         self._progress = progress
+        self._tables = {table.title: table for table in snapshot.tables}
         self._datasets = {table: name for name, tables in settings.datasets.items() for table in tables}
         self.profiles: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
 
     def save_all(self) -> None:
         """Every table of the snapshot. Settings that name nothing there are errors before a row is read."""
@@ -86,14 +89,25 @@ class TableSaver:
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
     def _prepared(self, table: Table) -> _SavedTable:
+        actions = _actions(self._settings.policies, table)
+        for_ever = {name: action for name, action in actions.items() if not action.reversible}
+        require_fitting(table, for_ever, self._for_ever)
+        self.warnings += doubts(table, for_ever)
         return _SavedTable(
             table,
-            _actions(self._settings.policies, table),
+            actions,
             _first(self._settings.totals, table.titles, ()),
             _first(self._datasets, table.titles, "unassigned"),
             self._digest_key,
             self._key,
         )
+
+    def _for_ever(self, title: str, column: str) -> Action | None:
+        """What is left for ever of a column of another table."""
+        table = self._tables.get(title)
+        policies = self._settings.policies
+        action = (resolve(policies, title, [column]) if table is None else _actions(policies, table)).get(column)
+        return None if action is None or action.reversible else action
 
     def _save(self, table: _SavedTable, piece: Piece) -> None:
         writer = _PieceWriter(table, self._members)
@@ -139,8 +153,6 @@ class _SavedTable:
         self.tokenize = Policies(table.title, for_now, tokenization_key, nullable)
         for policies in (self.mask, self.tokenize):
             policies.check([column.name for column in table.columns])
-        for column in table.columns:
-            _require_fitting(table, column, for_ever.get(column.name))
         self.protected = [*self.mask.declared, *self.tokenize.declared]
         self._folder = table_folder(table.schema, table.name)
         self._lock = Lock()
@@ -227,15 +239,6 @@ class _PieceWriter:
         self._stack.close()
         if not self._table.tokenize.declared:
             self.stored = self.restored
-
-
-def _require_fitting(table: Table, column: Column, action: Action | None) -> None:
-    """What stays for ever must be a value of the column, or no restore could load it. Raises PolicyMismatch."""
-    if action is None or column.any_text or (action.name == "redact" and column.nullable):
-        return
-    cause = f"a column of the type {column.declared_type} does not take what '{action.name}' makes of it"
-    hint = "tokenize it, or change the column"
-    raise PolicyMismatch("anonymize", f"{table.title}.{column.name}", cause, hint)
 
 
 def _without_fine_places(batch: pa.RecordBatch) -> pa.RecordBatch:

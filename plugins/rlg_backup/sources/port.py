@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from ..core.model import Excluded, SnapshotIdentity
 
@@ -36,6 +36,24 @@ class Column:
     any_text: bool = True
 
 
+RuleKind = Literal["place", "distinct", "computed", "reference"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a restore will demand of values of ``columns`` together, so that no policy may put any text there for ever.
+
+    ``kind``: they decide of the ``place`` where a row is stored; no two rows may hold the same (``distinct``);
+    something is ``computed`` with them, which may refuse; the one column is a ``reference`` to ``refers`` (title,
+    column). ``words`` is what messages call it.
+    """
+
+    kind: RuleKind
+    words: str
+    columns: tuple[str, ...]
+    refers: tuple[str, str] = ("", "")
+
+
 @dataclass(frozen=True)
 class Table:
     """A table to save. ``fingerprint`` is the hex SHA-256 of its definition in the source's own words.
@@ -51,6 +69,7 @@ class Table:
     fingerprint: str
     options: Mapping[str, object] = field(default_factory=dict)
     within: tuple[tuple[str, str], ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def title(self) -> str:

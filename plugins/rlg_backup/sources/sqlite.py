@@ -19,7 +19,7 @@ from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
-from .port import Column, Piece, Table
+from .port import Column, Piece, Rule, Table
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
 
@@ -141,7 +141,7 @@ class SqliteSnapshot:
         left_out = {name: pattern for name in names for pattern in exclude if fnmatchcase(name, pattern)}
         self._emptied = tuple(left_out)
         self.tables: Sequence[Table] = tuple(
-            _table(row, self._layouts[row.name.decode()])
+            _table(row, self._layouts[row.name.decode()], _rules(connection, row.name.decode()))
             for row in self._rows
             if row.type == "table" and row.root and row.name.decode() not in left_out
         )
@@ -216,15 +216,41 @@ class SqliteSnapshot:
         return TableReader(self._connection, self._layouts[table.name], codec, geography)
 
 
-def _table(row: SchemaRow, layout: Layout) -> Table:
+def _table(row: SchemaRow, layout: Layout, rules: tuple[Rule, ...]) -> Table:
     columns = tuple(
-        # A column that is the row id takes no NULL, whatever its declaration says.
-        Column(column.name, column.declared_type, column.nullable and column.name != layout.alias, column.key)
+        # A column that is the row id takes no NULL, whatever its declaration says, and integers only.
+        Column(
+            column.name,
+            column.declared_type,
+            column.nullable and column.name != layout.alias,
+            column.key,
+            any_text=column.name != layout.alias,
+        )
         for column in layout.loaded
     )
     identity = "column" if layout.alias else "key" if layout.key else "rowid" if layout.rowid else "none"
     fingerprint = hashlib.sha256(row.sql or b"").hexdigest()
-    return Table("main", layout.name, columns, fingerprint, {"row_identity": identity})
+    return Table("main", layout.name, columns, fingerprint, {"row_identity": identity}, rules=rules)
+
+
+def _rules(connection: sqlite3.Connection, table: str) -> tuple[Rule, ...]:
+    """Unique indexes, those of keys included, and generated columns. Which columns an expression has, SQLite does not
+    tell: a generated column may have any; one in an index is not looked at."""
+    found: dict[str, list[str]] = {}
+    query = (
+        "SELECT i.name, c.name FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) c"
+        ' WHERE i."unique" AND c.key AND c.name IS NOT NULL ORDER BY 1, 2'
+    )
+    for index, column in connection.execute(query, (table,)).fetchall():
+        found.setdefault(sqlite_schema.text_of(index), []).append(sqlite_schema.text_of(column))
+    unique = [Rule("distinct", f"the unique index {name}", tuple(columns)) for name, columns in found.items()]
+    query = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
+    listed = [(sqlite_schema.text_of(name), hidden) for name, hidden in connection.execute(query, (table,)).fetchall()]
+    stored = tuple(name for name, hidden in listed if not hidden)
+    return (
+        *unique,
+        *(Rule("computed", f"the generated column {name}", stored) for name, hidden in listed if hidden > 1),
+    )
 
 
 def _identity(connection: sqlite3.Connection, path: Path) -> SnapshotIdentity:

@@ -81,7 +81,7 @@ def _tables(
             "tables": saver.profiles,
             "tree": None,
             "excluded": _excluded(list(snapshot.excluded)),
-            "warnings": list(snapshot.warnings),
+            "warnings": [*snapshot.warnings, *saver.warnings],
         }
     workspace.remove_file(ORIGINALS)
     with workspace.create_file(ORIGINALS) as file:

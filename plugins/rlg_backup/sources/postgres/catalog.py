@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..port import MOVES, Column, Table, table_title
+from ..port import MOVES, Column, Rule, Table, table_title
+from .rules import rules
 
 if TYPE_CHECKING:
     import psycopg
@@ -53,7 +54,8 @@ WITH RECURSIVE base (oid, type) AS (
     SELECT b.oid, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
 SELECT b.oid, CASE WHEN b.oid <> t.oid THEN pg_catalog.format_type(t.oid, -1) END AS base, t.oid AS type,
-       n.nspname, p.proname, a.typtype <> 'p' AND a.oid <> t.oid AS borrowed
+       n.nspname, p.proname, a.typtype <> 'p' AND a.oid <> t.oid AS borrowed,
+       EXISTS (SELECT FROM base d JOIN pg_catalog.pg_type x ON x.oid = d.type WHERE d.oid = b.oid AND x.typnotnull)
 FROM base b
 JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 JOIN pg_catalog.pg_proc p ON p.oid = t.typoutput
@@ -156,6 +158,7 @@ def tables(connection: psycopg.Connection[Any], found: Sequence[Relation]) -> li
     for child, schema, name, parent in connection.execute(_PARENTS):
         parents.setdefault(child, []).append((schema, name, parent))
     bounds = dict(connection.execute(_BOUNDS, [oids]).fetchall())
+    demanded = rules(connection, oids)
     movable = {(schema, name): root for schema, name, *root in connection.execute(MOVABLE)}
     made = [
         _table(
@@ -163,6 +166,7 @@ def tables(connection: psycopg.Connection[Any], found: Sequence[Relation]) -> li
             columns.get(relation.oid, []),
             types,
             _within(relation.oid, parents),
+            demanded.get(relation.oid, ()),
             bounds.get(relation.oid),
             movable.get((relation.schema, relation.name)),
         )
@@ -187,6 +191,7 @@ def _table(
     rows: Sequence[Any],
     types: dict[int, Any],
     within: tuple[tuple[str, str], ...],
+    demanded: tuple[Rule, ...],
     bound: str | None,
     moves_within: Sequence[str] | None,
 ) -> SourceTable:
@@ -194,19 +199,25 @@ def _table(
     table = Table(
         relation.schema,
         relation.name,
-        tuple(Column(row[1], row[2], not row[3], row[9], row[2] in _TEXTS) for row in loaded),
+        tuple(_column(row, types[row[6]]) for row in loaded),
         _fingerprint(relation, rows, bound),
         {} if moves_within is None else {MOVES: list(moves_within)},
         within,
+        demanded,
     )
     columns = tuple(SourceColumn(row[1], _expression(row[1], types[row[6]])) for row in loaded)
     place = f"ONLY {qualified(relation.schema, relation.name)}"
     return SourceTable(table, columns, place, relation.method == "heap", _condition(relation.condition))
 
 
+def _column(row: Any, kind: Any) -> Column:
+    """A column; one of a domain that takes no NULL takes none."""
+    return Column(row[1], row[2], not (row[3] or kind[6]), row[9], row[2] in _TEXTS)
+
+
 def _expression(name: str, kind: Any) -> str:
     """The column as it is, or as the text its type's own output function makes: a cast could be a user's, or cut."""
-    _, base, type_, schema, output, borrowed = kind
+    _, base, type_, schema, output, borrowed, _ = kind
     column = f'"row".{quoted(name)}'
     if base is not None:  # no cast of a user's leads from a domain; enum_out takes no domain
         column = f"CAST({column} AS {base})"
