@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -82,7 +82,7 @@ class Tokenize:
 
     def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
         key = subject.required_key()
-        return in_form(subject.field, TOKEN), _each_distinct(subject, values, key.tokens, pa.binary(), OVERHEAD)
+        return in_form(subject.field, TOKEN), _each_distinct(subject, values, key.tokens, OVERHEAD)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Hash:
 
     def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
         key = subject.required_key()
-        return in_form(subject.field, UTF8), _each_distinct(subject, values, key.hashes, pa.string(), 32)
+        return in_form(subject.field, UTF8), _each_distinct(subject, values, key.hashes, 32)
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,7 @@ def action_named(name: str) -> Action:
         ) from None
 
 
-def _each_distinct(
-    subject: Subject, values: pa.Array, change: Callable[[Sequence[bytes]], list[Any]], to: pa.DataType, growth: int
-) -> pa.Array:
+def _each_distinct(subject: Subject, values: pa.Array, change: Callable[[pa.Array], pa.Array], growth: int) -> pa.Array:
     """Every distinct value changed once, then put back in the order of the rows; NULL stays NULL.
 
     No cache is kept between batches. Measured on a million e-mails: it would save half of the time where they
@@ -139,4 +137,4 @@ def _each_distinct(
         raise PolicyMismatch("anonymize", subject.label, f"it holds {error}") from None
     if values.nbytes + (growth + 1) * len(values) > _OFFSETS:
         raise PolicyMismatch("anonymize", subject.label, "a batch of it would pass 2 GiB", "read smaller batches")
-    return pa.array(change(encoded.dictionary.to_pylist()), to).take(encoded.indices)
+    return change(encoded.dictionary).take(encoded.indices)

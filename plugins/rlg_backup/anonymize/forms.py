@@ -63,28 +63,28 @@ def to_plaintexts(values: pa.Array, form: str) -> pa.Array:
     return pa.array(packed, pa.binary()).take(encoded.indices)
 
 
-def from_plaintexts(plaintexts: Sequence[bytes]) -> tuple[str, pa.Array]:
-    """Plaintexts (none of them NULL) as a column, in the narrowest form that holds all of them exactly.
+def from_plaintexts(plaintexts: pa.Array) -> tuple[str, pa.Array]:
+    """Plaintexts (binary, none of them NULL) as a column, in the narrowest form that holds all of them exactly.
 
     Raises ValueError when one is not a plaintext.
     """
-    classes = {plaintext[:1] for plaintext in plaintexts}
-    if not classes:
+    if not len(plaintexts):
         return NULL, pa.nulls(0)
+    classes = set(pc.binary_slice(plaintexts, 0, 1).unique().to_pylist())
     if len(classes) == 1:
         (mark,) = classes
         if mark in (b"i", b"r"):
-            numbers = _native(plaintexts)
+            numbers = _native(plaintexts.to_pylist())
             return (INT64, numbers) if mark == b"i" else (FLOAT64, numbers.view(pa.float64()))
         if mark in (b"t", b"b"):
-            values = pa.array([plaintext[1:] for plaintext in plaintexts], pa.binary())
+            values = pc.binary_replace_slice(plaintexts, 0, 1, b"")
             if mark == b"b":
                 return BYTES, values
             try:
                 return UTF8, values.cast(pa.string())
             except pa.ArrowInvalid:  # text that is not UTF-8 needs the variant
                 pass
-    return VARIANT, _variant_array(plaintexts)
+    return VARIANT, _variant_array(plaintexts.to_pylist())
 
 
 def _prefixed(mark: bytes, values: pa.Array) -> pa.Array:

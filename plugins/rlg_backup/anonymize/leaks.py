@@ -157,8 +157,9 @@ def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: boo
     for piece in pieces_of(counted(text)):
         weights = piece["rows"]
         found = originals.find(piece["value"])
-        for origin, cells in found.group_by("origin").agg("cell").iter_rows():
-            rows[ORIGINAL, origin] += int(weights.gather(cells).sum())
+        if len(found):  # nearly never: the next line costs as much as the search
+            for origin, cells in found.group_by("origin").agg("cell").iter_rows():
+                rows[ORIGINAL, origin] += int(weights.gather(cells).sum())
         if shapes:
             rows.update(_shapes(piece))
     return Seen(label, len(text), dict(rows))
@@ -166,7 +167,10 @@ def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: boo
 
 def _shapes(piece: pl.DataFrame) -> Counter[tuple[str, str]]:
     cells = Cells(piece["value"])
-    piece = piece.filter(pl.Series(cells.numbers() | cells.addresses()))
+    possible = cells.numbers() | cells.addresses()
+    if not possible.any():
+        return Counter()
+    piece = piece.filter(pl.Series(possible))
     plain = piece.with_columns(pl.col("value").str.replace_all(HARMLESS, "~"))
     candidates = plain.filter(pl.col("value").str.contains(CANDIDATE))
     rows: Counter[tuple[str, str]] = Counter()

@@ -98,7 +98,7 @@ class Policies:
             return in_form(field, form), pa.nulls(len(values))
         key = self._key_for(label, distinct)
         try:
-            form, plain = from_plaintexts(key.plaintexts(distinct.to_pylist()))
+            form, plain = from_plaintexts(key.plaintexts(distinct))
         except (TokenDamaged, ValueError):
             raise MemberDamaged("reverse", label, "a token does not authenticate") from None
         return in_form(field, form), plain.take(encoded.indices)

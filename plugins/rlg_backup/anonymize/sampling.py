@@ -1,7 +1,8 @@
-"""Which rows of a large table are looked at when personal data is searched for."""
+"""Which rows of a large table are looked at when personal data is searched for, and how many together."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,9 @@ import pyarrow as pa
 ROWS: Final = 65_536
 """Rows looked at in a table, at most. What is in one row of 10,000 is then missed once in 700 times, what is in one of
 2,000 never (a chance of 10^-14); the share of a column's values is known to a tenth of a percent."""
+
+_HELD_ROWS: Final = 16_384
+_HELD_BYTES: Final = 4 << 20
 
 
 class Sample:
@@ -32,3 +36,26 @@ class Sample:
         self._owed -= wanted
         chosen = np.sort(self._random.choice(len(batch), wanted, replace=False, shuffle=False))
         return batch.take(pa.array(chosen))
+
+
+class Gathered:
+    """Puts small batches together, in order: a search costs by the batch. Holds some ``_HELD_BYTES``, or one batch."""
+
+    def __init__(self) -> None:
+        self._held: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Takes a batch; gives what was held where this one has another schema, or where it is enough with it."""
+        if self._held and not self._held[0].schema.equals(batch.schema, check_metadata=True):
+            yield from self.rest()
+        self._held.append(batch)
+        self._rows, self._bytes = self._rows + len(batch), self._bytes + batch.nbytes
+        if self._rows >= _HELD_ROWS or self._bytes >= _HELD_BYTES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[pa.RecordBatch]:
+        """What is held still."""
+        held, self._held, self._rows, self._bytes = self._held, [], 0, 0
+        if held:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches()

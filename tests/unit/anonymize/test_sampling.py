@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from rlg_backup.anonymize.sampling import ROWS, Sample
+from rlg_backup.anonymize.sampling import ROWS, Gathered, Sample
 
 
 def batch(rows: int, first: int = 0) -> pa.RecordBatch:
@@ -37,3 +37,22 @@ def test_which_rows_they_are_depends_on_the_seed_and_on_no_period_of_the_rows() 
     assert first == again != other
     left_over = [sum(number % 8 == rest for number in first.to_pylist()) for rest in range(8)]
     assert min(left_over) > 1_000
+
+
+def test_small_batches_come_together_in_order_and_none_is_left_out() -> None:
+    gathered = Gathered()
+    given = [whole for first in range(0, 100_000, 100) for whole in gathered.add(batch(100, first))]
+    assert [len(one) for one in given] == [16_400] * 6
+    given += gathered.rest()
+    assert [number for one in given for number in one["n"].to_pylist()] == list(range(100_000))
+    assert list(gathered.rest()) == []
+
+
+def test_batches_of_another_form_or_of_many_bytes_do_not_wait() -> None:
+    gathered, wide = Gathered(), pa.record_batch([pa.array(["x" * (5 << 20)])], ["n"])
+    assert list(gathered.add(batch(3))) == []
+    assert list(gathered.add(wide)) == [batch(3), wide]
+    tagged = batch(2).replace_schema_metadata({"form": "other"})
+    assert list(gathered.add(batch(1))) == []
+    assert list(gathered.add(tagged)) == [batch(1)]
+    assert list(gathered.rest()) == [tagged]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from functools import partial
 from io import BytesIO
 from itertools import count
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...anonymize.leaks import Finding, Hit, scan, scan_names
 from ...anonymize.originals import Originals
-from ...anonymize.sampling import Sample
+from ...anonymize.sampling import Gathered, Sample
 from ...config.settings import TableSettings
 from ...core.errors import LeakFound
 from ...format.rows import read_texts
@@ -23,6 +24,9 @@ from ..parallel import THREADS, run_all
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 from .snapshot import ORIGINALS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHOWN = 5
 
@@ -75,23 +79,51 @@ def _scan_tables(
 ) -> int:
     with workspace.open_file(ORIGINALS) as file:
         originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
-    done, one = count(1), Lock()
+    tables = [_TableScan(table, originals, finding) for table in profile["tables"]]
+    done = count(1)
 
-    def look(table: dict[str, Any], name: str) -> None:
-        root = table_title(*(table["within"] or [(table["schema"], table["name"])])[-1])
-        sample = Sample(table["rows"], workspace.derived_key(f"sample {name}"))
-        declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
+    def look(table: _TableScan, name: str) -> None:
         with workspace.open_file(files[name]) as file:
             part = _whole(file)  # a part is bounded (format.rows), a table is not
-        for batch in read_texts(part):
-            seen = scan(root, sample.of(batch), originals, declared)
-            with one:
-                for column in seen:
-                    finding.add(column)
+        table.look(read_texts(part), workspace.derived_key(f"sample {name}"))
         wiring.progress("anonymize", next(done), 0)
 
-    run_all([partial(look, table, name) for table in profile["tables"] for name in table["members"]], THREADS)
+    run_all([partial(look, table, name) for table in tables for name in table.members], THREADS)
+    run_all([table.end for table in tables], THREADS)
     return next(done) - 1
+
+
+class _TableScan:
+    """The search of one table. ``look`` is called for each of its parts, in several threads, then ``end`` once."""
+
+    _adding = Lock()  # to the finding, which all tables share
+
+    def __init__(self, table: dict[str, Any], originals: Originals, finding: Finding) -> None:
+        self.members: list[str] = table["members"]
+        self._root = table_title(*(table["within"] or [(table["schema"], table["name"])])[-1])
+        self._rows: int = table["rows"]
+        self._declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
+        self._originals, self._finding = originals, finding
+        self._gathered, self._one = Gathered(), Lock()
+
+    def look(self, batches: Iterator[pa.RecordBatch], seed: bytes) -> None:
+        """Takes the sample's share of a part."""
+        sample = Sample(self._rows, seed)
+        for batch in batches:
+            chosen = sample.of(batch)
+            with self._one:
+                enough = list(self._gathered.add(chosen))
+            self._scan(enough)
+
+    def end(self) -> None:
+        """Looks at what was too little by itself."""
+        self._scan(self._gathered.rest())
+
+    def _scan(self, batches: Iterable[pa.RecordBatch]) -> None:
+        for batch in batches:
+            for column in scan(self._root, batch, self._originals, self._declared):
+                with self._adding:
+                    self._finding.add(column)
 
 
 def _scan_names(workspace: Workspace, files: dict[str, str], finding: Finding) -> int:

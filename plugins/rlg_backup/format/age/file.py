@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 from rlg_backup.core.errors import HeaderDamaged, InvalidSetting, WrongIdentity
@@ -59,12 +60,12 @@ class AgeWriter(PayloadWriter):
     @property
     def sha256(self) -> str:
         """Of the whole file, in hex."""
-        return self._finished().whole.hexdigest()
+        return self._finished().whole
 
     @property
     def payload_sha256(self) -> str:
         """Of the bytes from ``header_size`` on, in hex: it outlives a change of the header."""
-        return self._finished().payload.hexdigest()
+        return self._finished().payload
 
     def _finished(self) -> _DigestingSink:
         if not self.whole:
@@ -165,23 +166,44 @@ def _read_head(read_range: ReadRange, size: int, name: str) -> bytes:
 
 
 class _DigestingSink:
-    """Passes bytes on to a sink and takes both digests of the manifest on the way."""
+    """Passes bytes on to a sink and takes both digests of the manifest on the way, in a thread beside the cipher's."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._write = sink.write
-        self.whole = hashlib.sha256()
-        self.payload = hashlib.sha256()
+        self._whole, self._payload = hashlib.sha256(), hashlib.sha256()
+        self._beside = ThreadPoolExecutor(1, "rlg-digest")  # its thread ends with it
+        self._running: Future[None] | None = None
         self.size = 0
+
+    @property
+    def whole(self) -> str:
+        return self._settled(self._whole)
+
+    @property
+    def payload(self) -> str:
+        return self._settled(self._payload)
 
     def write_header(self, data: bytes) -> None:
         write_all(self._write, data)
-        self.whole.update(data)
+        self._whole.update(data)
         self.size += len(data)
 
     def write(self, data: ReadableBuffer, /) -> int:
-        view = memoryview(data)
-        write_all(self._write, view)
-        self.whole.update(view)
-        self.payload.update(view)
-        self.size += len(view)
-        return len(view)
+        held = bytes(data)  # the writer goes on in its buffer while this is digested
+        self._wait()
+        self._running = self._beside.submit(self._digest, held)
+        write_all(self._write, held)
+        self.size += len(held)
+        return len(held)
+
+    def _digest(self, data: bytes) -> None:
+        self._whole.update(data)
+        self._payload.update(data)
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+
+    def _settled(self, digest: hashlib._Hash) -> str:
+        self._wait()
+        return digest.hexdigest()
