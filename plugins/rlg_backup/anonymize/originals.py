@@ -142,6 +142,8 @@ class Originals:
         if len(wrapped):
             inside, theirs = self._found(Words(unwrapped(values.gather(wrapped)), self._key))
             found, origins = np.append(found, wrapped[inside]), np.append(origins, theirs)
+        if not len(found):  # nearly always
+            return pl.DataFrame(schema=_NOTHING)
         labels = pl.Series(self._origins, dtype=pl.String).gather(origins)
         return pl.DataFrame({"cell": found, "origin": labels}, schema=_NOTHING).unique()
 

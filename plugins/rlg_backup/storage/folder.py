@@ -57,7 +57,8 @@ class Folder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone among all processes that use this folder. Ends with the process, so a crash leaves no lock."""
+        """Alone among all processes that use this folder. Ends with the process, so a crash leaves no lock; one that is
+        frozen keeps it, and to the others the folder does not answer."""
         with self.at(()) as root:
             lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root)
         try:
