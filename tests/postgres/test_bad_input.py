@@ -147,6 +147,25 @@ def test_a_sequence_dropped_while_rows_are_read_is_told_as_that(small: Address) 
     assert str(caught.value) == ("unable to read 'sequences': one was dropped while the backup ran\nhint: run it again")
 
 
+def test_an_index_that_no_restore_could_make_is_told_with_what_to_do(servers: Servers) -> None:
+    """Up to version 16 a function in an index may find what it calls by the search path of who made it."""
+    with fresh_database(servers[16]) as source:
+        execute(
+            source,
+            "CREATE FUNCTION base() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 7'",
+            "CREATE FUNCTION epoch(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT base() + n'",
+            "CREATE TABLE dates (d int)",
+            "CREATE INDEX late ON dates (d) WHERE d > epoch(3)",
+        )
+        with PostgresSource(source).snapshot() as snapshot, pytest.raises(SourceUnreadable) as caught:
+            list(snapshot.read(snapshot.tables[0]))
+    assert str(caught.value) == (
+        "unable to read 'dates': it needs a function or operator that is not there\n"
+        "hint: perhaps a function in one of its indexes or statistics names something without its schema, so that no "
+        "restore could make that index: name the schema there, or ALTER FUNCTION ... SET search_path"
+    )
+
+
 ENDED = "the server was shut down, or the session ended by an administrator"
 LOST = "the connection to the server was lost or refused"
 CRASHED = "the server crashed"

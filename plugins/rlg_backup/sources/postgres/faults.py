@@ -36,11 +36,19 @@ _CAUSES = {
     "23P01": "rows exclude each other",
     "42P06": "there is a schema of that name",
     "42710": "there is an object of that name",
+    "3F000": "it needs a schema that is not there",
     "42704": "it needs something that is not there",
+    "42883": "it needs a function or operator that is not there",
+    "42P01": "it needs a table that is not there",
     "0A000": "the server lacks a feature that it needs",
     "58P01": "the server lacks a file that it needs",
 }
 MAY_READ = "GRANT pg_read_all_data TO the user; for tables with row security also ALTER ROLE ... BYPASSRLS"
+_NAMELESS = (
+    "perhaps a function in one of its indexes or statistics names something without its schema, so that no restore "
+    "could make that index: name the schema there, or ALTER FUNCTION ... SET search_path"
+)
+_HINTS = {"42501": MAY_READ, "3F000": _NAMELESS, "42704": _NAMELESS, "42883": _NAMELESS, "42P01": _NAMELESS}
 TRANSIENT = ("08", "53", "55P03", "57P", "40", "25P03")  # states after which trying again can help
 _REFUSALS = {  # what libpq says where it never came to a session, and there is no SQLSTATE; and whether that may pass
     "password authentication failed": ("the password is wrong", False),
@@ -83,8 +91,8 @@ def unreadable(verb: str, subject: str, error: BaseException) -> SourceError:
     """What a driver's exception is to who reads: SourceUnavailable where the same may go well later."""
     state = state_of(error)
     passing = state.startswith(TRANSIENT) if state else _refusal(error)[1]
-    hint = MAY_READ if state == "42501" else None
-    return (SourceUnavailable if passing else SourceUnreadable)(verb, subject, cause_of(error), hint)
+    kind = SourceUnavailable if passing else SourceUnreadable
+    return kind(verb, subject, cause_of(error), _HINTS.get(state))
 
 
 def _refusal(error: BaseException) -> tuple[str, bool]:
