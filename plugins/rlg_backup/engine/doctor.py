@@ -34,6 +34,7 @@ def examine(wiring: Wiring) -> list[Check]:
         places = {"scratch": wiring.settings.drill.scratch, "reports": wiring.settings.drill.reports}
         checks += [_check("drill", name, partial(_writable, place)) for name, place in places.items()]
     checks += [_check("sources", name, partial(_source, wiring, name)) for name in wiring.settings.sources]
+    checks += [_check("restores", name, partial(_server, wiring, name)) for name in _servers(wiring)]
     checks += [_check("targets", name, partial(_target, wiring, name)) for name in wiring.settings.targets]
     checks += _airflow(wiring)
     return checks
@@ -113,6 +114,23 @@ def _source(wiring: Wiring, name: str) -> str:
     with wiring.table_source(name).snapshot() as tables:
         notes = "".join(f"; {warning}" for warning in tables.warnings)
         return f"{len(tables.tables)} tables, {len(tables.excluded)} excluded{notes}"
+
+
+def _servers(wiring: Wiring) -> list[str]:
+    """The connections that restores and drills may make databases by; none on a worker that can open no archive."""
+    drill, restores = wiring.settings.drill, wiring.settings.encryption.identities
+    found = [drill.postgres.connection] if drill and drill.postgres and (restores or drill.identities) else []
+    return list(dict.fromkeys([*found, *(wiring.settings.restore_connections if restores else ())]))
+
+
+def _server(wiring: Wiring, name: str) -> str:
+    from ..sources.postgres.standing import standing
+
+    found = standing(wiring.postgres_address(name))
+    if not found.creates:
+        raise _Wrong(f"the role '{found.role}' may not make databases: ALTER ROLE ... CREATEDB")
+    risk = "; it is a superuser, as whom functions of a restored database run" if found.superuser else ""
+    return f"PostgreSQL {found.version}, as '{found.role}'{risk}"
 
 
 def _target(wiring: Wiring, name: str) -> str:
