@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rlg_backup.core.beside import Beside
 from rlg_backup.storage import faults
 
 
@@ -21,7 +22,7 @@ class PromisedFile:
 
     def __init__(self, verb: str, key: str, path: Path, sha256: str) -> None:
         self._verb, self._key, self._promised = verb, key, sha256.lower()
-        self._hash = hashlib.sha256()
+        self._hash, self._beside = hashlib.sha256(), Beside()
         try:
             self._file = path.open("rb", buffering=0)
             self.size = os.fstat(self._file.fileno()).st_size
@@ -42,10 +43,11 @@ class PromisedFile:
                 block += more
         except OSError as error:
             raise faults.unreadable(self._verb, self._key, os.strerror(error.errno or 0)) from None
-        self._hash.update(block)
+        self._beside.run(self._hash.update, block)
         return block
 
     def verify(self) -> None:
         """ObjectDamaged unless everything read so far has the promised digest."""
+        self._beside.wait()
         if self._hash.hexdigest() != self._promised:
             raise faults.not_as_promised(self._verb, self._key)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
+from rlg_backup.core.beside import Beside
 from rlg_backup.core.errors import HeaderDamaged, InvalidSetting, WrongIdentity
 from rlg_backup.format.age.header import (
     MAX_HEADER,
@@ -171,8 +171,7 @@ class _DigestingSink:
     def __init__(self, sink: BinaryIO) -> None:
         self._write = sink.write
         self._whole, self._payload = hashlib.sha256(), hashlib.sha256()
-        self._beside = ThreadPoolExecutor(1, "rlg-digest")  # its thread ends with it
-        self._running: Future[None] | None = None
+        self._beside = Beside()
         self.size = 0
 
     @property
@@ -190,8 +189,7 @@ class _DigestingSink:
 
     def write(self, data: ReadableBuffer, /) -> int:
         held = bytes(data)  # the writer goes on in its buffer while this is digested
-        self._wait()
-        self._running = self._beside.submit(self._digest, held)
+        self._beside.run(self._digest, held)
         write_all(self._write, held)
         self.size += len(held)
         return len(held)
@@ -200,10 +198,6 @@ class _DigestingSink:
         self._whole.update(data)
         self._payload.update(data)
 
-    def _wait(self) -> None:
-        if self._running is not None:
-            self._running.result()
-
     def _settled(self, digest: hashlib._Hash) -> str:
-        self._wait()
+        self._beside.wait()
         return digest.hexdigest()
