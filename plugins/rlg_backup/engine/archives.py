@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..core.beside import Beside
 from ..core.errors import BackupError, MemberDamaged, ObjectDamaged, StagingLost, StorageFull
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
@@ -56,10 +57,11 @@ class Archive:
 
 def digest_of(stream: BinaryIO) -> tuple[int, str]:
     """Size in bytes and SHA-256 (hex) of what a stream still gives."""
-    digest, size = sha256(), 0
+    digest, beside, size = sha256(), Beside(), 0
     while piece := stream.read(PIECE):
-        digest.update(piece)
+        beside.run(digest.update, piece)
         size += len(piece)
+    beside.wait()
     return size, digest.hexdigest()
 
 
@@ -70,7 +72,7 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
     """
     entry = chosen.manifest.archives[0]
     key = f"{chosen.folder}/{ARCHIVE}"
-    digest, size = sha256(), 0
+    digest, beside, size = sha256(), Beside(), 0
     try:
         with (
             staging_disk(ARCHIVE),
@@ -81,9 +83,10 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
                 size += len(piece)
                 if size > entry.size:
                     break
-                digest.update(piece)
+                beside.run(digest.update, piece)
                 file.write(piece)
                 wiring.progress(f"download from {chosen.target}", size, entry.size)
+        beside.wait()
         if (size, digest.hexdigest()) != (entry.size, entry.sha256):
             raise ObjectDamaged("fetch", key, f"target '{chosen.target}' holds other bytes than the manifest names")
     except BackupError:
