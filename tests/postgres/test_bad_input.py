@@ -147,6 +147,21 @@ def test_a_sequence_dropped_while_rows_are_read_is_told_as_that(small: Address) 
     assert str(caught.value) == ("unable to read 'sequences': one was dropped while the backup ran\nhint: run it again")
 
 
+def test_more_tables_than_the_server_can_lock_are_told_with_the_setting_to_raise(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="rlg-pg-") as folder:
+        few = ("max_locks_per_transaction=10", "max_connections=10", "max_worker_processes=0", "max_wal_senders=0")
+        with Server(Path(folder) / "s", programs=programs_of(NEWEST), settings=few) as server:
+            source = address_of(server)
+            for start in range(0, 3000, 50):
+                execute(source, ";".join(f"CREATE TABLE t{number} ()" for number in range(start, start + 50)))
+            said = refused(make_world(tmp_path / "world", source, readers=1), source)
+    text = (
+        f"error: unable to read '{source}': the server has no room to lock 3000 tables\n"
+        "hint: raise max_locks_per_transaction on the server: a backup locks every table at once\n"
+    )
+    assert said == (FAILED, text)
+
+
 def test_an_index_that_no_restore_could_make_is_told_with_what_to_do(servers: Servers) -> None:
     """Up to version 16 a function in an index may find what it calls by the search path of who made it."""
     with fresh_database(servers[16]) as source:

@@ -75,7 +75,7 @@ LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
      AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = d.refobjid
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND (e.oid IS NULL OR c.oid = ANY (e.extconfig))
+  AND (e.oid IS NULL OR c.oid = ANY (e.extconfig)) AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
 ORDER BY 1, 2
 """
 _LARGE_OBJECTS: Final = """

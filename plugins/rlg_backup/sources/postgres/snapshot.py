@@ -58,13 +58,16 @@ class PostgresSnapshot:
             names = catalog.column_names(connection, found)
             geography.check({one.title: names[one.oid] for one in found if one.kind in "rp"})
         self._titles = {one.title: qualified(one.schema, one.name) for one in found}
-        all_tables = catalog.tables(connection, found)
+        standby = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchall()[0][0]
+        lost = {one.title for one in found if standby and one.persistence == "u"}
+        all_tables = [one for one in catalog.tables(connection, found) if one.table.title not in lost]
         left_out = {one.table.title: _pattern(one.table, exclude) for one in all_tables}
         self._tables = {(t.table.schema, t.table.name): t for t in all_tables if left_out[t.table.title] is None}
         self.tables: Sequence[Table] = tuple(one.table for one in self._tables.values())
         self.excluded: Sequence[Excluded] = (
             *(Excluded(t, f"excluded by the configuration: {p}") for t, p in left_out.items() if p is not None),
             *_apart(found),
+            *(Excluded(title, "unlogged: a standby has none of its rows") for title in sorted(lost)),
         )
         used = set(left_out.values())
         self._told = [
