@@ -7,6 +7,7 @@ import hmac
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -47,6 +48,8 @@ class TokenKey:
 
     def plaintexts(self, tokens: pa.Array) -> pa.Array:
         """The plaintexts of tokens that begin with ``prefix``; raises TokenDamaged."""
+        if len(tokens) and pc.min(pc.binary_length(tokens)).as_py() < OVERHEAD:
+            raise TokenDamaged
         return by_length(tokens, -OVERHEAD, self._opened)
 
     def hashes(self, plaintexts: pa.Array) -> pa.Array:

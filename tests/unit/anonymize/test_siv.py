@@ -42,6 +42,13 @@ def test_tokens_come_back_in_order(values: list[bytes], repeated: int) -> None:
     assert TOKENS.plaintexts(TOKENS.tokens(given)).equals(given)
 
 
+@pytest.mark.parametrize("size", [0, 5, OVERHEAD - 2, OVERHEAD - 1])
+def test_what_is_too_short_for_a_token_among_many_is_found(size: int) -> None:
+    tokens = TOKENS.tokens(pa.array([b"t%05d" % n for n in range(500)])).to_pylist()
+    with pytest.raises(TokenDamaged):
+        TOKENS.plaintexts(pa.array([*tokens, tokens[0][:size]], pa.binary()))
+
+
 @pytest.mark.parametrize("rows", [3, 3_000], ids=["few", "many"])
 @pytest.mark.parametrize("place", [OVERHEAD - 16, OVERHEAD - 1, OVERHEAD, -1])
 def test_one_changed_bit_of_one_token_among_many_is_found(rows: int, place: int) -> None:
