@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 ROWS: Final = 65_536
@@ -35,7 +36,7 @@ class Sample:
         wanted = min(len(batch), int(self._owed))
         self._owed -= wanted
         chosen = np.sort(self._random.choice(len(batch), wanted, replace=False, shuffle=False))
-        return batch.take(pa.array(chosen))
+        return batch.take(pl.Series(chosen).to_arrow())  # pa.array would load pandas, which takes 45 MB
 
 
 class Gathered:

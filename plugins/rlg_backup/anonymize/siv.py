@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -112,7 +113,7 @@ def by_length(values: pa.Array, growth: int, change: Callable[[list[Bytes], list
     ends = np.frombuffer(values.buffers()[1] or bytes(4), np.int32, len(values) + 1, 4 * values.offset)
     lengths = np.diff(ends)
     order = np.argsort(lengths, kind="stable")
-    ordered = values.take(pa.array(order))
+    ordered = values.take(_indices(order))
     text = np.frombuffer(ordered.buffers()[2] or b"", np.uint8)
     sizes, counts = np.unique(lengths, return_counts=True)
     offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths[order] + growth, dtype=np.int32)])
@@ -130,7 +131,11 @@ def by_length(values: pa.Array, growth: int, change: Callable[[list[Bytes], list
     changed = pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(out)])
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
-    return changed.take(pa.array(places))
+    return changed.take(_indices(places))
+
+
+def _indices(places: Any) -> pa.Array:
+    return pl.Series(places).to_arrow()  # pa.array would load pandas, which takes 45 MB
 
 
 def _starts(values: list[Bytes]) -> list[int]:

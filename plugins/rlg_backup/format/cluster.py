@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,7 +35,7 @@ def order_of(schema: pa.Schema, columns: Sequence[pa.Array | pa.ChunkedArray], *
         return None
     # NumPy sorts 16-bit numbers by radix: 40 times faster than comparing texts.
     order = np.argsort(rank.astype(np.uint16) if rank.max() < 2**16 else rank, kind="stable")
-    return pa.array(order)
+    return pl.Series(order).to_arrow()  # pa.array would load pandas, which takes 45 MB
 
 
 def _codes(array: pa.Array) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
@@ -44,6 +45,11 @@ def _codes(array: pa.Array) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]],
     encoded = array.dictionary_encode()
     distinct = len(encoded.dictionary)
     places = np.empty(distinct, dtype=np.int64)
-    places[pc.sort_indices(encoded.dictionary).to_numpy(zero_copy_only=False)] = np.arange(distinct)
-    indices = pc.fill_null(encoded.indices, distinct).to_numpy(zero_copy_only=False)
+    places[_series(pc.sort_indices(encoded.dictionary)).to_numpy()] = np.arange(distinct)
+    indices = _series(encoded.indices).fill_null(distinct).to_numpy()
     return np.append(places, distinct)[indices], distinct + 1
+
+
+def _series(array: pa.Array) -> pl.Series:
+    """To go on in polars: pyarrow's own way to NumPy would load pandas as well."""
+    return pl.Series(pl.from_arrow(array))

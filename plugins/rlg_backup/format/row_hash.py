@@ -56,7 +56,7 @@ def _cells(field: pa.Field, array: pa.Array, key: bytes, place: int) -> Lanes:
 
 def _variant(array: pa.Array, key: bytes, place: int) -> Lanes:
     """Each cell as one of its class: what a column holds does not depend on which other values are in its batch."""
-    classes = array.field("class").to_numpy(zero_copy_only=False)
+    classes = _numpy(array.field("class"))
     null = seeds(key, b"n", place)
     lanes = _constant(null[0], len(array)), _constant(null[1], len(array))
     for own, (name, kind) in _OF_VARIANT.items():
@@ -100,9 +100,14 @@ def _mixed(words: Words, seed: int) -> Words:
 def _with_nulls(array: pa.Array, lanes: Lanes, null: Sequence[int]) -> Lanes:
     if array.null_count == 0:
         return lanes
-    absent = array.is_null().to_numpy(zero_copy_only=False)
+    absent = _numpy(array.is_null())
     first, second = (np.where(absent, np.uint64(word), lane) for lane, word in zip(lanes, null, strict=True))
     return first, second
+
+
+def _numpy(array: pa.Array) -> np.ndarray[Any, np.dtype[Any]]:
+    """By polars: pyarrow's own way would load pandas, which takes 45 MB."""
+    return pl.Series(pl.from_arrow(array)).to_numpy()
 
 
 def _constant(word: int, length: int) -> Words:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,7 @@ from ...core.model import LEVELS
 from ..port import ROLE, ROWID
 from .catalog import SourceTable
 from .faults import unreadable
+from .session import Session
 
 if TYPE_CHECKING:
     from .address import Address
@@ -55,13 +56,13 @@ class Readers:
 
     def __init__(self, address: Address, number: int, preparation: Sequence[str]) -> None:
         """Raises SourceUnreadable, and what the driver raises for the statements (``adbc_driver_manager.Error``)."""
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        self._all: list[Any] = []
+        self._idle: SimpleQueue[Session] = SimpleQueue()
+        self._all: list[Session] = []
         try:
             for _ in range(number):
-                self._all.append(_connect(address))
+                self._all.append(Session(address))
                 for statement in preparation:
-                    _execute(self._all[-1], statement)
+                    self._all[-1].execute(statement)
                 self._idle.put(self._all[-1])
         except BaseException:
             self.close()
@@ -89,27 +90,12 @@ class Readers:
                 raise unreadable("read", table.table.title, error) from None
 
     @contextmanager
-    def _session(self) -> Iterator[Any]:
+    def _session(self) -> Iterator[Session]:
         session = self._idle.get()
         try:
             yield session
         finally:
             self._idle.put(session)
-
-
-def _connect(address: Address) -> Any:
-    import adbc_driver_manager
-    from adbc_driver_postgresql import dbapi
-
-    try:
-        return dbapi.connect(address.conninfo(), autocommit=True)
-    except adbc_driver_manager.Error as error:
-        raise unreadable("connect to", str(address), error) from None
-
-
-def _execute(session: Any, statement: str) -> None:
-    with closing(session.cursor()) as cursor:
-        cursor.execute(statement)
 
 
 def _statement(table: SourceTable, piece: Pages | None, places: Sequence[str]) -> str:
@@ -126,16 +112,13 @@ def _statement(table: SourceTable, piece: Pages | None, places: Sequence[str]) -
     return f'SELECT {", ".join(columns)} FROM {table.relation} AS "row"{where}'  # noqa: S608  # quoted names
 
 
-def _read(session: Any, statement: str, table: SourceTable, placed: bool) -> Iterator[pa.RecordBatch]:
-    with closing(session.cursor()) as cursor:
-        cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-        cursor.execute(statement)
-        with closing(cursor._results.reader) as reader:  # fetch_record_batch's errors have no SQLSTATE
-            schema = _schema(reader.schema, table, placed)
-            for batch in reader:
-                if batch.num_rows:
-                    arrays = [_wide(array) for array in batch.columns]
-                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _read(session: Session, statement: str, table: SourceTable, placed: bool) -> Iterator[pa.RecordBatch]:
+    with session.rows(statement, _BATCH_BYTES) as reader:
+        schema = _schema(reader.schema, table, placed)
+        for batch in reader:
+            if batch.num_rows:
+                arrays = [_wide(array) for array in batch.columns]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _wide(array: pa.Array) -> pa.Array:
