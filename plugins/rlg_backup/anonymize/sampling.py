@@ -28,15 +28,16 @@ class Sample:
         self._random = np.random.default_rng(int.from_bytes(seed, "big"))
         self._owed = self._random.random()  # so that many small parts, too, give their share
 
-    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The sample's share of a batch; over all batches the shares add up, however small these are."""
+    def of(self, rows: int) -> pa.Array | None:
+        """The sample's share of so many rows, as their places in order; None for all of them. Over all calls the shares
+        add up, however few the rows are."""
         if self._share == 1.0:
-            return batch
-        self._owed += len(batch) * self._share
-        wanted = min(len(batch), int(self._owed))
+            return None
+        self._owed += rows * self._share
+        wanted = min(rows, int(self._owed))
         self._owed -= wanted
-        chosen = np.sort(self._random.choice(len(batch), wanted, replace=False, shuffle=False))
-        return batch.take(pl.Series(chosen).to_arrow())  # pa.array would load pandas, which takes 45 MB
+        chosen = np.sort(self._random.choice(rows, wanted, replace=False, shuffle=False))
+        return pl.Series(chosen).to_arrow()  # pa.array would load pandas, which takes 45 MB
 
 
 class Gathered:

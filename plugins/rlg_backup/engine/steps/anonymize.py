@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -85,7 +85,7 @@ def _scan_tables(
     def look(table: _TableScan, name: str) -> None:
         with workspace.open_file(files[name]) as file:
             part = _whole(file)  # a part is bounded (format.rows), a table is not
-        table.look(read_texts(part), workspace.derived_key(f"sample {name}"))
+        table.look(part, workspace.derived_key(f"sample {name}"))
         wiring.progress("anonymize", next(done), 0)
 
     run_all([partial(look, table, name) for table in tables for name in table.members], THREADS)
@@ -106,13 +106,11 @@ class _TableScan:
         self._originals, self._finding = originals, finding
         self._gathered, self._one = Gathered(), Lock()
 
-    def look(self, batches: Iterator[pa.RecordBatch], seed: bytes) -> None:
+    def look(self, part: BinaryIO, seed: bytes) -> None:
         """Takes the sample's share of a part."""
-        sample = Sample(self._rows, seed)
-        for batch in batches:
-            chosen = sample.of(batch)
+        for batch in read_texts(part, Sample(self._rows, seed).of):
             with self._one:
-                enough = list(self._gathered.add(chosen))
+                enough = list(self._gathered.add(batch))
             self._scan(enough)
 
     def end(self) -> None:
