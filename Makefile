@@ -39,7 +39,7 @@ up: $(VENV)/.demo-ready $(SERVER)  ## Start Airflow with its UI on the demo (SOU
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)
 
-soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (half an hour)
+soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (an hour and a half)
 	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
 
 bench: $(VENV)/.test-ready  ## Time and memory of every command (WHAT=memory GB=2), or beside other tools (WHAT=postgres GB=1.4)
