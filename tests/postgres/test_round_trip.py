@@ -128,6 +128,23 @@ def test_what_a_dump_makes_otherwise_comes_back_with_its_rows(servers: Servers, 
             assert query(copy, rows) == query(source, rows) != []
 
 
+@pytest.mark.parametrize("version", [14, 15, 16])
+def test_every_byte_of_a_char_comes_back(servers: Servers, tmp_path: Path, version: int) -> None:
+    """Up to version 15 the server writes one over 127 as a text of no encoding, and reads none from any text."""
+    with fresh_database(servers[version]) as source:
+        execute(
+            source,
+            'CREATE DOMAIN letter AS "char"',
+            'CREATE TABLE t (n int GENERATED ALWAYS AS IDENTITY, c "char", "d %" letter, rest numeric, raw bytea)',
+            'INSERT INTO t (c, "d %", rest, raw) SELECT n::"char", (-1 - n)::"char", n / 3.0, int2send(n::int2) '
+            "FROM generate_series(-128, 127) n",
+            "INSERT INTO t (c) VALUES (NULL)",
+        )
+        rows = 'SELECT n, c::int, "d %"::"char"::int, rest, raw FROM t ORDER BY n'
+        with restored(back_up(tmp_path, source), servers[version]) as copy:
+            assert query(copy, rows) == query(source, rows)
+
+
 @pytest.mark.parametrize(("encoding", "word"), [("LATIN1", "ñé"), ("EUC_JP", "日本"), ("SQL_ASCII", "plain")])
 def test_a_database_of_another_encoding_comes_back_the_same(
     servers: Servers, tmp_path: Path, encoding: str, word: str

@@ -89,6 +89,7 @@ SELECT oid, pg_catalog.pg_get_expr(relpartbound, oid) FROM pg_catalog.pg_class W
 _PLAIN = frozenset((16, 21, 23, 20, 700, 701, 25, 1043, 1042, 17))
 """OIDs of the types whose values ADBC gives exactly (tried): bool, int2, int4, int8, float4, float8, text, varchar,
 bpchar, bytea."""
+_CHAR = 18  # the OID of "char", a byte
 _TEXTS = ("text", "character varying", "public.citext")
 
 
@@ -223,9 +224,19 @@ def _expression(name: str, kind: Any) -> str:
         column = f"CAST({column} AS {base})"
     if type_ in _PLAIN:
         return column
+    if type_ == _CHAR:
+        return _char(column)
     if borrowed:  # refcursor's is that of text, which takes no refcursor: the cast calls it
         return f"CAST({column} AS pg_catalog.text)"
     return f"pg_catalog.textin({qualified(schema, output)}({column}))"
+
+
+def _char(column: str) -> str:
+    """As servers since 15 write a "char": a byte over 127, which is no text of any encoding, as octal digits."""
+    number = f"CAST({column} AS pg_catalog.int4)"
+    digits = ", ".join(f"({number} >> {shift}) & {mask}" for shift, mask in ((6, 3), (3, 7), (0, 7)))
+    octal = f"pg_catalog.concat(pg_catalog.chr(92), {digits})"
+    return f"CASE WHEN {number} < 0 THEN {octal} ELSE pg_catalog.textin(pg_catalog.charout({column})) END"
 
 
 def _condition(text: str | None) -> str:

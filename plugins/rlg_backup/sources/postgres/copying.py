@@ -1,4 +1,4 @@
-"""Rows as the server's COPY takes them: Arrow batches to its text form, by columns.
+"""Rows as the server's COPY takes them: Arrow batches to its text form, by columns; what that cannot carry, by INSERT.
 
 Measured on rows of 250 bytes: beside the CSV form it costs the server a tenth less and the client no more; the binary
 form, which only tables of Arrow's own types could take, costs the client twice as much and the server no less.
@@ -7,11 +7,13 @@ form, which only tables of Arrow's own types could take, costs the client twice 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.errors import MemberDamaged
 from ..port import ROLE, Table
+from .inserting import LINE_VALUES, beyond_copy, insert_empty, insert_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,8 +25,16 @@ _PLAIN: Final = ["\\", "\t", "\n", "\r"]
 _ESCAPED: Final = ["\\\\", "\\t", "\\n", "\\r"]
 
 
-def copy_rows(connection: psycopg.Connection[Any], table: Table, batches: Iterable[pa.RecordBatch]) -> int:
-    """Loads rows of ``table`` in one transaction; returns their number.
+def copy_rows(
+    connection: psycopg.Connection[Any],
+    table: Table,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    chars: Collection[str] = (),
+    line_values: int = LINE_VALUES,
+) -> int:
+    """Loads rows of ``table`` in one transaction; returns their number. For ``chars`` and ``line_values`` see
+    ``beyond_copy``: what is beyond goes by INSERT.
 
     Raises psycopg.Error, and MemberDamaged for batches that are not rows of the table.
     """
@@ -33,31 +43,57 @@ def copy_rows(connection: psycopg.Connection[Any], table: Table, batches: Iterab
     names = [column.name for column in table.columns]
     place = sql.Identifier(table.schema, table.name)
     if not names:
-        return _insert_empty(connection, place, sum(batch.num_rows for batch in batches))
+        return insert_empty(connection, place, sum(batch.num_rows for batch in batches))
+    total = 0
+    own = (_own_columns(batch, names, table.title) for batch in batches)
+    with connection.transaction():
+        for beyond, some in groupby(own, lambda batch: beyond_copy(batch, chars, line_values)):
+            if beyond:
+                total += sum(insert_rows(connection, place, batch, chars) for batch in some)
+            else:
+                total += _copy(connection, place, names, some)
+    return total
+
+
+def _copy(
+    connection: psycopg.Connection[Any], place: Any, names: Sequence[str], batches: Iterable[pa.RecordBatch]
+) -> int:
+    from psycopg import sql
+
     total = 0
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(place, columns)) as copy:
         for batch in batches:
             if batch.num_rows:
-                copy.write(encoded(batch, names, table.title))
+                copy.write(_encoded(batch))
             total += batch.num_rows
     return total
 
 
-def encoded(batch: pa.RecordBatch, names: Sequence[str], title: str) -> memoryview:
-    """The rows of a batch in COPY's text form: the columns ``names``, which must be all it has."""
-    import polars as pl
+def _own_columns(batch: pa.RecordBatch, names: Sequence[str], title: str) -> pa.RecordBatch:
+    """The batch without what is no column of its table; the columns ``names`` must be all that is left."""
+    import pyarrow as pa
 
     places = [place for place, field in enumerate(batch.schema) if ROLE not in (field.metadata or {})]
-    if [batch.schema.field(place).name for place in places] != list(names):
+    own = batch.select(places)
+    if own.schema.names != list(names):
         raise MemberDamaged("load", title, "its columns are not those of the schema")
-    columns = {str(place): _text(pl.Series(batch.column(place)), title) for place in places}
+    if set(own.schema.types) - {pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary()}:
+        raise MemberDamaged("load", title, "its rows have no form of the format")
+    return own
+
+
+def _encoded(batch: pa.RecordBatch) -> memoryview:
+    """The rows of a batch in COPY's text form."""
+    import polars as pl
+
+    columns = {str(place): _text(pl.Series(column)) for place, column in enumerate(batch.columns)}
     text = io.BytesIO()
     pl.DataFrame(columns).write_csv(text, include_header=False, separator="\t", null_value="\\N", quote_style="never")
     return text.getbuffer()
 
 
-def _text(column: pl.Series, title: str) -> pl.Series:
+def _text(column: pl.Series) -> pl.Series:
     """A column as it may be written between tabs; numbers stay what they are, for each has one text."""
     import polars as pl
 
@@ -65,18 +101,6 @@ def _text(column: pl.Series, title: str) -> pl.Series:
         return "\\\\x" + column.bin.encode("hex")
     if column.dtype == pl.String:
         special = column.str.contains(_SPECIAL).any()
-        return (
-            column.to_frame().select(pl.first().str.replace_many(_PLAIN, _ESCAPED)).to_series() if special else column
-        )
-    if column.dtype not in (pl.Null, pl.Int64, pl.Float64, pl.Boolean):
-        raise MemberDamaged("load", title, "its rows have no form of the format")
+        escaped = pl.first().str.replace_many(_PLAIN, _ESCAPED)
+        return column.to_frame().select(escaped).to_series() if special else column
     return column
-
-
-def _insert_empty(connection: psycopg.Connection[Any], place: Any, rows: int) -> int:
-    """Rows of no columns, or of generated ones only: COPY knows no such list."""
-    from psycopg import sql
-
-    statement = sql.SQL("INSERT INTO {} SELECT FROM pg_catalog.generate_series(1, %s)").format(place)
-    connection.execute(statement, [rows])
-    return rows

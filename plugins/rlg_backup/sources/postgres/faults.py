@@ -19,6 +19,7 @@ _CAUSES = {
     "53100": "the server's disk is full",
     "53200": "the server has no memory left",
     "53300": "the server takes no more connections",
+    "54": "it is larger or more complex than the server can take",
     "55P03": "another session holds it locked",
     "57014": "the server cancelled the statement",
     "57P01": "the server was shut down, or the session ended by an administrator",

@@ -13,6 +13,7 @@ from .address import Address
 from .building import building, session
 from .catalog import MOVABLE
 from .copying import copy_rows
+from .inserting import CHARS, KNOWS_OCTAL
 from .large_objects import LARGE_OBJECTS, copy_pages
 from .schema_document import MEMBER, SequenceState
 
@@ -40,6 +41,10 @@ class Loading:
             self._through: Mapping[tuple[str, str], tuple[str, str]] = {  # partition > the table that finds it its rows
                 (schema, name): (root_schema, root) for schema, name, root_schema, root in connection.execute(MOVABLE)
             }
+            asked = CHARS if connection.info.server_version < KNOWS_OCTAL else None
+            self._chars: Mapping[tuple[str, str], Sequence[str]] = (
+                {(schema, name): names for schema, name, names in connection.execute(asked)} if asked else {}
+            )
 
     @contextmanager
     def session(self, verb: str, subject: str | None = None) -> Iterator[psycopg.Connection[Any]]:
@@ -64,10 +69,12 @@ class Loading:
 
     def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
         """See the port; may be called by several threads."""
-        copy = copy_pages if (table.schema, table.name) == LARGE_OBJECTS else copy_rows
         schema, name = self._through.get((table.schema, table.name), (table.schema, table.name))
         with self.session("load", table.title) as connection:
-            return copy(connection, replace(table, schema=schema, name=name), batches)
+            if (schema, name) == LARGE_OBJECTS:
+                return copy_pages(connection, table, batches)
+            chars = self._chars.get((schema, name), ())
+            return copy_rows(connection, replace(table, schema=schema, name=name), batches, chars=chars)
 
     def set_sequences(self, states: Sequence[SequenceState]) -> None:
         """Raises MemberDamaged for one that the definitions do not make, or that cannot stand there."""

@@ -16,6 +16,7 @@ from tests.support.postgres_server import NEWEST, Servers, fresh_database, sessi
 from rlg_backup.core.errors import MemberDamaged
 from rlg_backup.sources.port import ROLE, Column, Table
 from rlg_backup.sources.postgres.copying import copy_rows
+from rlg_backup.sources.postgres.inserting import LINE_VALUES
 
 TEXTS = [
     None, "", " ", "\\", "\\N", "N", "\\.", "a\n\\.\nb", "\t", "\r", "\n", "\r\n", "a\tb\\tc", '"', '""', "'", ",",
@@ -49,11 +50,18 @@ def table(*columns: str) -> Table:
     return Table("public", "T t", tuple(Column(name, "") for name in columns), "")
 
 
-def loaded(connection: psycopg.Connection[Any], kind: str, values: list[Any], type_: pa.DataType) -> list[Any]:
+def loaded(
+    connection: psycopg.Connection[Any],
+    kind: str,
+    values: list[Any],
+    type_: pa.DataType,
+    line_values: int = LINE_VALUES,
+) -> list[Any]:
     connection.execute(f'CREATE TABLE "T t" (n int, "v %" {kind})'.encode())
     numbers = pa.array(range(len(values)), pa.int64())
     batch = pa.record_batch([numbers, pa.array(values, type_)], names=["n", "v %"])
-    assert copy_rows(connection, table("n", "v %"), [batch.slice(0, 3), batch.slice(3)]) == len(values)
+    batches = [batch.slice(0, 3), batch.slice(3)]
+    assert copy_rows(connection, table("n", "v %"), batches, line_values=line_values) == len(values)
     return [row[0] for row in connection.execute('SELECT "v %" FROM "T t" ORDER BY n').fetchall()]
 
 
@@ -61,6 +69,7 @@ def bits(values: list[float | None], form: str = ">d") -> list[bytes | None]:
     return [None if value is None else struct.pack(form, value) for value in values]
 
 
+@pytest.mark.parametrize("line_values", [LINE_VALUES, 0], ids=["by COPY", "by INSERT"])
 @pytest.mark.parametrize(
     ("kind", "values", "type_"),
     [
@@ -73,16 +82,17 @@ def bits(values: list[float | None], form: str = ">d") -> list[bytes | None]:
     ids=["utf8", "bytes", "int64", "bool", "null"],
 )
 def test_values_of_every_form_arrive_as_they_were(
-    connection: psycopg.Connection[Any], kind: str, values: list[Any], type_: pa.DataType
+    connection: psycopg.Connection[Any], kind: str, values: list[Any], type_: pa.DataType, line_values: int
 ) -> None:
-    assert loaded(connection, kind, values, type_) == values
+    assert loaded(connection, kind, values, type_, line_values) == values
 
 
-def test_floats_arrive_bit_for_bit(connection: psycopg.Connection[Any]) -> None:
+@pytest.mark.parametrize("line_values", [LINE_VALUES, 0], ids=["by COPY", "by INSERT"])
+def test_floats_arrive_bit_for_bit(connection: psycopg.Connection[Any], line_values: int) -> None:
     seed = random.Random(4)
-    drawn = [struct.unpack(">d", seed.randbytes(8))[0] for _ in range(20_000)]
+    drawn = [struct.unpack(">d", seed.randbytes(8))[0] for _ in range(2_000)]
     values = FLOATS + [value for value in drawn if not math.isnan(value)]
-    assert bits(loaded(connection, "float8", values, pa.float64())) == bits(values)
+    assert bits(loaded(connection, "float8", values, pa.float64(), line_values)) == bits(values)
 
 
 def test_single_floats_arrive_bit_for_bit(connection: psycopg.Connection[Any]) -> None:
@@ -96,6 +106,24 @@ def test_texts_of_a_column_alone_arrive_as_they_were(connection: psycopg.Connect
     connection.execute('CREATE TABLE "T t" (place serial, v text)')
     copy_rows(connection, table("v"), [pa.record_batch([pa.array(TEXTS)], names=["v"])])
     assert [row[0] for row in connection.execute('SELECT v FROM "T t" ORDER BY place').fetchall()] == TEXTS
+
+
+def test_a_batch_with_a_row_too_long_for_a_line_of_copy_goes_by_insert_and_no_other(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """Only INSERT is seen by a rule. Of the limit, a row needs twice its bytes in a line."""
+    connection.execute('CREATE TABLE "T t" (n int GENERATED ALWAYS AS IDENTITY, v bytea)')
+    connection.execute("CREATE TABLE inserted (n int)")
+    connection.execute('CREATE RULE seen AS ON INSERT TO "T t" DO ALSO INSERT INTO inserted VALUES (NEW.n)')
+    sizes = [10, 1100, 2000, 900, 20]
+    batches = [pa.record_batch([[n], [b"x" * size]], names=["n", "v"]) for n, size in enumerate(sizes)]
+    assert copy_rows(connection, table("n", "v"), batches, line_values=1000) == 5
+    assert connection.execute("SELECT n FROM inserted ORDER BY n").fetchall() == [(1,), (2,)]
+    assert connection.execute('SELECT length(v) FROM "T t" ORDER BY n').fetchall() == [(size,) for size in sizes]
+
+
+def test_what_is_too_long_for_a_line_is_half_of_what_the_server_takes() -> None:
+    assert 2 * LINE_VALUES == 1 << 30
 
 
 @pytest.mark.parametrize("columns", ["", "twice int GENERATED ALWAYS AS (1 + 1) STORED"])
@@ -115,6 +143,7 @@ def test_a_column_may_change_its_form_from_batch_to_batch(connection: psycopg.Co
     assert connection.execute('SELECT count(*), count(v) FROM "T t"').fetchall() == [(4, 1)]
 
 
+@pytest.mark.parametrize("line_values", [LINE_VALUES, 0], ids=["by COPY", "by INSERT"])
 @pytest.mark.parametrize(
     ("batch", "cause"),
     [
@@ -125,11 +154,11 @@ def test_a_column_may_change_its_form_from_batch_to_batch(connection: psycopg.Co
     ],
 )
 def test_batches_that_are_no_rows_of_the_table_are_refused_and_leave_none(
-    connection: psycopg.Connection[Any], batch: pa.RecordBatch, cause: str
+    connection: psycopg.Connection[Any], batch: pa.RecordBatch, cause: str, line_values: int
 ) -> None:
     connection.execute('CREATE TABLE "T t" (v text)')
     good = pa.record_batch([pa.array(["a"])], names=["v"])
     with pytest.raises(MemberDamaged) as caught:
-        copy_rows(connection, table("v"), [good, batch])
+        copy_rows(connection, table("v"), [good, batch], line_values=line_values)
     assert str(caught.value) == f"unable to load 'T t': {cause}"
     assert connection.execute('SELECT count(*) FROM "T t"').fetchall() == [(0,)]
