@@ -33,10 +33,73 @@ def test_of_an_ordinary_database_nothing_is_told(database: Address, reader: Addr
     assert warnings_of(database) == warnings_of(reader) == []
 
 
-def test_a_value_that_names_an_index_is_told(database: Address) -> None:
-    execute(database, "CREATE TABLE t (id int PRIMARY KEY, c regclass)", "INSERT INTO t VALUES (1, 't'), (2, 't_pkey')")
-    cause = "has values that name an index, which a restore makes after the rows: it could not load them"
-    assert warnings_of(database) == [f"table 't': the column 'c' {cause}"]
+KINDS = {
+    "by itself": ("{0}", "{1}"),
+    "in a domain": ("of_{0}", "{1}"),
+    "in an array": ("{0}[]", "ARRAY[NULL, {1}]"),
+    "in an array of a domain": ("of_{0}[][]", "ARRAY[[{1}, NULL]]"),
+    "in a domain of an array": ("many_{0}", "ARRAY[{1}, {1}]"),
+}
+NAMES = {
+    "regclass": ("'t_pkey'", "'t'", "an index or a TOAST table, which a restore does not have when it loads rows"),
+    "regproc": (
+        "'f(int)'::regprocedure",
+        "'g'",
+        "a function whose name others share, and no text of theirs says which",
+    ),
+    "regoper": (
+        "'public.##(int,int)'::regoperator",
+        "'public.###'",
+        "an operator whose name others share, and no text of theirs says which",
+    ),
+}
+
+
+@pytest.fixture
+def named(database: Address) -> Address:
+    """Names that are of one object, and names that are of two, in types of many kinds."""
+    execute(
+        database,
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION f(text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION g(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OPERATOR ## (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl)",
+        "CREATE OPERATOR ## (LEFTARG = text, RIGHTARG = text, FUNCTION = textcat)",
+        "CREATE OPERATOR ### (LEFTARG = text, RIGHTARG = text, FUNCTION = textcat)",
+        *(f"CREATE DOMAIN of_{name} AS {name}" for name in NAMES),
+        *(f"CREATE DOMAIN many_{name} AS {name}[]" for name in NAMES),
+        *(f"CREATE TYPE with_{name} AS (n int, v of_{name})" for name in NAMES),
+        "CREATE TABLE t (id int PRIMARY KEY)",
+    )
+    return database
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_that_no_restore_could_load_are_told(named: Address, name: str) -> None:
+    shared, own, words = NAMES[name]
+    columns = ", ".join(f'"{kind}" {column.format(name)}' for kind, (column, _) in KINDS.items())
+    loadable, unloadable = (
+        ", ".join(value.format(name, f"{one}::{name}") for _, value in KINDS.values()) for one in (own, shared)
+    )
+    execute(named, f"CREATE TABLE n ({columns})", "INSERT INTO n DEFAULT VALUES", f"INSERT INTO n VALUES ({loadable})")
+    assert warnings_of(named) == []
+    execute(named, f"INSERT INTO n VALUES ({unloadable})")
+    assert warnings_of(named) == [
+        f"table 'n': the column '{kind}' has values that name {words}: they could not be loaded" for kind in KINDS
+    ]
+
+
+def test_columns_whose_values_hold_such_names_within_are_told(named: Address) -> None:
+    execute(
+        named,
+        *(f"CREATE TABLE {name} (v with_{name}, w with_{name}[], x many_{name}[])" for name in NAMES),
+    )
+    assert warnings_of(named) == [
+        f"table '{name}': the column '{column}' has values in which a {name} may name {NAMES[name][2]}: "
+        "those could not be loaded"
+        for name in NAMES
+        for column in "vwx"
+    ]
 
 
 def test_what_only_a_superuser_may_read_is_told_to_who_is_none(database: Address, reader: Address) -> None:

@@ -19,16 +19,52 @@ WHERE m.umoptions IS NULL AND m.usename <> current_user AND NOT (m.umuser = 0 AN
 """
 _SUPERUSER: Final = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 
+_NAMING: Final = """
+WITH RECURSIVE holds (holder, held, how) AS (
+    SELECT oid, typbasetype, 'domain' FROM pg_type WHERE typtype = 'd'
+    UNION ALL SELECT typarray, oid, 'array' FROM pg_type WHERE typarray <> 0
+    UNION ALL SELECT rngtypid, rngsubtype, 'range' FROM pg_range
+    UNION ALL SELECT rngmultitypid, rngtypid, 'range' FROM pg_range
+    UNION ALL SELECT c.reltype, a.atttypid, 'composite' FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+              WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+), naming (type, name, form) AS (
+    SELECT oid, oid, 'value' FROM pg_type WHERE oid = ANY (ARRAY['regclass', 'regproc', 'regoper']::regtype[])
+    UNION SELECT h.holder, n.name, CASE WHEN h.how = 'domain' THEN n.form
+                                        WHEN h.how = 'array' AND n.form = 'value' THEN 'array' ELSE 'within' END
+    FROM naming n JOIN holds h ON h.held = n.type
+)
+SELECT s.nspname, c.relname, a.attname, n.name::regtype::text, n.form
+FROM pg_attribute a JOIN naming n ON n.type = a.atttypid
+JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace s ON s.oid = c.relnamespace
+WHERE c.relkind = 'r' AND a.attnum > 0 AND a.attgenerated = '' ORDER BY c.oid, a.attnum, 4
+"""
+"""The columns whose values name objects, by themselves or within others; domains are what they are of."""
+_VALUES: Final = {"value": "ARRAY[CAST({} AS {})]", "array": "CAST({} AS {}[])"}
+_UNLOADABLE: Final = {
+    "regclass": "pg_class o WHERE o.relkind IN ('i', 'I', 't')",
+    "regproc": "pg_proc o JOIN pg_proc p USING (pronamespace, proname) WHERE p.oid <> o.oid",
+    "regoper": "pg_operator o JOIN pg_operator p USING (oprnamespace, oprname) WHERE p.oid <> o.oid",
+}
+_WORDS: Final = {
+    "regclass": "an index or a TOAST table, which a restore does not have when it loads rows",
+    "regproc": "a function whose name others share, and no text of theirs says which",
+    "regoper": "an operator whose name others share, and no text of theirs says which",
+}
+
 
 def caveats(connection: psycopg.Connection[Any], tables: Sequence[SourceTable]) -> Iterator[str]:
     """One warning for each. Raises psycopg.Error."""
     if not _one(connection, _SUPERUSER):
         yield from _hidden(connection)
-    for table in tables:
-        for column in table.table.columns:
-            if column.declared_type == "regclass" and _names_an_index(connection, table, column.name):
-                cause = "has values that name an index, which a restore makes after the rows: it could not load them"
-                yield f"table '{table.table.title}': the column '{column.name}' {cause}"
+    found = {(one.table.schema, one.table.name): one for one in tables}
+    for schema, name, column, kind, form in connection.execute(_NAMING).fetchall():
+        if (table := found.get((schema, name))) is None:
+            continue
+        about = f"table '{table.table.title}': the column '{column}' has values"
+        if form == "within":
+            yield f"{about} in which a {kind} may name {_WORDS[kind]}: those could not be loaded"
+        elif _unloadable(connection, table, column, kind, form):
+            yield f"{about} that name {_WORDS[kind]}: they could not be loaded"
 
 
 def _hidden(connection: psycopg.Connection[Any]) -> Iterator[str]:
@@ -39,9 +75,11 @@ def _hidden(connection: psycopg.Connection[Any]) -> Iterator[str]:
         yield f"the options of {number} user mappings are left out: only a superuser may read them"
 
 
-def _names_an_index(connection: psycopg.Connection[Any], table: SourceTable, column: str) -> bool:
-    names = f'SELECT FROM {table.relation} AS "row" JOIN pg_class i ON i.oid = "row".{quoted(column)}'
-    return bool(_one(connection, f"SELECT EXISTS ({names} WHERE i.relkind IN ('i', 'I'))"))
+def _unloadable(connection: psycopg.Connection[Any], table: SourceTable, column: str, kind: str, form: str) -> bool:
+    values = _VALUES[form].format(f'"row".{quoted(column)}', kind)
+    place = f'{table.relation} AS "row", unnest({values}) AS one'
+    found = f"SELECT FROM {place} WHERE one IN (SELECT o.oid FROM {_UNLOADABLE[kind]})"  # noqa: S608  # quoted names
+    return bool(_one(connection, f"SELECT EXISTS ({found})"))
 
 
 def _one(connection: psycopg.Connection[Any], query: str) -> Any:
