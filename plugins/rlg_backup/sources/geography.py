@@ -95,7 +95,7 @@ class Geography:
 
     def check(self, columns: Mapping[str, Collection[str]]) -> None:
         """Raises InvalidSetting for the first table or column named here that the source (table > columns) lacks."""
-        for setting, table, names in self._named():
+        for setting, table, names in self.named():
             if table not in columns:
                 raise _invalid(setting, f"the source has no table '{table}'", table, columns)
             for name in names:
@@ -103,7 +103,8 @@ class Geography:
                     cause = f"the table '{table}' of the source has no column '{name}'"
                     raise _invalid(setting, cause, name, columns[table])
 
-    def _named(self) -> Iterator[tuple[str, str, list[str]]]:
+    def named(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Every setting that names columns, with their table and names."""
         for name, level in self.levels.items():
             yield f"levels.{name}", level.table, [level.key, *([level.parent] if level.parent else [])]
         for name, table in self.tables.items():

@@ -12,6 +12,7 @@ from ...core.model import LEVELS, Excluded, SnapshotIdentity
 from ..geography import Geography
 from ..port import Piece, Table
 from . import catalog
+from .casts import require_no_casts
 from .catalog import Relation, qualified, quoted
 from .caveats import caveats
 from .definitions import Definitions
@@ -57,6 +58,7 @@ class PostgresSnapshot:
         if geography is not None:
             names = catalog.column_names(connection, found)
             geography.check({one.title: names[one.oid] for one in found if one.kind in "rp"})
+            require_no_casts(connection, geography, found)
         self._titles = {one.title: qualified(one.schema, one.name) for one in found}
         standby = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchall()[0][0]
         lost = {one.title for one in found if standby and one.persistence == "u"}
