@@ -55,7 +55,7 @@ class Setup:
 
     def variables(self) -> dict[str, str]:
         """What ``include/config/backup.yaml`` takes, and the connections it names."""
-        public = {what: _public(self._keys / KEY_FILES[what]) for what in ("identity", "escrow", "signing")}
+        public = {what: _public(self._keys / KEY_FILES[what]) for what in ("identity", "escrow", "state", "signing")}
         return {
             "RLG_BACKUP_CONFIG": str(PROJECT / "include" / "config" / "backup.yaml"),
             "RLG_DATABASE_TYPE": self.source,
@@ -65,8 +65,10 @@ class Setup:
             "RLG_RESTORE": str(self.home / "restored"),
             "RLG_RECIPIENT": public["identity"],
             "RLG_ESCROW_RECIPIENT": public["escrow"],
+            "RLG_STATE_RECIPIENT": public["state"],
             "RLG_SIGNER": public["signing"],
             "RLG_IDENTITIES": f"file:{self._keys / KEY_FILES['identity']}",
+            "RLG_STATE_IDENTITIES": f"file:{self._keys / KEY_FILES['state']}",
             **{f"AIRFLOW_CONN_{name}": value for name, value in self._connections().items()},
         }
 

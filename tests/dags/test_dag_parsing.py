@@ -19,7 +19,10 @@ from tests.support.world import World
 pytestmark = pytest.mark.airflow
 SHIPPED = PROJECT / "include" / "config" / "backup.yaml"
 # Nothing of this is a key: parsing must not need one.
-VARIABLES = dict.fromkeys(("RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_SIGNER"), "not-read-when-parsing")
+VARIABLES = {
+    f"RLG_{name}": f"{name} is not read when parsing"
+    for name in ("RECIPIENT", "ESCROW_RECIPIENT", "STATE_RECIPIENT", "SIGNER")
+}
 FILES = {f"{name}.py" for name in ("rlg_full_backup", "rlg_restore", "rlg_restore_drill", "rlg_verify")}
 SOURCES = ("data", "fans", "files")
 

@@ -77,6 +77,7 @@ class World:
                 "recipients": [world.public["identity"], world.public["escrow"]],
                 "identities": [key["identity"]],
             },
+            "change_state": {"recipients": [world.public["state"]], "identities": [key["state"]]},
             "signing": {"key": key["signing"], "trusted": [world.public["signing"]]},
             "tokenization": {"key": key["tokenization"]},
             "targets": {name: {"type": "local", "path": f"backups-{name}"} for name in targets},

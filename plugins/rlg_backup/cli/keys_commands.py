@@ -15,6 +15,7 @@ CUSTODY = {
     "escrow": "Opens every backup too. Offline, in a safe: it is the way back when all workers are lost.",
     "signing": "Makes backups believable. Backup workers only; its public half goes into signing.trusted.",
     "tokenization": "Turns tokens back into values. Backup and restore workers; lost, tokenized columns stay tokens.",
+    "state": "Opens what a backup notes for the next one, no archive. Backup workers only; lost, a full one is made.",
     "staging": "Encrypts what a worker has in staging. One for each worker, never copied, never backed up.",
 }
 
@@ -27,12 +28,10 @@ def keys() -> None:
 @keys.command("generate")
 @click.argument("what", type=click.Choice(sorted(CUSTODY)))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A new file, mode 600.  [default: print]")
-@click.option(
-    "--post-quantum", is_flag=True, help="identity, escrow: ML-KEM-768 with X25519; opening by hand needs age 1.3."
-)
+@click.option("--post-quantum", is_flag=True, help="identity, escrow, state: ML-KEM-768 with X25519; by hand age 1.3.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def generate(what: str, out: Path | None, post_quantum: bool, as_json: bool) -> int:
-    """Make a key of one kind: identity, escrow, signing, tokenization or staging.
+    """Make a key of one kind: identity, escrow, state, signing, tokenization or staging.
 
     Example: rlg-backup keys generate identity --out keys/identity.txt
     """
@@ -54,7 +53,7 @@ def make(what: str, post_quantum: bool = False) -> tuple[str, str | None]:
     from ..format.age import generate_identity
     from ..format.keys import SigningKey, StagingKey, TokenizationKey
 
-    if what in ("identity", "escrow"):
+    if what in ("identity", "escrow", "state"):
         identity = generate_identity(post_quantum=post_quantum)
         return identity.text, identity.recipient.text
     if what == "signing":

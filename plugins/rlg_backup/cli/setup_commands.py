@@ -15,6 +15,7 @@ from .output import Output, progress_bar
 KEY_FILES = {
     "signing": "backup-worker/signing.key",
     "staging": "backup-worker/staging.key",
+    "state": "backup-worker/state.txt",
     "tokenization": "shared/tokenization.key",
     "identity": "restore-worker/identity.txt",
     "escrow": "escrow/identity.txt",

@@ -62,6 +62,14 @@ class Encryption(Strict):
     identities: Texts = ()
 
 
+class ChangeState(Strict):
+    """Who reads what a backup notes for the next one: backup workers, by an identity that opens no archive. Without
+    ``recipients`` nothing is noted, and every backup is a full one."""
+
+    recipients: Texts = ()
+    identities: Texts = ()
+
+
 class Signing(Strict):
     """``key`` signs (backup workers); ``trusted`` are the public halves everybody checks with."""
 
@@ -186,10 +194,14 @@ SourceSettings = Annotated[SqliteSettings | PostgresSettings | FilesSettings, Fi
 
 
 class Schedule(Strict):
-    """Cron expressions in the time zone of the settings; ``none`` for by hand only."""
+    """Cron expressions in the time zone of the settings; ``none`` for by hand only. A scheduled incremental backup is
+    skipped where a full one was committed at most ``full_covers_hours`` before."""
 
     full: str = "0 2 * * 0"
+    incremental: str = "0 2 * * *"
+    differential: str = "none"
     drill: str = "0 4 1 * *"
+    full_covers_hours: int = Field(default=12, ge=0, le=7 * 24)
 
 
 class Retries(Strict):
@@ -240,6 +252,7 @@ class Settings(Strict):
     staging: Staging
     state: Place
     encryption: Encryption
+    change_state: ChangeState = ChangeState()
     signing: Signing
     tokenization: Tokenization = Tokenization()
     targets: dict[Name, Target]
@@ -254,6 +267,7 @@ class Settings(Strict):
     restore_connections: Texts = ()
     missing_roles: Literal["fail", "report"] = "fail"
     lease_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    lease_wait_hours: int = Field(default=12, ge=1, le=7 * 24)
 
     @field_validator("timezone")
     @classmethod
@@ -263,6 +277,15 @@ class Settings(Strict):
         except (KeyError, ValueError, OSError):
             raise ValueError("there is no such time zone") from None
         return value
+
+    @model_validator(mode="after")
+    def _state_is_apart(self) -> Settings:
+        opening = {*self.encryption.identities, *(self.drill.identities if self.drill else ())}
+        if set(self.change_state.recipients) & set(self.encryption.recipients):
+            raise ValueError("a recipient of 'change_state' is one of 'encryption', too: whose identity opens archives")
+        if opening & set(self.change_state.identities):
+            raise ValueError("an identity of 'change_state' is one of 'encryption' or 'drill', which opens archives")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:

@@ -27,6 +27,7 @@ def examine(wiring: Wiring) -> list[Check]:
         _check("keys", "staging key", lambda: f"{wiring.staging_key.key_id}"),
         _check("keys", "tokenization key", lambda: _tokenization(wiring)),
         _check("keys", "identities", lambda: _identities(wiring)),
+        _check("keys", "change state", lambda: _change_state(wiring)),
         _check("staging", "folder", lambda: _private(wiring.settings.staging.folder)),
         _check("state", "folder", lambda: _writable(wiring.settings.state)),
     ]
@@ -86,6 +87,21 @@ def _identities(wiring: Wiring) -> str:
     if not own & {recipient.id for recipient in wiring.recipients}:
         raise _Wrong("no identity here opens what is encrypted to encryption.recipients")
     return f"{len(own)} here: this worker can read archives, so run restores on it and no backups"
+
+
+def _change_state(wiring: Wiring) -> str:
+    settings = wiring.settings.change_state
+    if not settings.recipients:
+        return "none is kept: every backup is a full one"
+    wanted = {recipient.id for recipient in wiring.state_recipients}
+    if not settings.identities:
+        return f"{len(wanted)} recipients, no identity here (this worker makes full backups only)"
+    own = {identity.recipient.id for identity in wiring.state_identities}
+    if wiring.settings.encryption.identities and own & {one.recipient.id for one in wiring.identities()}:
+        raise _Wrong("an identity of change_state is one of encryption.identities, too: give backup workers another")
+    if not own & wanted:
+        raise _Wrong("no identity here opens what is encrypted to change_state.recipients")
+    return f"{len(wanted)} recipients, {len(own)} identities here, which open no archive"
 
 
 def _private(folder: Path) -> str:

@@ -78,6 +78,30 @@ class Wiring:
         return self.keys.identities(wanted)
 
     @cached_property
+    def state_recipients(self) -> list[Recipient]:
+        """Who reads change state; nobody where none is kept. Raises InvalidSetting for one that archives have."""
+        found = self.keys.recipients(self.settings.change_state.recipients)
+        self._require_apart("change_state.recipients", found)
+        return list(check_recipients(found)) if found else []
+
+    @cached_property
+    def state_identities(self) -> list[Identity]:
+        """What reads change state here; none is KeyUnavailable, one that opens archives InvalidSetting."""
+        if not self.settings.change_state.identities:
+            hint = "set change_state.identities on backup workers"
+            raise KeyUnavailable("open", "change_state.identities", "no identity is configured here", hint)
+        found = self.keys.identities(self.settings.change_state.identities)
+        self._require_apart("change_state.identities", [identity.recipient for identity in found])
+        return found
+
+    def _require_apart(self, setting: str, found: Sequence[Recipient]) -> None:
+        """A backup worker holds the identity of its state, and none that opens an archive."""
+        archives = {recipient.id for recipient in self.recipients}
+        if both := sorted({recipient.id for recipient in found} & archives):
+            cause = f"archives are encrypted to {both[0]}, too, so that a backup worker could open them"
+            raise InvalidSetting("use", setting, cause, "make one of its own: rlg-backup keys generate state")
+
+    @cached_property
     def signing_key(self) -> SigningKey:
         reference = self.settings.signing.key
         if reference is None:

@@ -42,7 +42,7 @@ def test_init_makes_every_key_private_and_says_who_holds_it(tmp_path: Path, post
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert path.read_text().startswith("# ")
     public = done.json["public"]
-    assert sorted(public) == ["escrow", "identity", "signing"]
+    assert sorted(public) == ["escrow", "identity", "signing", "state"]
     assert public["identity"].startswith("age1pq1" if post_quantum else "age1")
     assert all(secret not in done.out for secret in ("AGE-SECRET-KEY", "RLG-"))
 
@@ -78,7 +78,7 @@ def test_init_where_no_folder_can_be_made_says_so(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("what", ["identity", "escrow", "signing", "tokenization", "staging"])
+@pytest.mark.parametrize("what", ["identity", "escrow", "state", "signing", "tokenization", "staging"])
 def test_each_kind_of_key_is_made_and_read_back(tmp_path: Path, what: str) -> None:
     file = tmp_path / "key"
     done = run("keys", "generate", what, "--out", file, "--json")
@@ -86,7 +86,7 @@ def test_each_kind_of_key_is_made_and_read_back(tmp_path: Path, what: str) -> No
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     [text] = [line for line in file.read_text().splitlines() if not line.startswith("#")]
     public = done.json["public"]
-    if what in ("identity", "escrow"):
+    if what in ("identity", "escrow", "state"):
         assert parse_identity(text).recipient.id == parse_recipient(public).id
     elif what == "signing":
         assert SigningKey.parse(text).signer == Signer.parse(public)

@@ -47,6 +47,9 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert isinstance(app, SqliteSettings) and isinstance(nas, LocalTarget)
     assert (found.timezone, found.lease_minutes, found.restore_queue) == ("UTC", 60, "restore")
     assert (found.schedule.full, found.schedule.drill) == ("0 2 * * 0", "0 4 1 * *")
+    assert (found.schedule.incremental, found.schedule.differential) == ("0 2 * * *", "none")
+    assert (found.schedule.full_covers_hours, found.lease_wait_hours) == (12, 12)
+    assert (found.change_state.recipients, found.change_state.identities) == ((), ())
     assert (found.staging.mode, found.drill, found.tokenization.key) == ("shared", None, None)
     assert (found.signing.key, found.encryption.identities, found.alerts.email_to) == (None, (), ())
     assert (app.queue, app.pool, app.exclude, app.names_in_clear) == ("backup", "rlg_backup", (), False)
@@ -220,6 +223,34 @@ def test_what_settings_hold_cannot_be_changed(tmp_path: Path) -> None:
     found = loaded(tmp_path, SMALL)
     with pytest.raises(ValueError, match="frozen"):
         found.timezone = "Africa/Johannesburg"
+
+
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        (
+            "change_state: {recipients: [age1x]}\n",
+            "a recipient of 'change_state' is one of 'encryption', too: whose identity opens archives",
+        ),
+        (
+            "change_state: {recipients: [age1y], identities: [file:own]}\n",
+            "an identity of 'change_state' is one of 'encryption' or 'drill', which opens archives",
+        ),
+        (
+            "change_state: {recipients: [age1y], identities: [file:escrow]}\n",
+            "an identity of 'change_state' is one of 'encryption' or 'drill', which opens archives",
+        ),
+    ],
+)
+def test_the_keys_of_change_state_are_none_that_open_archives(tmp_path: Path, state: str, cause: str) -> None:
+    text = SMALL.replace("[age1x]}", "[age1x], identities: [file:own]}")
+    text += "drill: {scratch: a, reports: b, identities: [file:escrow]}\n"
+    loaded(tmp_path, text + "change_state: {recipients: [age1y], identities: [file:apart]}\n")
+    error = refused(tmp_path, text + state)
+    assert (type(error), str(error)) == (
+        InvalidSetting,
+        f"unable to load '{tmp_path}/backup.yaml': in '{tmp_path}/backup.yaml': {cause}",
+    )
 
 
 # --- whatever the file holds ---------------------------------------------------------------------------

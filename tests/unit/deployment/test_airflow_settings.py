@@ -24,7 +24,7 @@ def objects() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    given = dict.fromkeys(("RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_SIGNER"), "x")
+    given = {name: name for name in ("RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_STATE_RECIPIENT", "RLG_SIGNER")}
     return load(PROJECT / "include" / "config" / "backup.yaml", given)
 
 

@@ -154,7 +154,9 @@ def test_identities_are_on_restore_workers_alone_and_signing_and_sources_on_back
         "/run/rlg/keys/shared": WORKERS,
     }
     assert {name for name in AIRFLOW if "RLG_IDENTITIES" in environment(compose, name)} == {RESTORE}
+    assert {name for name in AIRFLOW if "RLG_STATE_IDENTITIES" in environment(compose, name)} == {BACKUP}
     assert settings_of(compose, BACKUP).encryption.identities == ()
+    assert settings_of(compose, RESTORE).change_state.identities == ()
     assert "escrow/" not in COMPOSE
     folders = [what for name in AIRFLOW for what, _ in mounts(compose, name).values() if what.startswith("./keys")]
     assert sorted(folders) == ["./keys/backup-worker", "./keys/restore-worker", "./keys/shared", "./keys/shared"]
@@ -195,7 +197,7 @@ def test_a_worker_has_every_variable_the_configuration_needs(service: str, compo
     settings = settings_of(compose, service)  # VariableMissing otherwise
     assert settings.encryption.recipients and settings.signing.trusted
     needed = set(re.findall(r"\$\{([A-Z_]+)\}", re.sub(r"#.*", "", SHIPPED.read_text())))
-    assert needed == {"RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_SIGNER"}
+    assert needed == {"RLG_RECIPIENT", "RLG_ESCROW_RECIPIENT", "RLG_STATE_RECIPIENT", "RLG_SIGNER"}
     assert needed <= set(environment(compose, service))
 
 
