@@ -34,3 +34,8 @@ def capped(warnings: Iterable[str]) -> tuple[str, ...]:
         beginning = kept[place].partition(": ")[0]
         kept[place] = f"{beginning}: and {counts[kind] - SHOWN} more"
     return tuple(kept)
+
+
+def full_instead(kind: str, why: str) -> str:
+    """That a backup of another ``kind`` was asked for, and a full one is made."""
+    return f"full instead of {kind}: {why}"
