@@ -144,7 +144,7 @@ def table_destination(
         build = partial(PostgresSchemasDestination, schemas=schemas) if schemas else PostgresDestination
         return build(
             database_at(wiring, to),
-            reopen=partial(PostgresSource, readers=settings.readers),
+            reopen=partial(PostgresSource.of_copy, readers=settings.readers),
             loaders=settings.readers,
             altered=altered,
             missing_roles="report" if scratch else wiring.settings.missing_roles,

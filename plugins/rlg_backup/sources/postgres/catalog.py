@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +142,10 @@ def qualified(schema: str, name: str) -> str:
     return f"{quoted(schema)}.{quoted(name)}"
 
 
-def relations(connection: psycopg.Connection[Any]) -> tuple[Relation, ...]:
-    """Every table, materialized view and foreign table outside the system's schemas, in order of name."""
-    return tuple(Relation(*row) for row in connection.execute(_RELATIONS))
+def relations(connection: psycopg.Connection[Any], schemas: Collection[str] | None = None) -> tuple[Relation, ...]:
+    """Every table, materialized view and foreign table in ``schemas``, or outside the system's, in order of name."""
+    found = (Relation(*row) for row in connection.execute(_RELATIONS))
+    return tuple(one for one in found if schemas is None or one.schema in schemas)
 
 
 def tables(connection: psycopg.Connection[Any], found: Sequence[Relation]) -> list[SourceTable]:

@@ -7,20 +7,16 @@ pg_dump's own sections, in which no trigger fires and no foreign key is looked a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, closing
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
 
-from ...core.errors import DestinationUnsuitable
-from ..placing import close_after
 from ..port import Table, TableSource
 from . import needs, schema_document
-from .address import Address
 from .building import building, session
 from .large_objects import make_large_objects, own_large_objects
-from .loading import Loading
 from .pg_restore import Definitions
 from .temporary import TemporaryDatabase
+from .unfinished import Unfinished
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,44 +24,10 @@ if TYPE_CHECKING:
 _CLOSED: Final = 150_000  # since then PUBLIC makes nothing in the schema public, and pg_dump tells only what differs
 
 
-class PostgresDestination:
-    """A new database at ``address``, where none may exist, or an empty one. Use it as a context manager, or call
-    ``close``. The user needs the right to make databases, and to act as the owners of what is restored.
-
-    ``reopen`` makes the source that ``finish`` hands on to be proven. ``loaders`` are sessions that load rows, and
-    that make indexes. ``altered`` says that rows were changed on their way (a masked backup, erasures): then foreign
-    keys that rows break are a warning, not ParityFailed. Roles and tablespaces that the server lacks are refused, or
-    with ``missing_roles="report"`` left out and told. ``warnings`` is filled by ``prepare`` and ``finish``.
+class PostgresDestination(Unfinished):
+    """A new database at ``address``, where none may exist, or an empty one. The user needs the right to make databases,
+    and to act as the owners of what is restored. For the rest see Unfinished.
     """
-
-    def __init__(
-        self,
-        address: Address,
-        *,
-        reopen: Callable[[Address], TableSource],
-        loaders: int = 2,
-        altered: bool = False,
-        missing_roles: Literal["fail", "report"] = "fail",
-    ) -> None:
-        self._address, self._reopen, self._altered = address, reopen, altered
-        self._missing_ok = missing_roles == "report"
-        self._ending = ExitStack()  # what removes what is unfinished
-        self._loading: Loading | None = None
-        self.loaders = loaders
-        self.warnings: list[str] = []
-
-    def __enter__(self) -> PostgresDestination:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        close_after(self.close, error)
-
-    def close(self) -> None:
-        """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
-        self._loading = None
-        self._ending.close()
 
     def require_free(self) -> None:
         """See the port. Raises DestinationUnsuitable, DestinationUnavailable."""
@@ -96,9 +58,7 @@ class PostgresDestination:
             with building("make", str(self._address)), session(self._temporary.address) as connection:
                 connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         self.warnings += self._definitions.make("pre-data", self._temporary.address)
-        self._loading = Loading(self._temporary.address)
-        self._ending.callback(self._loading.close)
-        with self._loading.session("make") as connection:
+        with self._load_into(self._temporary.address).session("make") as connection:
             make_large_objects(connection, self._document.large_objects)
 
     def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
@@ -121,8 +81,3 @@ class PostgresDestination:
             prove(self._reopen(address))
         self.warnings += self._temporary.take_name(self._document.database.without(absent))
         self.close()
-
-    def _open(self, verb: str, subject: str) -> Loading:
-        if self._loading is None:
-            raise DestinationUnsuitable(verb, subject, "the database is not being built")
-        return self._loading

@@ -17,11 +17,21 @@ if TYPE_CHECKING:
 class MappedSource:
     """Of ``source`` the schemas that are values of ``schemas``, under the names that are its keys.
 
-    A definition is in words that name schemas: ``known`` are the tables as they were defined under those names.
+    A definition is in words that name schemas. ``known`` are the tables as they were defined under the keys,
+    ``renamed`` the same under the values: a table that is as one of those is told as it was, any other as it is.
     """
 
-    def __init__(self, source: TableSource, schemas: Mapping[str, str], known: Sequence[Table]) -> None:
-        self._source, self._schemas, self._known = source, schemas, known
+    def __init__(
+        self, source: TableSource, schemas: Mapping[str, str], known: Sequence[Table], renamed: Sequence[Table]
+    ) -> None:
+        self._source, self._schemas = source, schemas
+        as_defined = {(table.schema, table.name): table for table in known}
+        names = {there: name for name, there in schemas.items()}
+        self._known = {
+            (table.schema, table.name, table.fingerprint): as_defined[names[table.schema], table.name]
+            for table in renamed
+            if table.schema in names
+        }
 
     @contextmanager
     def snapshot(self) -> Iterator[TableSnapshot]:
@@ -31,13 +41,15 @@ class MappedSource:
 
 
 class _MappedSnapshot:
-    def __init__(self, inner: TableSnapshot, schemas: Mapping[str, str], known: Sequence[Table]) -> None:
+    def __init__(
+        self, inner: TableSnapshot, schemas: Mapping[str, str], known: Mapping[tuple[str, str, str], Table]
+    ) -> None:
         self._inner = inner
         names = {there: name for name, there in schemas.items()}
         self._there = {(names[table.schema], table.name): table for table in inner.tables if table.schema in names}
-        as_defined = {(table.schema, table.name): table for table in known}
         self.tables: Sequence[Table] = tuple(
-            as_defined.get(name, replace(table, schema=name[0])) for name, table in self._there.items()
+            known.get((table.schema, table.name, table.fingerprint), replace(table, schema=schema))
+            for (schema, _), table in self._there.items()
         )
         self.excluded: Sequence[Excluded] = ()
         self.warnings: Sequence[str] = ()

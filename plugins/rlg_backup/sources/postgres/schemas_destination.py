@@ -9,24 +9,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from ...core.errors import DestinationUnsuitable, MemberDamaged
-from ..placing import close_after
 from ..port import Table, TableSource
 from . import needs, schema_document
 from .address import Address
 from .building import building, session
-from .loading import Loading
 from .mapped_source import MappedSource
 from .needs import Needs
 from .pg_restore import Definitions
 from .renaming import Renaming
 from .schema_document import SchemaDocument
 from .temporary import TemporaryDatabase
+from .unfinished import Unfinished
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,44 +36,17 @@ _ACTS: Final = re.compile(  # they would, while we rename
 )
 
 
-class PostgresSchemasDestination:
-    """Schemas of a backup in the database at ``address``, which must exist. Use it as a context manager, or call
-    ``close``.
+class PostgresSchemasDestination(Unfinished):
+    """Schemas of a backup in the database at ``address``, which must exist.
 
     ``schemas`` maps the backup's names to those they shall have; one that it does not name keeps its own. None of them
     may be there. They are built under names of ours, and renamed when they are proven. What belongs to a database and
-    to no schema is left out and told; large objects are refused. For the rest see PostgresDestination.
+    to no schema is left out and told; large objects are refused. For the rest see Unfinished.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        schemas: Mapping[str, str],
-        reopen: Callable[[Address], TableSource],
-        loaders: int = 2,
-        altered: bool = False,
-        missing_roles: Literal["fail", "report"] = "fail",
-    ) -> None:
-        self._address, self._schemas, self._reopen, self._altered = address, schemas, reopen, altered
-        self._missing_ok = missing_roles == "report"
-        self._ending = ExitStack()  # what removes what is unfinished
-        self._loading: Loading | None = None
-        self.loaders = loaders
-        self.warnings: list[str] = []
-
-    def __enter__(self) -> PostgresSchemasDestination:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        close_after(self.close, error)
-
-    def close(self) -> None:
-        """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
-        self._loading = None
-        self._ending.close()
+    def __init__(self, address: Address, *, schemas: Mapping[str, str], **options: Any) -> None:
+        super().__init__(address, **options)
+        self._schemas = schemas
 
     def require_free(self) -> None:
         """See the port. Raises DestinationUnsuitable, DestinationUnavailable; which names are taken is seen once it is
@@ -105,8 +76,7 @@ class PostgresSchemasDestination:
         self._ending.callback(self._definitions.close)
         self._renaming.begin()
         self.warnings += self._definitions.make("pre-data", self._address)
-        self._loading = Loading(self._address)
-        self._ending.callback(self._loading.close)
+        self._load_into(self._address)
 
     def _make_there(self, dump: bytes, document: SchemaDocument, found: Needs, scratch: TemporaryDatabase) -> None:
         """Makes the definitions in the temporary database, notes how its tables look, and renames its schemas."""
@@ -116,9 +86,13 @@ class PostgresSchemasDestination:
             for section in ("pre-data", "post-data"):
                 self.warnings += definitions.make(section, place, besides=_ACTS)
                 self.warnings += _left_out(definitions.contents(section, place))
-        with self._reopen(place).snapshot() as snapshot:
-            self._defined = tuple(snapshot.tables)
+        self._defined = self._tables(place)
         self.warnings += self._renaming.rename(place)
+        self._renamed = self._tables(place)
+
+    def _tables(self, place: Address) -> tuple[Table, ...]:
+        with self._reopen(place).snapshot() as snapshot:
+            return tuple(snapshot.tables)
 
     def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
         """See the port, and PostgresDestination."""
@@ -137,14 +111,10 @@ class PostgresSchemasDestination:
         self.warnings += loading.analyze(tuple(names.values()))
         loading.close()
         if prove is not None:
-            prove(MappedSource(self._reopen(self._address), names, self._defined))
+            copy = self._reopen(self._address, schemas=names.values())
+            prove(MappedSource(copy, names, self._defined, self._renamed))
         self._renaming.take_names()
         self.close()
-
-    def _open(self, verb: str, subject: str) -> Loading:
-        if self._loading is None:
-            raise DestinationUnsuitable(verb, subject, "the schemas are not being built")
-        return self._loading
 
 
 def _left_out(contents: Iterable[bytes]) -> list[str]:

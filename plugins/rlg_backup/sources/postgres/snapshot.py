@@ -45,7 +45,7 @@ class PostgresSnapshot:
         connection: psycopg.Connection[Any],
         found: Sequence[Relation],
         readers: Readers,
-        definitions: Definitions,
+        definitions: Definitions | None,
         *,
         geography: Geography | None,
         exclude: Sequence[str],
@@ -93,7 +93,7 @@ class PostgresSnapshot:
     def schema_files(self) -> Mapping[str, bytes]:
         """Definitions by pg_dump of this snapshot, and what it leaves out. Sequences are read here, which no snapshot
         holds still: ask for it after the last row was read."""
-        return self._definitions.files(self._connection)
+        return self._definitions.files(self._connection) if self._definitions else {}
 
     def pieces(self, table: Table) -> Sequence[Piece]:
         """Runs of pages. By address, not by key: each is read once, in order, whatever the key's distribution is."""

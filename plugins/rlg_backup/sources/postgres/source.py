@@ -7,7 +7,7 @@ transaction's first statement; only then is the snapshot taken, and what is ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +65,16 @@ class PostgresSource:
         self._readers, self._lock_wait = readers, lock_wait_seconds
         self._patience = f"SET LOCAL lock_timeout = {lock_wait_seconds * 1000}"
         self._warning_minutes = snapshot_warning_minutes
+        self._schemas: Collection[str] | None = None  # all of them
+        self._defines = True
+
+    @classmethod
+    def of_copy(cls, address: Address, *, schemas: Collection[str] | None = None, readers: int = 2) -> PostgresSource:
+        """A database that was restored, to be proven: its definitions are not dumped, and ``schema_files`` has none.
+        With ``schemas``, nothing besides those is looked at, locked or read."""
+        source = cls(address, readers=readers)
+        source._schemas, source._defines = schemas, False
+        return source
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresSnapshot]:
@@ -91,13 +101,14 @@ class PostgresSource:
                     warning_minutes=self._warning_minutes,
                 )
                 yield opened
-                require_unchanged(connection, self._address)
+                if self._defines:
+                    require_unchanged(connection, self._address)
             except psycopg.Error as error:
                 raise unreadable("read", str(self._address), error) from None
 
     def _hold(
         self, connection: psycopg.Connection[Any], stack: ExitStack
-    ) -> tuple[Sequence[Relation], Readers, Definitions]:
+    ) -> tuple[Sequence[Relation], Readers, Definitions | None]:
         """What there is, held by locks, and readers and definitions that see the same."""
         for _ in range(_ATTEMPTS):
             with ExitStack() as attempt:
@@ -111,14 +122,14 @@ class PostgresSource:
 
     def _attempt(
         self, connection: psycopg.Connection[Any], stack: ExitStack
-    ) -> tuple[Sequence[Relation], Readers, Definitions]:
+    ) -> tuple[Sequence[Relation], Readers, Definitions | None]:
         import adbc_driver_manager
 
-        found = catalog.relations(connection)
+        found = catalog.relations(connection, self._schemas)
         connection.execute(_BEGIN)
         self._lock(connection, found)
         exported = str(connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchall()[0][0])
-        if catalog.relations(connection) != found:
+        if catalog.relations(connection, self._schemas) != found:
             raise _OvertakenError
         begin = [*lasting(connection.info.server_version), _BEGIN, f"SET TRANSACTION SNAPSHOT '{exported}'"]
         begin += [f"{lock} NOWAIT" for lock in _locks(found)]
@@ -132,6 +143,8 @@ class PostgresSource:
                 raise _OvertakenError from None
             raise unreadable("read", str(self._address), error) from None
         stack.callback(readers.close)
+        if not self._defines:
+            return found, readers, None
         definitions = Definitions.dump(self._address, connection.info.server_version, exported)
         if definitions is None:
             raise _OvertakenError

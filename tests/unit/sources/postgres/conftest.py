@@ -45,7 +45,7 @@ class Place:
         with PostgresSource(self.source).snapshot() as snapshot:
             files = dict(snapshot.schema_files())
             change(files)
-            with PostgresDestination(to, reopen=PostgresSource, **options) as destination:  # type: ignore[arg-type]
+            with PostgresDestination(to, reopen=PostgresSource.of_copy, **options) as destination:  # type: ignore[arg-type]
                 try:
                     destination.prepare(files)
                     for table in snapshot.tables:

@@ -488,12 +488,12 @@ def test_a_server_that_is_not_there_is_a_passing_fault(place: Place) -> None:
 
 
 def test_what_is_loaded_after_the_end_is_refused(place: Place) -> None:
-    destination = PostgresDestination(place.target, reopen=PostgresSource)
+    destination = PostgresDestination(place.target, reopen=PostgresSource.of_copy)
     destination.close()
     destination.close()
     with pytest.raises(DestinationUnsuitable) as caught:
         destination.load(Table("public", "t", (), ""), [])
-    assert str(caught.value) == "unable to load 't': the database is not being built"
+    assert str(caught.value) == "unable to load 't': nothing is being built"
 
 
 def test_a_full_disk_is_told_as_that(place: Place, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.postgres_server import address_of, execute, query
+from tests.support.postgres_server import address_of, execute, query, session
 from tests.unit.sources.postgres.conftest import Place
 
 from rlg_backup.core.errors import BackupError, DestinationUnsuitable, ParityFailed
@@ -64,7 +64,7 @@ def restore(
     with PostgresSource(place.source).snapshot() as snapshot:
         files = dict(snapshot.schema_files())
         change(files)
-        with PostgresSchemasDestination(place.target, schemas=mapped, reopen=PostgresSource) as destination:
+        with PostgresSchemasDestination(place.target, schemas=mapped, reopen=PostgresSource.of_copy) as destination:
             destination.prepare(files)
             for table in snapshot.tables:
                 destination.load(table, snapshot.read(table, geography=False))
@@ -144,6 +144,46 @@ def test_what_is_proven_is_the_copy_under_the_names_it_had(there: Place) -> None
     proven: list[TableSource] = []
     restore(there, prove=prove)
     assert len(proven) == 1
+
+
+def test_a_definition_of_the_copy_that_is_another_is_proven_to_be_another(there: Place) -> None:
+    def spoil() -> None:
+        (ours,) = (name for name in schemas(there) if name.startswith("rlg_restore") and name.endswith("_1"))
+        execute(there.target, f"ALTER TABLE {ours}.towns ALTER mood DROP DEFAULT")
+
+    def prove(source: TableSource) -> None:
+        with source.snapshot() as copy, PostgresSource(there.source).snapshot() as original:
+            same = [ours.name for ours, theirs in zip(copy.tables, original.tables, strict=True)
+                    if ours.fingerprint == theirs.fingerprint]  # fmt: skip
+            assert same == ["other", "people"]
+        proven.append(source)
+
+    proven: list[TableSource] = []
+    restore(there, before_finish=spoil, prove=prove)
+    assert len(proven) == 1
+
+
+def test_what_else_is_in_the_database_is_neither_read_nor_waited_for(place: Place) -> None:
+    """Its tables may be nothing that who restores may read, and other sessions may hold them."""
+    execute(address_of(place.server), "CREATE ROLE restorer LOGIN CREATEDB PASSWORD 'r'")
+    try:
+        execute(address_of(place.server), f'CREATE DATABASE "{place.target.database}" OWNER restorer')
+        execute(place.source, f'GRANT CREATE ON DATABASE "{place.source.database}" TO restorer')
+        execute(place.target, "CREATE TABLE others ()", "CREATE TABLE held ()", "GRANT ALL ON held TO restorer")
+        source, target = (replace(one, user="restorer", password="r") for one in (place.source, place.target))
+        execute(source, "CREATE SCHEMA own", "CREATE TABLE own.t AS SELECT 7 AS n")
+
+        def prove(copy: TableSource) -> None:
+            with copy.snapshot() as snapshot:
+                assert [table.title for table in snapshot.tables] == ["own.t"]
+
+        with session(place.target) as other, other.transaction():
+            other.execute("LOCK TABLE held")
+            restore(replace(place, source=source, target=target), {"own": "restored"}, prove=prove)
+        assert query(target, "SELECT n FROM restored.t") == [(7,)]
+    finally:
+        execute(place.source, "DROP OWNED BY restorer")
+        execute(address_of(place.server), f'DROP DATABASE "{place.target.database}"', "DROP ROLE restorer")
 
 
 def test_what_the_proof_raises_leaves_nothing(there: Place) -> None:
