@@ -63,10 +63,9 @@ class Encryption(Strict):
 
 
 class ChangeState(Strict):
-    """Who reads what a backup notes for the next one: backup workers, by an identity that opens no archive. Without
-    ``recipients`` nothing is noted, and every backup is a full one."""
+    """Who reads what a backup notes for the next one: backup workers, by an identity that opens no archive."""
 
-    recipients: Texts = ()
+    recipients: Annotated[Texts, Field(min_length=1)]
     identities: Texts = ()
 
 
@@ -252,7 +251,7 @@ class Settings(Strict):
     staging: Staging
     state: Place
     encryption: Encryption
-    change_state: ChangeState = ChangeState()
+    change_state: ChangeState | None = None  # without it every backup is a full one
     signing: Signing
     tokenization: Tokenization = Tokenization()
     targets: dict[Name, Target]
@@ -281,6 +280,8 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _state_is_apart(self) -> Settings:
         opening = {*self.encryption.identities, *(self.drill.identities if self.drill else ())}
+        if self.change_state is None:
+            return self
         if set(self.change_state.recipients) & set(self.encryption.recipients):
             raise ValueError("a recipient of 'change_state' is one of 'encryption', too: whose identity opens archives")
         if opening & set(self.change_state.identities):

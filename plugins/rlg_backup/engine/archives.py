@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
 ARCHIVE = "default.zip.age"
+STATE = "state.zip.age"  # what the next incremental backup needs; opened by state identities, never by a restore
 STATE = "state.zip.age"
 
 

@@ -91,7 +91,7 @@ def _identities(wiring: Wiring) -> str:
 
 def _change_state(wiring: Wiring) -> str:
     settings = wiring.settings.change_state
-    if not settings.recipients:
+    if settings is None:
         return "none is kept: every backup is a full one"
     wanted = {recipient.id for recipient in wiring.state_recipients}
     if not settings.identities:

@@ -80,17 +80,21 @@ class Wiring:
     @cached_property
     def state_recipients(self) -> list[Recipient]:
         """Who reads change state; nobody where none is kept. Raises InvalidSetting for one that archives have."""
-        found = self.keys.recipients(self.settings.change_state.recipients)
+        settings = self.settings.change_state
+        if settings is None:
+            return []
+        found = self.keys.recipients(settings.recipients)
         self._require_apart("change_state.recipients", found)
-        return list(check_recipients(found)) if found else []
+        return list(check_recipients(found))
 
     @cached_property
     def state_identities(self) -> list[Identity]:
         """What reads change state here; none is KeyUnavailable, one that opens archives InvalidSetting."""
-        if not self.settings.change_state.identities:
+        settings = self.settings.change_state
+        if settings is None or not settings.identities:
             hint = "set change_state.identities on backup workers"
             raise KeyUnavailable("open", "change_state.identities", "no identity is configured here", hint)
-        found = self.keys.identities(self.settings.change_state.identities)
+        found = self.keys.identities(settings.identities)
         self._require_apart("change_state.identities", [identity.recipient for identity in found])
         return found
 

@@ -83,6 +83,13 @@ class ArchiveEntry(Record):
         return self
 
 
+class StateEntry(Record):
+    """The change state beside the archive: size and SHA-256 of the object."""
+
+    size: Count
+    sha256: Sha256
+
+
 def _by_zone(value: tuple[ArchiveEntry, ...]) -> tuple[ArchiveEntry, ...]:
     zones = [archive.zone for archive in value]
     if not zones or zones != sorted(set(zones)):
@@ -91,7 +98,7 @@ def _by_zone(value: tuple[ArchiveEntry, ...]) -> tuple[ArchiveEntry, ...]:
 
 
 class Manifest(Record):
-    """A backup in clear: no row value, no key."""
+    """A backup in clear: no row value, no key. ``state`` is missing where no change state was kept, and in older ones."""
 
     engine: Text
     source: Name
@@ -108,6 +115,7 @@ class Manifest(Record):
     contents: Contents
     finding: Finding
     archives: Annotated[tuple[ArchiveEntry, ...], AfterValidator(_by_zone)]
+    state: StateEntry | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -49,7 +49,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert (found.schedule.full, found.schedule.drill) == ("0 2 * * 0", "0 4 1 * *")
     assert (found.schedule.incremental, found.schedule.differential) == ("0 2 * * *", "none")
     assert (found.schedule.full_covers_hours, found.lease_wait_hours) == (12, 12)
-    assert (found.change_state.recipients, found.change_state.identities) == ((), ())
+    assert found.change_state is None
     assert (found.staging.mode, found.drill, found.tokenization.key) == ("shared", None, None)
     assert (found.signing.key, found.encryption.identities, found.alerts.email_to) == (None, (), ())
     assert (app.queue, app.pool, app.exclude, app.names_in_clear) == ("backup", "rlg_backup", (), False)

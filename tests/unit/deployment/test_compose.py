@@ -156,7 +156,8 @@ def test_identities_are_on_restore_workers_alone_and_signing_and_sources_on_back
     assert {name for name in AIRFLOW if "RLG_IDENTITIES" in environment(compose, name)} == {RESTORE}
     assert {name for name in AIRFLOW if "RLG_STATE_IDENTITIES" in environment(compose, name)} == {BACKUP}
     assert settings_of(compose, BACKUP).encryption.identities == ()
-    assert settings_of(compose, RESTORE).change_state.identities == ()
+    state = {name: settings_of(compose, name).change_state for name in WORKERS}
+    assert {name: bool(found and found.identities) for name, found in state.items()} == {BACKUP: True, RESTORE: False}
     assert "escrow/" not in COMPOSE
     folders = [what for name in AIRFLOW for what, _ in mounts(compose, name).values() if what.startswith("./keys")]
     assert sorted(folders) == ["./keys/backup-worker", "./keys/restore-worker", "./keys/shared", "./keys/shared"]

@@ -32,6 +32,7 @@ MANIFEST: dict[str, Any] = {
         }
         for zone in ("default", "eu")
     ],
+    "state": {"size": 700, "sha256": D},
 }  # fmt: skip
 
 COMMIT: dict[str, Any] = {

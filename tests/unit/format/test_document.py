@@ -22,7 +22,7 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (CommitRecord, COMMIT),
     (Profile, PROFILE),
 ]
-OPTIONAL = {"row_digest", "within"}  # that profiles of the first releases lack
+OPTIONAL = {"row_digest", "within", "state"}  # that profiles and manifests of the first releases lack
 OPEN = {"witnesses", "options", "geography", "totals", "country", "region", "city", "town"}  # keys are data
 
 

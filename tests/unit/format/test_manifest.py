@@ -90,6 +90,11 @@ def test_a_manifest_that_contradicts_itself_is_refused(damage: Callable[[dict[st
     assert str(caught.value) == f"unable to read 'x.json': {cause}"
 
 
+def test_a_manifest_of_before_there_was_change_state_has_none() -> None:
+    older = {name: value for name, value in MANIFEST.items() if name != "state"}
+    assert Manifest.load(sign("manifest", older, OURS), [OURS.public], **PLACE).state is None
+
+
 def test_no_recipient_is_no_manifest() -> None:
     with pytest.raises(DocumentDamaged):
         Manifest.from_dict({**MANIFEST, "recipients": []}, "x.json")

@@ -11,7 +11,7 @@ from ...core.errors import ObjectDamaged, StagingLost
 from ...core.model import Fidelity
 from ...format.manifest import Manifest
 from ...sources.port import table_title
-from ..archives import ARCHIVE, digest_of
+from ..archives import ARCHIVE, STATE, digest_of
 from ..heartbeat import heartbeat
 from ..members import StagedMember
 from ..wiring import Wiring
@@ -24,27 +24,33 @@ def checksum(wiring: Wiring, reference: Reference) -> Reference:
     """Raises ObjectDamaged when the disk does not give back what was written."""
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged, finding = workspace.record("snapshot"), workspace.record("anonymize")
-    archive = workspace.record("encrypt")
+    written = workspace.record("encrypt")
+    objects = {ARCHIVE: written["archive"]} | ({STATE: written["state"]} if written["state"] else {})
     with heartbeat(wiring, reference):
-        size, sha256 = _read_back(workspace)
-    if (size, sha256) != (archive["size"], archive["sha256"]):
-        raise ObjectDamaged("check", ARCHIVE, "the disk gives back other bytes than were written")
-    manifest = _manifest(wiring, reference, staged, finding, archive)
+        for name, entry in objects.items():
+            _read_back(workspace, name, entry)
+    manifest = _manifest(wiring, reference, staged, finding, written)
     data = manifest.sign(wiring.signing_key)
     workspace.remove_file(MANIFEST)
     with workspace.create_file(MANIFEST) as sink:
         sink.write(data)
     return workspace.put_record(
-        "checksum", {"manifest_sha256": hashlib.sha256(data).hexdigest(), "size": size, "sha256": sha256}
+        "checksum",
+        {
+            "manifest_sha256": hashlib.sha256(data).hexdigest(),
+            "objects": {name: {"size": entry["size"], "sha256": entry["sha256"]} for name, entry in objects.items()},
+        },
     )
 
 
-def _read_back(workspace: Workspace) -> tuple[int, str]:
+def _read_back(workspace: Workspace, name: str, written: Mapping[str, Any]) -> None:
     try:
-        with workspace.path(ARCHIVE).open("rb") as file:
-            return digest_of(file)
+        with workspace.path(name).open("rb") as file:
+            found = digest_of(file)
     except OSError as error:
-        raise StagingLost("read", ARCHIVE, error.strerror or "the staging disk failed") from None
+        raise StagingLost("read", name, error.strerror or "the staging disk failed") from None
+    if found != (written["size"], written["sha256"]):
+        raise ObjectDamaged("check", name, "the disk gives back other bytes than were written")
 
 
 def _manifest(
@@ -52,7 +58,7 @@ def _manifest(
     reference: Reference,
     staged: Mapping[str, Any],
     finding: Mapping[str, Any],
-    archive: Mapping[str, Any],
+    written: Mapping[str, Any],
 ) -> Manifest:
     profile = staged["profile"]
     policies = {
@@ -69,7 +75,7 @@ def _manifest(
         "source": reference.source,
         "backup_id": reference.backup_id,
         "kind": reference.kind,
-        "parent": None,
+        "parent": staged.get("parent"),
         "created_at": f"{wiring.clock():%Y-%m-%dT%H:%M:%SZ}",
         "snapshot": staged["identity"],
         "fidelity": (Fidelity.MASKED if masked else Fidelity.RECOVERABLE).value,
@@ -87,7 +93,8 @@ def _manifest(
             "names": _names(wiring.settings, reference.source, profile),
         },
         "finding": {name: finding[name] for name in ("checked_members", "hits", "undeclared")},
-        "archives": [archive],
+        "archives": [written["archive"]],
+        "state": written["state"],
     }
     return Manifest.from_dict(body, MANIFEST)
 

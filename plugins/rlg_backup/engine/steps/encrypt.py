@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ...core.private import create_private
+from ...format.age import AgeWriter, Recipient
 from ...format.age import encrypt as encrypt_to
-from ...format.container import ZipWriter
-from ..archives import ARCHIVE
+from ...format.container import Directory, ZipWriter
+from ..archives import ARCHIVE, STATE
 from ..heartbeat import heartbeat
 from ..members import StagedMember
 from ..staged_files import staging_disk
@@ -17,17 +19,45 @@ from ..workspace import Reference, Workspace
 
 
 def encrypt(wiring: Wiring, reference: Reference) -> Reference:
-    """Write the archive; only members whose leak check ran get into one."""
+    """Write the archive, and beside it the change state where the snapshot made one, for recipients of its own; only
+    members whose leak check ran get into an archive."""
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged = workspace.record("snapshot")
     workspace.record("anonymize")
-    workspace.remove_file(ARCHIVE)
     taken_at = datetime.strptime(staged["identity"]["taken_at"], "%Y-%m-%dT%H:%M:%S%z")
-    members = [StagedMember(**member) for member in staged["members"]]
-    with heartbeat(wiring, reference), staging_disk(ARCHIVE), create_private(workspace.path(ARCHIVE)) as file:
-        sink = encrypt_to(file, wiring.recipients)
+    state_members = staged.get("state_members", [])
+    state = None
+    with heartbeat(wiring, reference):
+        sink, directory = _write(wiring, workspace, ARCHIVE, staged["members"], wiring.recipients, taken_at)
+        if state_members:
+            noted, _ = _write(wiring, workspace, STATE, state_members, wiring.state_recipients, taken_at)
+            state = {"size": noted.size, "sha256": noted.sha256}
+    archive = {
+        "zone": "default",
+        "size": sink.size,
+        "sha256": sink.sha256,
+        "header_size": sink.header_size,
+        "payload_sha256": sink.payload_sha256,
+        "directory": {"offset": directory.offset, "length": directory.length, "sha256": directory.sha256},
+        "profile_sha256": staged["profile_sha256"],
+    }
+    return workspace.put_record("encrypt", {"archive": archive, "state": state})
+
+
+def _write(
+    wiring: Wiring,
+    workspace: Workspace,
+    name: str,
+    members: Sequence[dict[str, Any]],
+    recipients: Sequence[Recipient],
+    taken_at: datetime,
+) -> tuple[AgeWriter, Directory]:
+    """One file of the staging folder, anew."""
+    workspace.remove_file(name)
+    with staging_disk(name), create_private(workspace.path(name)) as file:
+        sink = encrypt_to(file, recipients)
         archive = ZipWriter(cast(BinaryIO, sink), taken_at)
-        for place, member in enumerate(members, 1):
+        for place, member in enumerate((StagedMember(**member) for member in members), 1):
             with workspace.open_file(member.file) as content:
                 archive.add(
                     member.name,
@@ -42,15 +72,4 @@ def encrypt(wiring: Wiring, reference: Reference) -> Reference:
         directory = archive.close()
         sink.close()
         file.flush()  # and no fsync: after a crash the next step finds what the disk has lost
-    return workspace.put_record(
-        "encrypt",
-        {
-            "zone": "default",
-            "size": sink.size,
-            "sha256": sink.sha256,
-            "header_size": sink.header_size,
-            "payload_sha256": sink.payload_sha256,
-            "directory": {"offset": directory.offset, "length": directory.length, "sha256": directory.sha256},
-            "profile_sha256": staged["profile_sha256"],
-        },
-    )
+    return sink, directory

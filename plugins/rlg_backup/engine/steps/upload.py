@@ -1,10 +1,10 @@
-"""upload: puts the manifest and its archive on one target. Nothing lists them until the commit."""
+"""upload: puts the manifest, its archive and its change state on one target. Nothing lists them until the commit."""
 
 from __future__ import annotations
 
 from ...core.errors import ObjectDamaged, ObjectExists, StorageUnavailable
 from ...storage.port import Storage
-from ..archives import ARCHIVE, digest_of
+from ..archives import digest_of
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -19,25 +19,25 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
         raise StorageUnavailable("reach", target, "it did not answer when the run began")
     storage = wiring.storage(target)
     folder = f"{reference.source}/{reference.backup_id}"
-    done = 0
+    done, total = 0, sum(entry["size"] for entry in checked["objects"].values())
 
     def progress(count: int) -> None:
         nonlocal done
         done += count
-        wiring.progress(f"upload to {target}", done, checked["size"])
+        wiring.progress(f"upload to {target}", done, total)
 
     with heartbeat(wiring, reference):
         with workspace.open_file(MANIFEST) as file:
             data = file.read()
-        try:  # before the archive: where that finds no room, this is all that stays
+        try:  # before the rest: where that finds no room, this is all that stays
             storage.put_bytes(f"{folder}/{MANIFEST}", data)
         except ObjectExists:
             _expect(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
-        archive = workspace.path(ARCHIVE)
-        try:
-            storage.put_file(f"{folder}/{ARCHIVE}", archive, sha256=checked["sha256"], progress=progress)
-        except ObjectExists:
-            _expect(storage, f"{folder}/{ARCHIVE}", checked["sha256"])
+        for name, entry in checked["objects"].items():
+            try:
+                storage.put_file(f"{folder}/{name}", workspace.path(name), sha256=entry["sha256"], progress=progress)
+            except ObjectExists:
+                _expect(storage, f"{folder}/{name}", entry["sha256"])
     return workspace.put_record(f"upload-{target}", {"folder": folder})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...core.errors import ObjectDamaged
-from ..archives import ARCHIVE, digest_of
+from ..archives import digest_of
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -17,7 +17,8 @@ def validate(wiring: Wiring, reference: Reference, target: str) -> Reference:
     checked = workspace.record("checksum")
     storage = wiring.storage(target)
     with heartbeat(wiring, reference):
-        for name, expected in ((ARCHIVE, checked["sha256"]), (MANIFEST, checked["manifest_sha256"])):
+        sent = {name: entry["sha256"] for name, entry in checked["objects"].items()}
+        for name, expected in {**sent, MANIFEST: checked["manifest_sha256"]}.items():
             with storage.open(f"{folder}/{name}") as stream:
                 found = digest_of(stream)[1]
             if found != expected:
