@@ -30,7 +30,7 @@ class _Digested:
     """The digest of one table, summed over the parts that threads read."""
 
     def __init__(self, wiring: Wiring, what: str, expected: TableProfile, profile: Profile) -> None:
-        self.title = table_title(expected.schema_name, expected.name)
+        self.title = table_title(expected.schema_name, expected.name, expected.options)
         self._progress = partial(wiring.progress, f"{what} {self.title}")
         self._new = partial(ROW_DIGESTS[profile.row_digest], bytes.fromhex(profile.digest_key))
         self._expected, self._lock = expected, Lock()
@@ -175,7 +175,7 @@ def reversed_rows(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a table in some of its ``members``, with tokens turned back into the values they stand for; as in
     ``read``, of an empty table no batch (its part has columns, but no types)."""
-    policies = Policies(table_title(table.schema_name, table.name), {}, key, {})
+    policies = Policies(table_title(table.schema_name, table.name, table.options), {}, key, {})
     for batch in rows_of(archive, table, members):
         if batch.num_rows:
             yield policies.reverse(batch)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROLE = b"rlg.role"  # metadata of an Arrow field that is not a column of the table
 ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
+ROW_IDENTITY = "row_identity"  # option of every table of a SQLite file, and of no other
 MOVES = "moves_within"  # option of a table whose rows another database may put into its siblings: of which table
 # The roles b"region", b"country", b"city", b"town" are geography, made for the snapshot, not restored.
 
@@ -74,12 +75,12 @@ class Table:
     @property
     def title(self) -> str:
         """What the configuration, messages and reports call it."""
-        return table_title(self.schema, self.name)
+        return table_title(self.schema, self.name, self.options)
 
     @property
     def titles(self) -> tuple[str, ...]:
         """Its own title, then those of the tables it is within."""
-        return (self.title, *(table_title(*one) for one in self.within))
+        return (self.title, *(table_title(*one, {}) for one in self.within))
 
     @property
     def root(self) -> str:
@@ -188,9 +189,10 @@ class Entry:
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def table_title(schema: str, name: str) -> str:
-    """``name`` alone in the ordinary schema (SQLite's main, PostgreSQL's public), ``schema.name`` in others."""
-    return name if schema in ("main", "public") and (schema == "main" or "." not in name) else f"{schema}.{name}"
+def table_title(schema: str, name: str, options: Mapping[str, object]) -> str:
+    """``name`` alone of a SQLite file's table, or in PostgreSQL's schema public; ``schema.name`` in others."""
+    alone = ROW_IDENTITY in options or (schema == "public" and "." not in name)
+    return name if alone else f"{schema}.{name}"
 
 
 def kept_mode(kind: str, mode: int) -> int:

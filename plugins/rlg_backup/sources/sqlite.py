@@ -19,7 +19,7 @@ from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
-from .port import Column, Piece, Rule, Table
+from .port import ROW_IDENTITY, Column, Piece, Rule, Table
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
 
@@ -230,7 +230,7 @@ def _table(row: SchemaRow, layout: Layout, rules: tuple[Rule, ...]) -> Table:
     )
     identity = "column" if layout.alias else "key" if layout.key else "rowid" if layout.rowid else "none"
     fingerprint = hashlib.sha256(row.sql or b"").hexdigest()
-    return Table("main", layout.name, columns, fingerprint, {"row_identity": identity}, rules=rules)
+    return Table("main", layout.name, columns, fingerprint, {ROW_IDENTITY: identity}, rules=rules)
 
 
 def _rules(connection: sqlite3.Connection, table: str) -> tuple[Rule, ...]:

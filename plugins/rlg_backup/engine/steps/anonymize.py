@@ -100,7 +100,8 @@ class _TableScan:
 
     def __init__(self, table: dict[str, Any], originals: Originals, finding: Finding) -> None:
         self.members: list[str] = table["members"]
-        self._root = table_title(*(table["within"] or [(table["schema"], table["name"])])[-1])
+        schema, name = (table["within"] or [(table["schema"], table["name"])])[-1]
+        self._root = table_title(schema, name, table["options"])
         self._rows: int = table["rows"]
         self._declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
         self._originals, self._finding = originals, finding

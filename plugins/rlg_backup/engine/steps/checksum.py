@@ -62,7 +62,7 @@ def _manifest(
 ) -> Manifest:
     profile = staged["profile"]
     policies = {
-        f"{table_title(table['schema'], table['name'])}.{column['name']}": column["policy"]
+        f"{_title(table)}.{column['name']}": column["policy"]
         for table in profile["tables"]
         for column in table["columns"]
     }
@@ -99,10 +99,14 @@ def _manifest(
     return Manifest.from_dict(body, MANIFEST)
 
 
+def _title(table: Mapping[str, Any]) -> str:
+    return table_title(table["schema"], table["name"], table["options"])
+
+
 def _names(settings: Settings, source: str, profile: Mapping[str, Any]) -> dict[str, list[str]] | None:
     if not settings.sources[source].names_in_clear:
         return None
     return {
-        "tables": sorted(table_title(table["schema"], table["name"]) for table in profile["tables"]),
+        "tables": sorted(_title(table) for table in profile["tables"]),
         "excluded": sorted(item["name"] for item in profile["excluded"]),
     }

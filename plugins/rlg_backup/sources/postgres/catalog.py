@@ -109,7 +109,7 @@ class Relation:
 
     @property
     def title(self) -> str:
-        return table_title(self.schema, self.name)
+        return table_title(self.schema, self.name, {})
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ def _sequences(connection: psycopg.Connection[Any]) -> Iterator[SequenceState]:
             schema, name, least, most = some[place]
             if not least <= last_value <= most:  # of its definition in the snapshot: no restore could set it
                 cause = "its limits were altered while the backup ran"
-                raise SourceChanged("read", table_title(schema, name), cause, "run it again")
+                raise SourceChanged("read", table_title(schema, name, {}), cause, "run it again")
             yield SequenceState(schema, name, last_value, is_called)
 
 

@@ -77,6 +77,6 @@ def rules(connection: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int,
     for (oid, kind, words), names in sorted(columns.items()):
         found.setdefault(oid, []).append(Rule(kind, words, tuple(sorted(names))))
     for oid, column, schema, table, other in connection.execute(_REFERENCES.encode(), [list(oids)]):
-        title = table_title(schema, table)
+        title = table_title(schema, table, {})
         found.setdefault(oid, []).append(Rule("reference", f"{title}.{other}", (column,), (title, other)))
     return {oid: tuple(one) for oid, one in found.items()}
