@@ -86,6 +86,14 @@ def test_a_database_or_a_server_that_is_not_there_is_named(world: World, small: 
     assert refused(world, silent) == (FAILED, f"error: unable to connect to '{silent}': no server answers there\n")
 
 
+@pytest.mark.parametrize("parameter", ["sslmode", "channel_binding", "target_session_attrs"])
+def test_a_parameter_of_the_connection_that_has_no_such_value_is_told(small: Address, parameter: str) -> None:
+    cause = "a parameter of the connection has a value that libpq does not know"
+    with pytest.raises(SourceUnreadable) as caught, replace(small, options={parameter: "bogus"}).connected():
+        pass
+    assert str(caught.value) == f"unable to connect to '{small}': {cause}"
+
+
 @pytest.mark.parametrize("allowed", [0, 1, 2, 3, 4])
 def test_a_limit_on_connections_is_told(world: World, small: Address, user: Address, allowed: int) -> None:
     """Whichever of our sessions is the one too many: control, two readers, pg_dump."""

@@ -116,6 +116,11 @@ def test_a_table_that_is_locked_for_long_is_named(tables: Address) -> None:
 SWAPPED = ("ALTER SCHEMA live RENAME TO aside", "ALTER SCHEMA next RENAME TO live", "ALTER SCHEMA aside RENAME TO next")
 UNHELD = {
     "schemas swapped": (SWAPPED, "{0}", "the schema 'live' was renamed while it was read"),
+    "a schema moved away": (
+        ("ALTER SCHEMA live RENAME TO aside",),
+        "{0}",
+        "the schema 'live' was renamed while it was read",
+    ),
     "a value renamed": (
         ("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",),
         "{0}",

@@ -66,6 +66,7 @@ _REFUSALS = {  # what libpq says where it never came to a session, and there is 
     "timeout expired": ("no server answers there in time", True),
     "starting up": (_CAUSES["57P03"], True),
     "shutting down": (_CAUSES["57P03"], True),
+    ' value: "': ("a parameter of the connection has a value that libpq does not know", False),
     "certificate": ("the encrypted connection could not be made", False),
     "SSL": ("the encrypted connection could not be made", False),
 }

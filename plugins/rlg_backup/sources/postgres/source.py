@@ -100,7 +100,11 @@ class PostgresSource:
                     exclude=self._exclude,
                     warning_minutes=self._warning_minutes,
                 )
-                yield opened
+                try:
+                    yield opened
+                except SourceUnreadable:  # perhaps of a name that was
+                    require_unchanged(connection, self._address)
+                    raise
                 if self._defines:
                     require_unchanged(connection, self._address)
             except psycopg.Error as error:
