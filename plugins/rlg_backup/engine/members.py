@@ -30,10 +30,11 @@ class StagedMember:
 
 
 class StagedMembers:
-    """Collects the members of one archive in the workspace; several may be made at the same time, in threads."""
+    """Collects the members of one ZIP in the workspace; several may be made at the same time, in threads."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, kind: str = "member") -> None:
+        """Members of one ``kind`` lie in files that are called so."""
+        self._workspace, self._kind = workspace, kind
         self._numbers = count(1)  # safe to ask in several threads
         self.members: list[StagedMember] = []
 
@@ -62,7 +63,7 @@ class StagedMembers:
         self._workspace.remove_file(member.file)
 
     def _next_file(self) -> str:
-        return f"member-{next(self._numbers):06d}"
+        return f"{self._kind}-{next(self._numbers):06d}"
 
     def _note(self, name: str, file: str, packed: Packed) -> StagedMember:
         member = StagedMember(

@@ -141,10 +141,12 @@ def _take_part(digested: _Digested, archive: Archive, table: TableProfile, membe
 
 def _stored(table: TableProfile, digested: _Digested) -> Check:
     rows = digested.digest.rows
-    right = (rows, digested.digest.hexdigest()) == (table.rows, table.digest.stored)
+    right = (rows, digested.digest.hexdigest()) == (table.stored_rows, table.digest.stored)
     measured = f"{rows:,} rows, digest {'equal' if right else 'different'}"
     verdict = Verdict.PASS if right else Verdict.FAIL
-    return Check("members", f"table {digested.title}", verdict, measured, f"{table.rows:,} rows", digested.seconds)
+    return Check(
+        "members", f"table {digested.title}", verdict, measured, f"{table.stored_rows:,} rows", digested.seconds
+    )
 
 
 def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> Check:

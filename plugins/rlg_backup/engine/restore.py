@@ -6,7 +6,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -21,10 +21,12 @@ from ..sources.files_destination import FileDestination
 from ..sources.port import Column, Entry, Table, TableDestination, TableSource
 from ..sources.port import FileSource as Tree
 from .archives import Archive, fetch, fetch_any, index_of, open_local, whole_member
+from .chains import chain_of
+from .layers import Layer, LayeredTable, layered
 from .leftovers import sweep_leftovers
 from .limits import in_our_words
 from .parallel import Job, run_all
-from .parity import restored_tables, restored_tree, reversed_rows
+from .parity import restored_tables, restored_tree
 from .places import settled, table_destination
 from .restore_points import Chosen, choose
 from .staged_files import make_private
@@ -93,17 +95,19 @@ def _restore(
             chosen = choose(wiring, source, which, target=target)
         building = _building(wiring, chosen, place, scratch, schemas)
         with clock.phase("fetch"):
-            if target is None:
-                chosen = fetch_any(wiring, chosen, folder / "archive")
-            else:
-                fetch(wiring, chosen, folder / "archive")
-        with open_local(folder / "archive", chosen, keys) as archive:
+            chain = _fetched(wiring, chosen, folder, any_target=target is None)
+            chosen = chain[-1]
+        with ExitStack() as stack:
+            opened = [
+                stack.enter_context(open_local(_copy(folder, place), one, keys)) for place, one in enumerate(chain)
+            ]
             with clock.phase("decrypt"):
-                profile = archive.profile()
+                archives = [(archive, archive.profile()) for archive in opened]
+            profile = archives[-1][1]
             if building is not None:
-                checks, told = _load_tables(wiring, archive, profile, building, place, clock)
+                checks, told = _load_tables(wiring, archives, building, place, clock)
             else:
-                checks, told = _load_tree(wiring, archive, profile, place, clock)
+                checks, told = _load_tree(wiring, *archives[-1], place, clock)
     return Restored(
         source=source,
         backup_id=chosen.point.backup_id,
@@ -117,6 +121,21 @@ def _restore(
         warnings=(*_warnings(chosen, profile), *told),
         seconds=clock.seconds,
     )
+
+
+def _fetched(wiring: Wiring, chosen: Chosen, folder: Path, *, any_target: bool) -> list[Chosen]:
+    """Downloads every archive of the chain: the copies that were taken, of ``any_target`` where the first is no use."""
+    chain = chain_of(wiring, chosen)
+    for place, one in enumerate(chain):
+        if any_target or place < len(chain) - 1:
+            chain[place] = fetch_any(wiring, one, _copy(folder, place))
+        else:
+            fetch(wiring, one, _copy(folder, place))
+    return chain
+
+
+def _copy(folder: Path, place: int) -> Path:
+    return folder / f"archive-{place}"
 
 
 def _building(
@@ -135,9 +154,14 @@ Loaded = tuple[list[Check], Sequence[str]]  # and warnings
 
 
 def _load_tables(
-    wiring: Wiring, archive: Archive, profile: Profile, building: TableDestination, place: str, clock: _Phases
+    wiring: Wiring,
+    archives: Sequence[tuple[Archive, Profile]],
+    building: TableDestination,
+    place: str,
+    clock: _Phases,
 ) -> Loaded:
     checks: list[Check] = []
+    (archive, profile), tables = archives[-1], layered(archives)
 
     def prove(built: TableSource) -> None:
         with clock.phase("parity"), built.snapshot() as snapshot:
@@ -149,25 +173,26 @@ def _load_tables(
             names = [name for name in archive.names if name.startswith("schema/")]
             destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
         with clock.phase("load"):
-            run_all(_loads(wiring, archive, profile, destination), destination.loaders)
+            run_all(_loads(wiring, tables, destination), destination.loaders)
         with clock.phase("finish"):
             destination.finish(prove)
     return checks, destination.warnings
 
 
-def _loads(wiring: Wiring, archive: Archive, profile: Profile, destination: TableDestination) -> Iterator[Job]:
+def _loads(wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDestination) -> Iterator[Job]:
     """One for each table, or for each part of one where several can be loaded at the same time; large tables first."""
-    done, total = count(1), sum(len(table.members) for table in profile.tables)
+    done, total = count(1), sum(len(table.parts) for table in tables)
 
-    def load(table: TableProfile, members: Sequence[str]) -> None:
-        destination.load(_table(table), reversed_rows(archive, table, wiring.tokenization_secret, members))
-        for _ in members:
+    def load(table: LayeredTable, parts: Sequence[tuple[Layer, str]]) -> None:
+        rows = (batch for layer, name in parts for batch in table.rows(layer, [name], wiring.tokenization_secret))
+        destination.load(_table(table.table), rows)
+        for _ in parts:
             wiring.progress("load", next(done), total)
 
-    order = sorted(profile.tables, key=lambda table: -len(table.members)) if destination.loaders > 1 else profile.tables
+    order = sorted(tables, key=lambda table: -len(table.parts)) if destination.loaders > 1 else tables
     for table in order:
-        parts = [[member] for member in table.members] if destination.loaders > 1 else [table.members]
-        yield from (partial(load, table, members) for members in parts)
+        parts = [[part] for part in table.parts] if destination.loaders > 1 else [table.parts]
+        yield from (partial(load, table, some) for some in parts)
 
 
 def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:

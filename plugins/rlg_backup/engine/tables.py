@@ -6,28 +6,24 @@ memory before it is written. A table is read in the pieces its source cuts it in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
-from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, cast
 
 from ..anonymize.actions import Action
 from ..anonymize.originals import Originals
-from ..anonymize.policies import Policies
 from ..anonymize.resolution import resolve, unused
+from ..changes.places import difference
 from ..config.settings import TableSettings
 from ..core.errors import InvalidSetting
-from ..core.model import LEVELS
-from ..format.digest import ROW_DIGESTS, WRITTEN
-from ..format.forms import role_of
-from ..format.names import table_folder
-from ..format.rows import PartWriter
-from ..sources.port import Piece, Table, TableSnapshot
+from ..format.change_state import StateTable
+from ..sources.port import AddressedSnapshot, Piece, Table, TableSnapshot
 from .fitting import doubts, require_fitting
 from .members import StagedMembers
 from .parallel import run_all
-from .tally import Tally
+from .saved_table import PieceWriter, SavedTable
+from .tracking import Tracking
 from .wiring import Progress
 
 if TYPE_CHECKING:
@@ -47,17 +43,20 @@ class TableSaver:
         tokenization_key: bytes | None,
         originals: Originals,
         progress: Progress,
+        tracking: Tracking | None = None,
     ) -> None:
         self._snapshot = snapshot
+        self._addressed = cast(AddressedSnapshot, snapshot)  # asked for tables that have a storage
         self._settings = settings
         self._members = members
         self._digest_key = digest_key
         self._key = tokenization_key
         self._originals = originals
-        self._progress = progress
+        self._progress, self._tracking = progress, tracking
         self._tables = {table.title: table for table in snapshot.tables}
         self._datasets = {table: name for name, tables in settings.datasets.items() for table in tables}
         self.profiles: list[dict[str, Any]] = []
+        self.states: list[StateTable] = []
         self.warnings: list[str] = []
 
     def save_all(self) -> None:
@@ -66,9 +65,13 @@ class TableSaver:
         saved = [self._prepared(table) for table in self._snapshot.tables]
         cut = [(table, self._snapshot.pieces(table.table)) for table in saved]
         cut.sort(key=lambda item: -len(item[1]))  # the long ones first: no reader is left alone with one at the end
+        for table, pieces in cut:
+            table.expect(len(pieces))
         jobs = [partial(self._save, table, piece) for table, pieces in cut for piece in pieces]
+        jobs += [partial(self._count, table) for table in saved if table.as_places]
         run_all(jobs, self._snapshot.readers)
         self.profiles = [table.profile() for table in saved]
+        self.states = [state for table in saved if (state := table.state()) is not None]
 
     def _check_settings(self) -> None:
         tables = {
@@ -88,18 +91,20 @@ class TableSaver:
                 if column not in tables.get(table, ()):
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
-    def _prepared(self, table: Table) -> _SavedTable:
+    def _prepared(self, table: Table) -> SavedTable:
         actions = _actions(self._settings.policies, table)
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
         require_fitting(table, for_ever, self._for_ever)
         self.warnings += doubts(table, for_ever)
-        return _SavedTable(
+        return SavedTable(
             table,
             actions,
             _first(self._settings.totals, table.titles, ()),
             _first(self._datasets, table.titles, "unassigned"),
             self._digest_key,
             self._key,
+            self._members,
+            self._tracking.table(table, actions) if self._tracking else None,
         )
 
     def _for_ever(self, title: str, column: str) -> Action | None:
@@ -109,14 +114,48 @@ class TableSaver:
         action = (resolve(policies, title, [column]) if table is None else _actions(policies, table)).get(column)
         return None if action is None or action.reversible else action
 
-    def _save(self, table: _SavedTable, piece: Piece) -> None:
-        writer = _PieceWriter(table, self._members)
-        with closing(self._snapshot.read(table.table, piece=piece)) as batches:
-            for batch in batches:
-                self._originals.collect(table.table.root, batch, table.protected)
-                writer.write(batch)
-                self._progress(f"snapshot {table.table.title}", table.count(batch.num_rows), 0)
+    def _save(self, table: SavedTable, piece: Piece) -> None:
+        writer = PieceWriter(table, self._originals)
+        if table.as_places:
+            self._write_changes(table, piece, writer)
+        else:
+            self._write(table, writer, self._read(table, piece))
         table.add(writer)
+
+    def _read(self, table: SavedTable, piece: Piece) -> Generator[pa.RecordBatch, None, None]:
+        if table.tracked is None or table.tracked.storage is None:
+            return self._snapshot.read(table.table, piece=piece)
+        return self._addressed.read_addressed(table.table, piece)
+
+    def _write_changes(self, table: SavedTable, piece: Piece, writer: PieceWriter) -> None:
+        """Rows that lie where they lay are known; only the others are read."""
+        assert table.tracked is not None
+        with closing(self._addressed.addresses(table.table, piece)) as stretches:
+            for stretch in stretches:
+                numbers, before = table.tracked.rows_before(stretch.first, stretch.last)
+                found = difference((before.place, before.version), (stretch.places, stretch.versions))
+                kept, gone = found.kept, ~found.kept
+                writer.keep((numbers[0][kept], numbers[1][kept]), before.of(kept))
+                table.removed.add((numbers[0][gone], numbers[1][gone]))
+                self._tell(table, int(kept.sum()))
+                if found.added.any():
+                    added = stretch.places[found.added]
+                    self._write(table, writer, self._addressed.read_at(table.table, stretch, added))
+
+    def _write(self, table: SavedTable, writer: PieceWriter, read: Generator[pa.RecordBatch, None, None]) -> None:
+        with closing(read) as batches:
+            for batch in batches:
+                writer.write(batch)
+                self._tell(table, batch.num_rows)
+
+    def _count(self, table: SavedTable) -> None:
+        """Of a table whose rows were not all read."""
+        with closing(self._addressed.counted(table.table, table.totals)) as groups:
+            for batch in groups:
+                table.tally.add_groups(batch)
+
+    def _tell(self, table: SavedTable, rows: int) -> None:
+        self._progress(f"snapshot {table.table.title}", table.count(rows), 0)
 
 
 def _actions(policies: Mapping[str, str], table: Table) -> dict[str, Action]:
@@ -130,117 +169,3 @@ def _actions(policies: Mapping[str, str], table: Table) -> dict[str, Action]:
 
 def _first(settings: Mapping[str, Any], titles: Sequence[str], default: Any) -> Any:
     return next((settings[title] for title in titles if title in settings), default)
-
-
-class _SavedTable:
-    """One table: what is done to it, and the sum of what its pieces gave. Shared by threads."""
-
-    def __init__(
-        self,
-        table: Table,
-        actions: Mapping[str, Action],
-        totals: Sequence[str],
-        dataset: str,
-        digest_key: bytes,
-        tokenization_key: bytes | None,
-    ) -> None:
-        nullable = {column.name: column.nullable for column in table.columns}
-        for_ever = {name: action for name, action in actions.items() if not action.reversible}
-        for_now = {name: action for name, action in actions.items() if action.reversible}
-        self.table, self.totals, self.digest_key = table, totals, digest_key
-        self._actions, self._dataset = actions, dataset
-        self.mask = Policies(table.title, for_ever, tokenization_key, nullable)
-        self.tokenize = Policies(table.title, for_now, tokenization_key, nullable)
-        for policies in (self.mask, self.tokenize):
-            policies.check([column.name for column in table.columns])
-        self.protected = [*self.mask.declared, *self.tokenize.declared]
-        self._folder = table_folder(table.schema, table.name)
-        self._lock = Lock()
-        self._names: list[str] = []
-        self._rows = 0
-        self._restored, self._stored = (ROW_DIGESTS[WRITTEN](digest_key) for _ in range(2))
-        self._tally = Tally(totals)
-
-    def next_part(self) -> str:
-        """The name of a member that is begun now."""
-        with self._lock:
-            self._names.append(f"{self._folder}/part-{len(self._names):05d}.parquet")
-            return self._names[-1]
-
-    def count(self, rows: int) -> int:
-        """The rows that were read so far, with these."""
-        with self._lock:
-            self._rows += rows
-            return self._rows
-
-    def add(self, piece: _PieceWriter) -> None:
-        """Ends a piece and takes in what it holds."""
-        piece.close()
-        with self._lock:
-            self._restored += piece.restored
-            self._stored += piece.stored
-            self._tally.merge(piece.tally)
-
-    def profile(self) -> dict[str, Any]:
-        """What profile.json says of the table."""
-        table = self.table
-        return {
-            "schema": table.schema,
-            "name": table.name,
-            "rows": self._stored.rows,
-            "fingerprint": table.fingerprint,
-            "digest": {"restored": self._restored.hexdigest(), "stored": self._stored.hexdigest()},
-            "members": self._names,
-            "columns": [
-                {
-                    "name": column.name,
-                    "declared_type": column.declared_type,
-                    "nullable": column.nullable,
-                    "key": column.key,
-                    "policy": self._actions[column.name].name if column.name in self._actions else "keep",
-                }
-                for column in table.columns
-            ],
-            "options": dict(table.options),
-            "geography": self._tally.geography(LEVELS),
-            "totals": self._tally.totals(),
-            "dataset": self._dataset,
-            "within": [list(one) for one in table.within],
-        }
-
-
-class _PieceWriter:
-    """One piece of a table: batches in, Parquet parts, digests and counts out."""
-
-    def __init__(self, table: _SavedTable, members: StagedMembers) -> None:
-        self._table, self._members = table, members
-        self._stack = ExitStack()
-        self.restored, self.stored = (ROW_DIGESTS[WRITTEN](table.digest_key) for _ in range(2))
-        self.tally = Tally(table.totals)
-        columns = [column.name for column in table.table.columns]
-        self._parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)
-
-    def _open_part(self, number: int) -> BinaryIO:
-        """Called by the writer when a part begins: the part before is whole by then."""
-        self._stack.close()
-        return self._stack.enter_context(self._members.stored(self._table.next_part()))
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        self.tally.add(batch)
-        restored = self._table.mask.apply(_without_fine_places(batch))
-        self.restored.update(restored)
-        if self._table.tokenize.declared:
-            restored = self._table.tokenize.apply(restored)
-            self.stored.update(restored)
-        self._parts.write(restored)
-
-    def close(self) -> None:
-        self._parts.close()
-        self._stack.close()
-        if not self._table.tokenize.declared:
-            self.stored = self.restored
-
-
-def _without_fine_places(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """City and town were counted; what is stored beside the columns is region and country."""
-    return batch.select([field.name for field in batch.schema if role_of(field) not in (b"city", b"town")])

@@ -58,6 +58,28 @@ class Tally:
                 for code, total in grouped.iter_rows():
                     by_code[code] += int(total or 0)
 
+    def add_groups(self, batch: pa.RecordBatch) -> None:
+        """Takes in rows that the source counted: the places' fields, the number of rows, and for each column the sum
+        as decimal text."""
+        roles = {role_of(field).decode(): place for place, field in enumerate(batch.schema)}
+        cells = [column.to_pylist() for column in batch.columns]
+        levels = {level: [code or "" for code in cells[roles[level]]] for level in LEVELS if level in roles}
+        sums = len(levels) + 1
+        for row, rows in enumerate(cells[sums - 1]):
+            for level, codes in levels.items():
+                _add(self._counts.setdefault(level, {}), {codes[row]: rows})
+            for column, texts in zip(self._columns, cells[sums:], strict=True):
+                self._add_group(column, texts[row], {level: codes[row] for level, codes in levels.items()})
+
+    def _add_group(self, column: str, text: str | None, places: dict[str, str]) -> None:
+        if text is None:
+            return
+        sums = self._sums[column]
+        _add(sums.setdefault("all", {}), {"": int(text)})
+        for level in TOTAL_LEVELS:
+            if level in places:
+                _add(sums.setdefault(level, {}), {places[level]: int(text)})
+
     def merge(self, other: Tally) -> None:
         """Adds what another tally of the same columns counted."""
         for level, counts in other._counts.items():

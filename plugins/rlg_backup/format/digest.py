@@ -65,9 +65,7 @@ class RowDigest(_Sum, ABC):
 
         Raises SourceUnreadable for a column of a type that is no form.
         """
-        fields = [(index, field) for index, field in enumerate(batch.schema) if role_of(field) not in GEOGRAPHY]
-        fields.sort(key=lambda item: role_of(item[1]) != ROWID)  # stable: the others keep their order
-        self._take(batch.select([index for index, _ in fields]))
+        self._take(_counted(batch))
 
     @abstractmethod
     def _take(self, batch: pa.RecordBatch) -> None:
@@ -77,8 +75,16 @@ class RowDigest(_Sum, ABC):
 class Xxh3RowDigest(RowDigest):
     """The kind ``xxh3``: what backups are made with."""
 
+    def numbers(self, batch: pa.RecordBatch) -> row_hash.Lanes:
+        """The numbers of the rows that ``update`` would take in."""
+        return row_hash.numbers(_counted(batch), self._key)
+
+    def add(self, numbers: row_hash.Lanes) -> None:
+        """Takes in rows by their ``numbers``."""
+        self._put(row_hash.total(numbers), len(numbers[0]))
+
     def _take(self, batch: pa.RecordBatch) -> None:
-        self._put(row_hash.total(batch, self._key), len(batch))
+        self.add(row_hash.numbers(batch, self._key))
 
 
 class Sha256RowDigest(RowDigest):
@@ -93,6 +99,13 @@ class Sha256RowDigest(RowDigest):
 
 ROW_DIGESTS: Final[Mapping[str, type[RowDigest]]] = {"xxh3": Xxh3RowDigest, "sha256": Sha256RowDigest}
 WRITTEN: Final = "xxh3"  # the kind that new backups have
+
+
+def _counted(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The fields that count, in order."""
+    fields = [(index, field) for index, field in enumerate(batch.schema) if role_of(field) not in GEOGRAPHY]
+    fields.sort(key=lambda item: role_of(item[1]) != ROWID)  # stable: the others keep their order
+    return batch.select([index for index, _ in fields])
 
 
 class TreeEntry(Protocol):

@@ -46,6 +46,15 @@ class Totals(Record):
     country: Mapping[Text, Total]
 
 
+class Change(Record):
+    """What is saved of a table that is not saved whole: ``rows`` that came since the parent are in the table's members,
+    the numbers of ``removed_rows`` that went are in those of ``removed``."""
+
+    rows: Count
+    removed: tuple[Text, ...]
+    removed_rows: Count
+
+
 class TableProfile(Record):
     """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code; ``within`` are the
     schema and name of each table it is a part of, nearest first."""
@@ -62,6 +71,12 @@ class TableProfile(Record):
     geography: Mapping[Level, Mapping[Text, Count]] | None
     totals: Mapping[Text, Totals]
     within: tuple[tuple[Text, Text], ...] = ()
+    change: Change | None = None
+
+    @property
+    def stored_rows(self) -> int:
+        """How many rows its members hold."""
+        return self.rows if self.change is None else self.change.rows
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -71,6 +86,10 @@ class TableProfile(Record):
             if sum(codes.values()) != self.rows:
                 raise ValueError(f"its rows by {level} do not add up to its rows")
         return self
+
+
+def _members(table: TableProfile) -> tuple[str, ...]:
+    return table.members + (table.change.removed if table.change else ())
 
 
 class TreeProfile(Record):
@@ -103,7 +122,7 @@ class Profile(Record):
     @model_validator(mode="after")
     def _names_once(self) -> Self:
         require_unique([f"{len(table.schema_name)}:{table.schema_name}{table.name}" for table in self.tables], "table")
-        require_unique([member for table in self.tables for member in table.members], "member")
+        require_unique([member for table in self.tables for member in _members(table)], "member")
         return self
 
     def to_bytes(self) -> bytes:

@@ -26,14 +26,19 @@ _OF_VARIANT: Final = {INTEGER: ("i", b"i"), REAL: ("r", b"r"), TEXT: ("b", b"t")
 _LOW: Final = np.uint64(2**32 - 1)
 
 
-def total(batch: pa.RecordBatch, key: bytes) -> int:
-    """The sum over the rows of first lane * 2^128 + second lane. Raises SourceUnreadable for a type that is no form."""
+def numbers(batch: pa.RecordBatch, key: bytes) -> Lanes:
+    """Each row's number as its two lanes. Raises SourceUnreadable for a type that is no form."""
     sums = [np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint64)]
     for place, (field, array) in enumerate(zip(batch.schema, batch.columns, strict=True)):
         for lane, cells in zip(sums, _cells(field, array, key, place), strict=True):
             lane += cells
-    first, second = (_sum(_mixed(lane, seed)) for lane, seed in zip(sums, seeds(key, b"row"), strict=True))
-    return (first << 128) + second
+    first, second = (_mixed(lane, seed) for lane, seed in zip(sums, seeds(key, b"row"), strict=True))
+    return first, second
+
+
+def total(lanes: Lanes) -> int:
+    """The sum of rows' numbers, each first lane * 2^128 + second lane."""
+    return (_sum(lanes[0]) << 128) + _sum(lanes[1])
 
 
 @lru_cache(maxsize=16_384)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from ..core.model import Excluded, SnapshotIdentity
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 ROLE = b"rlg.role"  # metadata of an Arrow field that is not a column of the table
-ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
 ROW_IDENTITY = "row_identity"  # option of every table of a SQLite file, and of no other
+ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
+PLACE, VERSION = b"place", b"version"  # roles: where a row lies (uint64), and which state of it (uint32); not saved
 MOVES = "moves_within"  # option of a table whose rows another database may put into its siblings: of which table
 # The roles b"region", b"country", b"city", b"town" are geography, made for the snapshot, not restored.
 
@@ -62,6 +64,8 @@ class Table:
     ``options`` is the driver's own (JSON types only), stored in the profile and handed back at restore.
     ``within`` are the tables it is a part of (a partition's table, what an inherited table inherits from), nearest
     first, each as ``schema`` and ``name``: what the configuration says of those holds for it too.
+    ``identity`` is of all that decides what a stored row means; ``storage`` of where the rows are stored: while both
+    stay the same, a row of the same PLACE and VERSION is the same row. ``storage`` is None where no address says so.
     """
 
     schema: str
@@ -71,6 +75,8 @@ class Table:
     options: Mapping[str, object] = field(default_factory=dict)
     within: tuple[tuple[str, str], ...] = ()
     rules: tuple[Rule, ...] = ()
+    identity: str = ""
+    storage: str | None = None
 
     @property
     def title(self) -> str:
@@ -125,6 +131,46 @@ class TableSnapshot(Protocol):
         one; after the columns, with ``geography``, string fields with the roles region, country, city, town, for tables
         whose geography is configured. The type of a column may change from batch to batch (see docs/FORMAT.md, forms).
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The rows of a table from the place ``first`` to before ``last`` (None: to the end): their ``places`` in order,
+    and ``versions``."""
+
+    first: int
+    last: int | None
+    places: np.ndarray[Any, np.dtype[np.uint64]]
+    versions: np.ndarray[Any, np.dtype[np.uint32]]
+
+
+class AddressedSnapshot(TableSnapshot, Protocol):
+    """One whose rows have addresses; of its tables only those with a ``storage`` may be asked for."""
+
+    def position(self) -> Mapping[str, str]:
+        """What tells, later, whether the source went on from here: of the driver's own, no secrets."""
+        ...
+
+    def why_unrelated(self, position: Mapping[str, str]) -> str | None:
+        """Why the source did not go on from a ``position``, so that no change can be told from it; None if it did."""
+        ...
+
+    def read_addressed(self, table: Table, piece: Piece) -> Generator[pa.RecordBatch, None, None]:
+        """As ``read``, with geography, and after all else fields of the roles PLACE and VERSION."""
+        ...
+
+    def addresses(self, table: Table, piece: Piece) -> Generator[Stretch, None, None]:
+        """The addresses of a piece's rows, in stretches that follow each other and cover all places of the piece."""
+        ...
+
+    def read_at(self, table: Table, stretch: Stretch, places: Any) -> Generator[pa.RecordBatch, None, None]:
+        """The rows of a stretch that lie at ``places`` (uint64, some of its own, in order), as ``read_addressed``."""
+        ...
+
+    def counted(self, table: Table, totals: Sequence[str]) -> Generator[pa.RecordBatch, None, None]:
+        """The table's rows in groups of one place each: the fields of geography as in ``read``, where it has any; the
+        number of rows; for each column of ``totals`` the sum as decimal text, NULL for one that is no whole number."""
         ...
 
 

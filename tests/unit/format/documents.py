@@ -64,9 +64,29 @@ PROFILE: dict[str, Any] = {
             "geography": {"region": {"eu": 2, "": 1}, "country": {"fr": 2, "": 1}},
             "totals": {"cents": {"all": "-12.50", "region": {"eu": "0"}, "country": {"": "9007199254740993"}}},
             "within": [["main", "people"], ["main", "all"]],
+            "change": {"rows": 2, "removed": ["removed/main.accounts/part-00000.parquet"], "removed_rows": 1},
         },
     ],
     "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0},
     "excluded": [{"name": "cache", "reason": "excluded by the configuration"}],
     "warnings": ["a warning"],
+}  # fmt: skip
+
+STATE: dict[str, Any] = {
+    "source": "rlg_data",
+    "backup_id": BACKUP,
+    "digest_key": A,
+    "row_digest": "xxh3",
+    "system": "postgres:1:2",
+    "position": {"timeline": "1", "log": "12345678901234567890"},
+    "tables": [
+        {
+            "schema": "public", "name": "accounts", "identity": B, "storage": "heap:16385", "rows": 3, "digest": C,
+            "parts": [
+                {"member": "rows/public.accounts/part-00000.parquet", "rows": 2, "first": 1, "last": 65536},
+                {"member": "rows/public.accounts/part-00001.parquet", "rows": 1, "first": 65537, "last": 65537},
+            ],
+        },
+        {"schema": "public", "name": "empty", "identity": B, "storage": "heap:16390", "rows": 0, "digest": D, "parts": []},
+    ],
 }  # fmt: skip

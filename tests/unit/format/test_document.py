@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from tests.unit.format.documents import COMMIT, MANIFEST, PROFILE
+from tests.unit.format.documents import COMMIT, MANIFEST, PROFILE, STATE
 
 from rlg_backup.core.errors import DocumentDamaged
+from rlg_backup.format.change_state import ChangeState
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.document import Record
 from rlg_backup.format.manifest import Manifest, Snapshot
@@ -21,9 +22,10 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (Manifest, MANIFEST),
     (CommitRecord, COMMIT),
     (Profile, PROFILE),
+    (ChangeState, STATE),
 ]
-OPTIONAL = {"row_digest", "within", "state"}  # that profiles and manifests of the first releases lack
-OPEN = {"witnesses", "options", "geography", "totals", "country", "region", "city", "town"}  # keys are data
+OPTIONAL = {"row_digest", "within", "state", "change", "first", "last"}  # that profiles and manifests of the first releases lack
+OPEN = {"position", "witnesses", "options", "geography", "totals", "country", "region", "city", "town"}  # keys are data
 
 
 def objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -38,9 +38,10 @@ def test_a_profile_is_read_back() -> None:
 
 def test_a_profile_of_before_names_no_kind_of_row_digest_and_no_table_that_another_is_within() -> None:
     value = copy.deepcopy(WHOLE)
-    del value["row_digest"], value["tables"][0]["within"]
+    del value["row_digest"], value["tables"][0]["within"], value["tables"][0]["change"]
     profile = load(value)
-    assert (profile.row_digest, profile.tables[0].within) == ("sha256", ())
+    table = profile.tables[0]
+    assert (profile.row_digest, table.within, table.change, table.stored_rows) == ("sha256", (), None, table.rows)
 
 
 def test_other_bytes_than_the_manifest_names_are_refused() -> None:
@@ -84,8 +85,8 @@ def test_nothing_is_named_twice() -> None:
 
 def test_tables_whose_names_only_look_alike_are_two() -> None:
     table = WHOLE["tables"][0]
-    first = {**table, "schema": "a", "name": "bc", "members": ["x"]}
-    second = {**table, "schema": "ab", "name": "c", "members": ["y"]}
+    first = {**table, "schema": "a", "name": "bc", "change": None, "members": ["x"]}
+    second = {**table, "schema": "ab", "name": "c", "change": None, "members": ["y"]}
     assert len(load({**WHOLE, "tables": [first, second]}).tables) == 2
 
 

@@ -102,7 +102,7 @@ class _TableScan:
         self.members: list[str] = table["members"]
         schema, name = (table["within"] or [(table["schema"], table["name"])])[-1]
         self._root = table_title(schema, name, table["options"])
-        self._rows: int = table["rows"]
+        self._rows: int = (table["change"] or table)["rows"]
         self._declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
         self._originals, self._finding = originals, finding
         self._gathered, self._one = Gathered(), Lock()

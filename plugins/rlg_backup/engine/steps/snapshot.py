@@ -5,52 +5,81 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, cast
 
 from ...anonymize.originals import Originals
 from ...config.settings import FilesSettings, TableSettings
-from ...core.model import Excluded, SnapshotIdentity
+from ...core.errors import BackupError, StagingLost, StorageFull
+from ...core.model import Excluded, Kind, SnapshotIdentity
+from ...format.change_state import SUBJECT as STATE_JSON
+from ...format.change_state import ChangeState
 from ...format.digest import WRITTEN
 from ...format.profile import Profile
+from ...sources.port import AddressedSnapshot, TableSnapshot
 from ..heartbeat import heartbeat
 from ..members import StagedMembers
+from ..parent_state import ParentState, open_parent
 from ..readme import readme
 from ..tables import TableSaver
+from ..tracking import Tracking
 from ..trees import TreeSaver
+from ..warnings import full_instead
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
+_PARENT: Final = ("backup_id", "manifest_sha256")
 ORIGINALS = "originals"  # the keyed filter that the next step looks for leaks with; never leaves the worker
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What the snapshot of a source gave. ``parent`` is what it is relative to, None for a full one."""
+
+    digest_key: bytes
+    identity: SnapshotIdentity
+    profile: dict[str, Any]
+    parent: ParentState | None = None
+    state: ChangeState | None = None
+
+
 def snapshot(wiring: Wiring, reference: Reference) -> Reference:
-    """Stage every member of the backup. Run again, it replaces what it staged."""
+    """Stage every member of the backup. Run again, it replaces what it staged.
+
+    Where nothing can be told of what changed since the parent, it makes a full one, and a warning says why.
+    """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
-    workspace.record("stage")
-    for leftover in workspace.folder.glob("member-*"):
+    planned = workspace.record("stage")
+    for leftover in (*workspace.folder.glob("member-*"), *workspace.folder.glob("state-*")):
         workspace.remove_file(leftover.name)
     settings = wiring.source_settings(reference.source)
-    members = StagedMembers(workspace)
+    members, state = StagedMembers(workspace), StagedMembers(workspace, "state")
     members.add("README.txt", readme().encode())
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
-            found = _tables(wiring, workspace, settings, members)
+            taken = _tables(wiring, workspace, settings, members, state)
         else:
-            found = _tree(wiring, reference.source, settings, members)
-    digest_key, identity, profile = found
-    body = {"digest_key": digest_key.hex(), "row_digest": WRITTEN, **profile}
+            taken = _tree(wiring, reference.source, settings, members)
+    if taken.state is not None:
+        state.add(STATE_JSON, taken.state.to_bytes())
+    profile = {**taken.profile, "warnings": [*planned.get("warnings", ()), *taken.profile["warnings"]]}
+    body = {"digest_key": taken.digest_key.hex(), "row_digest": WRITTEN, **profile}
     staged = members.add("profile.json", Profile.from_dict(body, "profile.json").to_bytes())
+    if taken.parent is None:
+        workspace.reference = replace(reference, kind=Kind.FULL.value)
     return workspace.put_record(
         "snapshot",
         {
             "members": [member.to_json() for member in members.members],
+            "state_members": [member.to_json() for member in state.members],
+            "parent": None if taken.parent is None else {key: planned["parent"][key] for key in _PARENT},
             "profile_sha256": staged.sha256,
             "identity": {
-                "system": identity.system,
-                "marker": identity.marker,
-                "taken_at": f"{identity.taken_at:%Y-%m-%dT%H:%M:%SZ}",
+                "system": taken.identity.system,
+                "marker": taken.identity.marker,
+                "taken_at": f"{taken.identity.taken_at:%Y-%m-%dT%H:%M:%SZ}",
             },
             "profile": body,
             "configuration_sha256": _settings_digest(settings),
@@ -59,12 +88,20 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
 
 
 def _tables(
-    wiring: Wiring, workspace: Workspace, settings: TableSettings, members: StagedMembers
-) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
-    digest_key = secrets.token_bytes(32)
+    wiring: Wiring, workspace: Workspace, settings: TableSettings, members: StagedMembers, state: StagedMembers
+) -> _Taken:
     originals = Originals(workspace.derived_key(ORIGINALS))
-    with wiring.table_source(workspace.reference.source).snapshot() as snapshot:
-        identity = _taken(wiring, snapshot.identity)
+    source = workspace.reference.source
+    with ExitStack() as stack:
+        snapshot = stack.enter_context(wiring.table_source(source).snapshot())
+        identity, addressed = _taken(wiring, snapshot.identity), cast(AddressedSnapshot, snapshot)
+        tracked = bool(wiring.settings.change_state)
+        position = addressed.position() if tracked and any(table.storage for table in snapshot.tables) else {}
+        parent, why_full = _parent(wiring, workspace, snapshot)
+        if parent is not None:
+            stack.callback(parent.close)
+        digest_key = bytes.fromhex(parent.state.digest_key) if parent else secrets.token_bytes(32)
+        token_key = wiring.tokenization_key.key_id if wiring.tokenization_key else ""
         saver = TableSaver(
             snapshot,
             settings,
@@ -73,6 +110,7 @@ def _tables(
             tokenization_key=wiring.tokenization_secret,
             originals=originals,
             progress=wiring.progress,
+            tracking=Tracking(state, settings, token_key, parent) if tracked else None,
         )
         saver.save_all()
         for name, content in snapshot.schema_files().items():
@@ -81,17 +119,48 @@ def _tables(
             "tables": saver.profiles,
             "tree": None,
             "excluded": _excluded(list(snapshot.excluded)),
-            "warnings": [*snapshot.warnings, *saver.warnings],
+            "warnings": [*why_full, *snapshot.warnings, *saver.warnings],
         }
     workspace.remove_file(ORIGINALS)
     with workspace.create_file(ORIGINALS) as file:
         file.write(originals.to_bytes())
-    return digest_key, identity, profile
+    left = ChangeState(
+        source=source,
+        backup_id=workspace.reference.backup_id,
+        digest_key=digest_key.hex(),
+        row_digest=WRITTEN,
+        system=identity.system,
+        position=position,
+        tables=tuple(saver.states),
+    )
+    return _Taken(digest_key, identity, profile, parent, left if tracked else None)
 
 
-def _tree(
-    wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers
-) -> tuple[bytes, SnapshotIdentity, dict[str, Any]]:
+def _parent(
+    wiring: Wiring, workspace: Workspace, snapshot: TableSnapshot
+) -> tuple[ParentState | None, tuple[str, ...]]:
+    """The parent's state, when changes can be told from it; else why they cannot, where there was to be a parent."""
+    planned = workspace.record("stage").get("parent")
+    if planned is None:
+        return None, ()
+    try:
+        parent = open_parent(wiring, workspace, planned)
+    except (StorageFull, StagingLost):  # of our own disk
+        raise
+    except BackupError as error:
+        return None, (full_instead(workspace.reference.kind, str(error).partition("\nhint: ")[0]),)
+    why = None
+    if parent.state.system != snapshot.identity.system:
+        why = "the source is another database than that of the backup before"
+    elif parent.state.position:
+        why = cast(AddressedSnapshot, snapshot).why_unrelated(parent.state.position)
+    if why is None:
+        return parent, ()
+    parent.close()
+    return None, (full_instead(workspace.reference.kind, why),)
+
+
+def _tree(wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers) -> _Taken:
     digest_key = secrets.token_bytes(32)
     with wiring.file_source(source).snapshot() as snapshot:
         saver = TreeSaver(snapshot, members, digest_key=digest_key, progress=wiring.progress)
@@ -102,7 +171,7 @@ def _tree(
             "excluded": _excluded(list(snapshot.excluded)),
             "warnings": [*snapshot.warnings, *saver.warnings],
         }
-        return digest_key, _taken(wiring, snapshot.identity), profile
+        return _Taken(digest_key, _taken(wiring, snapshot.identity), profile)
 
 
 def _taken(wiring: Wiring, identity: SnapshotIdentity) -> SnapshotIdentity:

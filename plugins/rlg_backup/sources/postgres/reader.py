@@ -17,9 +17,12 @@ from ...core.model import LEVELS
 from ..port import ROLE, ROWID
 from .catalog import SourceTable
 from .faults import unreadable
+from .row_addresses import ADDRESS, ADDRESS_FIELDS, address_arrays
 from .session import Session
 
 if TYPE_CHECKING:
+    from adbc_driver_manager._reader import AdbcRecordBatchReader
+
     from .address import Address
 
 FORM: Final = b"rlg.form"
@@ -76,15 +79,36 @@ class Readers:
         while self._all:
             self._all.pop().close()
 
-    def batches(self, table: SourceTable, piece: Pages | None, places: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """``places``: SQL for the levels of geography, or nothing. Raises SourceUnreadable or SourceUnavailable, which
-        name the table."""
+    def batches(
+        self,
+        table: SourceTable,
+        piece: Pages | None,
+        places: Sequence[str],
+        *,
+        addressed: bool = False,
+        at: str | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """``places``: SQL for the levels of geography, or nothing. ``addressed``: with fields of where each row lies;
+        ``at``: only the rows that this SQL, an array of addresses, has. Raises SourceUnreadable or SourceUnavailable,
+        which name the table."""
+        statement = _statement(table, piece, places, addressed, at)
+        with self.running(statement, table) as reader:
+            schema = _schema(reader.schema, table, bool(places), addressed)
+            for batch in reader:
+                if batch.num_rows:
+                    columns = batch.columns[:-2] if addressed else batch.columns
+                    arrays = [*map(_wide, columns), *(address_arrays(batch) if addressed else ())]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    @contextmanager
+    def running(self, statement: str, table: SourceTable) -> Iterator[AdbcRecordBatchReader]:
+        """The rows of a statement about a table, while the block runs; raises as ``batches``."""
         import adbc_driver_manager
 
-        statement = _statement(table, piece, places)
         with self._session() as session:
             try:
-                yield from _read(session, statement, table, bool(places))
+                with session.rows(statement, _BATCH_BYTES) as reader:
+                    yield reader
             # Arrow's own are of a connection that is gone
             except (adbc_driver_manager.Error, OSError, pa.ArrowException) as error:
                 raise unreadable("read", table.table.title, error) from None
@@ -98,27 +122,28 @@ class Readers:
             self._idle.put(session)
 
 
-def _statement(table: SourceTable, piece: Pages | None, places: Sequence[str]) -> str:
+def _statement(
+    table: SourceTable, piece: Pages | None, places: Sequence[str], addressed: bool = False, at: str | None = None
+) -> str:
     columns = [f"{column.expression} AS c{number}" for number, column in enumerate(table.columns)]
     columns += [f"{place} AS p{number}" for number, place in enumerate(places)]
     if not table.columns:  # its rows have nothing but their number
         columns.insert(0, "pg_catalog.row_number() OVER () AS r")
-    conditions = [f"({table.condition})"] if table.condition else []
-    if piece is not None:
-        conditions.append(f"\"row\".ctid >= '({piece.first},0)'::pg_catalog.tid")
-        if piece.last is not None:
-            conditions.append(f"\"row\".ctid < '({piece.last},0)'::pg_catalog.tid")
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    columns += [*ADDRESS] if addressed else []
+    where = where_of(table, piece, at)
     return f'SELECT {", ".join(columns)} FROM {table.relation} AS "row"{where}'  # noqa: S608  # quoted names
 
 
-def _read(session: Session, statement: str, table: SourceTable, placed: bool) -> Iterator[pa.RecordBatch]:
-    with session.rows(statement, _BATCH_BYTES) as reader:
-        schema = _schema(reader.schema, table, placed)
-        for batch in reader:
-            if batch.num_rows:
-                arrays = [_wide(array) for array in batch.columns]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+def where_of(table: SourceTable, piece: Pages | None, at: str | None = None) -> str:
+    """The rows of a piece, as SQL; of these, with ``at``, those whose address is in that array."""
+    conditions = [f"({table.condition})"] if table.condition else []
+    if at is not None:
+        conditions.append(f'"row".ctid = ANY ({at})')
+    elif piece is not None:
+        conditions.append(f"\"row\".ctid >= '({piece.first},0)'::pg_catalog.tid")
+        if piece.last is not None:
+            conditions.append(f"\"row\".ctid < '({piece.last},0)'::pg_catalog.tid")
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _wide(array: pa.Array) -> pa.Array:
@@ -132,7 +157,7 @@ def _wide(array: pa.Array) -> pa.Array:
     return pc.if_else(nan, pa.scalar(math.nan), wide) if pc.any(nan).as_py() else wide
 
 
-def _schema(read: pa.Schema, table: SourceTable, placed: bool) -> pa.Schema:
+def _schema(read: pa.Schema, table: SourceTable, placed: bool, addressed: bool) -> pa.Schema:
     names = [(column.name, b"") for column in table.columns] or [("$rowid", ROWID)]
     taken = {column.name for column in table.columns}
     for level in LEVELS if placed else ():
@@ -141,7 +166,8 @@ def _schema(read: pa.Schema, table: SourceTable, placed: bool) -> pa.Schema:
             extra = f"${extra}"
         names.append((extra, level.encode()))
     fields = []
-    for (name, role), found in zip(names, read, strict=True):
+    kinds = list(read)[:-2] if addressed else read
+    for (name, role), found in zip(names, kinds, strict=True):
         kind = _WIDER.get(found.type, found.type)
         form = _FORMS.get(kind)
         if form is None:
@@ -149,4 +175,4 @@ def _schema(read: pa.Schema, table: SourceTable, placed: bool) -> pa.Schema:
                 "read", f"{table.table.title}.{name}", f"no form holds what the driver gives ({kind})"
             )
         fields.append(pa.field(name, kind, metadata={FORM: form.encode(), **({ROLE: role} if role else {})}))
-    return pa.schema(fields)
+    return pa.schema([*fields, *(ADDRESS_FIELDS if addressed else ())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core.model import LEVELS, Excluded, SnapshotIdentity
 from ..geography import Geography
 from ..port import Piece, Table
-from . import catalog
+from . import catalog, versions
 from .casts import require_no_casts
-from .catalog import Relation, qualified, quoted
+from .catalog import Relation, SourceTable, qualified, quoted
 from .caveats import caveats
+from .changes import AddressedReading
 from .definitions import Definitions
 from .reader import Pages, Readers, pieces_of
 
@@ -37,7 +39,7 @@ _APART: Final = {
 }
 
 
-class PostgresSnapshot:
+class PostgresSnapshot(AddressedReading):
     """See the port. ``read`` may be called by as many threads as there are readers."""
 
     def __init__(
@@ -62,7 +64,7 @@ class PostgresSnapshot:
         self._titles = {one.title: qualified(one.schema, one.name) for one in found}
         standby = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchall()[0][0]
         lost = {one.title for one in found if standby and one.persistence == "u"}
-        all_tables = [one for one in catalog.tables(connection, found) if one.table.title not in lost]
+        all_tables = [one for one in _identified(connection, found) if one.table.title not in lost]
         left_out = {one.table.title: _pattern(one.table, exclude) for one in all_tables}
         self._tables = {(t.table.schema, t.table.name): t for t in all_tables if left_out[t.table.title] is None}
         self.tables: Sequence[Table] = tuple(one.table for one in self._tables.values())
@@ -100,8 +102,19 @@ class PostgresSnapshot:
         found = self._tables[table.schema, table.name]
         if not found.pages or not found.columns:
             return (None,)
-        place = qualified(table.schema, table.name)
-        return pieces_of(self._connection.execute(_PAGES, [place]).fetchall()[0][0] or 0)
+        return pieces_of(self._pages(found))
+
+    def position(self) -> Mapping[str, str]:
+        """See ``versions.position``."""
+        return versions.position(self._connection, self.identity.system)
+
+    def why_unrelated(self, position: Mapping[str, str]) -> str | None:
+        """See ``versions.why_unrelated``."""
+        return versions.why_unrelated(position, self.position())
+
+    def _pages(self, table: SourceTable) -> int:
+        place = qualified(table.table.schema, table.table.name)
+        return self._connection.execute(_PAGES, [place]).fetchall()[0][0] or 0
 
     def read(
         self, table: Table, *, piece: Piece | None = None, geography: bool = True, batch_rows: int = 65_536
@@ -121,6 +134,19 @@ class PostgresSnapshot:
             return ()
         found = self._geography.expressions(title, '"row"', quoted, self._titles.__getitem__)
         return [found[level] for level in LEVELS]
+
+
+def _identified(connection: psycopg.Connection[Any], found: Sequence[Relation]) -> list[SourceTable]:
+    """The tables, each with what tells whether its rows are unchanged. Large objects are told by what they hold: no
+    lock of ours keeps their pages from being rewritten."""
+    oids = {(one.schema, one.name): one.oid for one in found}
+    known = versions.identities(connection, list(oids.values()))
+    tables = []
+    for one in catalog.tables(connection, found):
+        identity, storage = known.get(oids.get((one.table.schema, one.table.name), 0), ("", None))
+        storage = storage if one.columns else None
+        tables.append(replace(one, table=replace(one.table, identity=identity, storage=storage)))
+    return tables
 
 
 def _pattern(table: Table, exclude: Sequence[str]) -> str | None:

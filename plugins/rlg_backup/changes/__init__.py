@@ -1,0 +1,1 @@
+"""What changed since the parent: rows told apart by where they lie, or by what they are."""

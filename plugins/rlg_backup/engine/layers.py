@@ -1,0 +1,104 @@
+"""A table over a chain of archives: the rows of the last one that holds it whole, and of each after it those that came,
+less as many of each as went. Nothing is merged in the database: every row of the point is loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ..changes.bag import Bag
+from ..core.errors import MemberDamaged
+from ..format.digest import Xxh3RowDigest
+from ..format.profile import Profile, TableProfile
+from ..format.row_numbers import read_numbers, together
+from .archives import Archive, whole_member
+from .parity import reversed_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one archive of the chain holds of a table."""
+
+    archive: Archive
+    table: TableProfile
+
+
+@dataclass
+class LayeredTable:
+    """A table of a restore point; ``layers`` are oldest first. For several threads."""
+
+    table: TableProfile
+    layers: list[Layer]
+    digest_key: bytes
+    _removed: Bag | None = None
+    _one: Lock = field(default_factory=Lock)
+
+    @property
+    def parts(self) -> list[tuple[Layer, str]]:
+        """Every member that holds rows of it, and the layer it belongs to."""
+        return [(layer, member) for layer in self.layers for member in layer.table.members]
+
+    def rows(self, layer: Layer, members: Sequence[str], key: bytes | None) -> Iterator[pa.RecordBatch]:
+        """The rows of some members of a layer that are still there at the point; ``key`` turns tokens back."""
+        for batch in reversed_rows(layer.archive, layer.table, key, members):
+            if (removed := self._bag()) is None:
+                yield batch
+                continue
+            gone = removed.take(Xxh3RowDigest(self.digest_key).numbers(batch))
+            left = batch.filter(pl.Series(~gone).to_arrow()) if gone.any() else batch
+            if left.num_rows:
+                yield left
+
+    def _bag(self) -> Bag | None:
+        """The rows that went, of all layers; None where none did."""
+        removed = [(one.archive, name) for one in self.layers if one.table.change for name in one.table.change.removed]
+        if not removed:
+            return None
+        with self._one:
+            if self._removed is None:
+                parts = [read_numbers(BytesIO(whole_member(archive, name)), name)[0] for archive, name in removed]
+                self._removed = Bag(together(parts))
+            return self._removed
+
+
+def layered(chain: Sequence[tuple[Archive, Profile]]) -> list[LayeredTable]:
+    """The tables of the last archive of a chain, each with its layers. Raises MemberDamaged when an archive says what
+    changed of a table that the one before it does not hold as it was."""
+    point = chain[-1][1]
+    found = []
+    for table in point.tables:
+        layers = [Layer(chain[-1][0], table)]
+        for archive, profile in reversed(chain[:-1]):
+            if layers[0].table.change is None:
+                break
+            layers.insert(0, Layer(archive, _same(profile, point, table)))
+        if layers[0].table.change is not None:
+            raise _torn(table)
+        found.append(LayeredTable(table, layers, bytes.fromhex(point.digest_key)))
+    return found
+
+
+def _same(profile: Profile, point: Profile, table: TableProfile) -> TableProfile:
+    """The table in an older profile, which must be of the same rows' numbers and the same columns."""
+    keys = (profile.digest_key, profile.row_digest) == (point.digest_key, point.row_digest)
+    for one in profile.tables if keys else ():
+        if (one.schema_name, one.name) == (table.schema_name, table.name) and _defined_alike(one, table):
+            return one
+    raise _torn(table)
+
+
+def _defined_alike(one: TableProfile, other: TableProfile) -> bool:
+    return (one.columns, one.fingerprint) == (other.columns, other.fingerprint)
+
+
+def _torn(table: TableProfile) -> MemberDamaged:
+    cause = "it says what changed of a table that the backup before it does not hold as it was"
+    return MemberDamaged("read", f"{table.schema_name}.{table.name}", cause)

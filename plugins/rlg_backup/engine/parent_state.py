@@ -1,0 +1,99 @@
+"""The change state of the parent, as the run before left it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from io import BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+
+from ..core.errors import ObjectDamaged
+from ..core.private import create_private
+from ..format.age import SeekableAgeReader
+from ..format.change_state import LIMIT, SUBJECT, ChangeState, StatePart, StateTable
+from ..format.container import ZipReader
+from ..format.row_hash import Lanes
+from ..format.row_numbers import Addresses, read_numbers, together
+from .archives import PIECE, STATE
+from .staged_files import staging_disk
+from .wiring import Wiring
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..sources.port import Table
+
+_FILE: Final = "parent-state"
+_PART_LIMIT: Final = 16 << 20  # bytes of a member with row numbers
+
+
+class ParentState:
+    """The change state of the parent. For several threads."""
+
+    def __init__(self, file: BinaryIO, members: ZipReader, state: ChangeState) -> None:
+        self.state = state
+        self._file, self._members, self._one = file, members, Lock()
+        self._tables = {(table.schema_name, table.name): table for table in state.tables}
+
+    def close(self) -> None:
+        """Nothing can be read any more; idempotent."""
+        self._file.close()
+
+    def table(self, table: Table, identity: str) -> StateTable | None:
+        """What it knows of a table that is what it was."""
+        found = self._tables.get((table.schema, table.name))
+        return found if found is not None and found.identity == identity else None
+
+    def rows(self, table: StateTable, first: int, last: int | None) -> tuple[Lanes, Addresses]:
+        """Its rows whose place is from ``first`` to before ``last`` (None: to the end), in order of place."""
+        parts = [p for p in table.parts if p.rows and p.last >= first and (last is None or p.first < last)]
+        found = [self._part(part, addressed=True) for part in parts]
+        addresses = Addresses.together([held for _, held in found if held is not None])
+        numbers = together([numbers for numbers, _ in found])
+        inside = addresses.place >= np.uint64(first)
+        if last is not None:
+            inside &= addresses.place < np.uint64(last)
+        chosen = np.flatnonzero(inside)
+        chosen = chosen[np.argsort(addresses.place[chosen], kind="stable")]
+        return (numbers[0][chosen], numbers[1][chosen]), addresses.of(chosen)
+
+    def numbers(self, table: StateTable) -> Lanes:
+        """The numbers of all its rows."""
+        return together([self._part(part, addressed=table.storage is not None)[0] for part in table.parts])
+
+    def _part(self, part: StatePart, *, addressed: bool) -> tuple[Lanes, Addresses | None]:
+        with self._one:
+            data = BytesIO(self._members.read(part.member, limit=_PART_LIMIT))
+        return read_numbers(data, part.member, addressed=addressed)
+
+
+def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any]) -> ParentState:
+    """Downloads the state of the parent and opens it. Raises what says that it is of no use: ObjectMissing,
+    ObjectDamaged, StorageUnavailable, WrongIdentity, DocumentDamaged and their like."""
+    source, backup_id = workspace.reference.source, parent["backup_id"]
+    key, target, path = f"{source}/{backup_id}/{STATE}", parent["targets"][0], workspace.path(_FILE)
+    workspace.remove_file(_FILE)
+    digest, size = hashlib.sha256(), 0
+    with staging_disk(_FILE), wiring.storage(target).open(key) as stream, create_private(path) as file:
+        while piece := stream.read(PIECE):
+            size += len(piece)
+            if size > parent["state"]["size"]:
+                break
+            digest.update(piece)
+            file.write(piece)
+    if (size, digest.hexdigest()) != (parent["state"]["size"], parent["state"]["sha256"]):
+        raise ObjectDamaged("fetch", key, f"target '{target}' holds other bytes than the manifest names")
+    opened = path.open("rb")
+    try:
+        reader = SeekableAgeReader(
+            lambda offset, length: os.pread(opened.fileno(), length, offset), size, wiring.state_identities
+        )
+        members = ZipReader.locate(reader.read_at, reader.size)
+        state = ChangeState.load(members.read(SUBJECT, limit=LIMIT), source=source, backup_id=backup_id)
+    except BaseException:
+        opened.close()
+        raise
+    return ParentState(opened, members, state)
