@@ -22,6 +22,7 @@ from rlg_backup.core.errors import BackupNotFound, CatalogGap, LeaseHeld, LeaseL
 from rlg_backup.core.model import Kind, new_backup_id
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.keys import SigningKey
+from rlg_backup.format.manifest import Parent
 from rlg_backup.storage.local import LocalStorage
 from rlg_backup.storage.port import Storage
 from rlg_backup.storage.s3 import S3Storage
@@ -98,7 +99,7 @@ def test_a_run_acquires_renews_commits_and_releases_and_readers_agree(target: Op
             key=KEY,
             backup_id=backup_id,
             kind=Kind.INCREMENTAL if number else Kind.FULL,
-            parent=ids[number - 1] if number else None,
+            parent=Parent(backup_id=ids[number - 1], manifest_sha256=MANIFEST_SHA256) if number else None,
             manifest_sha256=MANIFEST_SHA256,
         )
         assert point.sequence == number + 1

@@ -11,6 +11,7 @@ from ..core.errors import CatalogForged, CatalogGap, InvalidSetting, ObjectDamag
 from ..core.model import Kind
 from ..format.canonical import DOCUMENT_LIMIT
 from ..format.commit import CommitRecord, Erasures
+from ..format.manifest import Parent
 from ..format.signing import SigningKey
 from .heads import witnesses_for
 from .lease import ATTEMPTS, Lease
@@ -59,17 +60,17 @@ def commit_backup(
     key: SigningKey,
     backup_id: str,
     kind: Kind,
-    parent: str | None,
+    parent: Parent | None,
     manifest_sha256: str,
     others: Iterable[Catalog] = (),
     erasures: Erasures = NO_ERASURES,
 ) -> RestorePoint:
     """Makes an uploaded backup a restore point of ``catalog``'s target, and remembers the head.
 
-    ``parent`` is the backup id of the parent, None for a full one; ``manifest_sha256`` is of the manifest's bytes;
+    ``parent`` is None for a full one; ``manifest_sha256`` is of the manifest's bytes;
     ``others`` are the source's other targets, reachable or not. Idempotent. Raises as ``commit`` and
-    Catalog.verify_chain; CatalogGap when the parent is not in this catalog, ObjectMissing or ObjectDamaged
-    when the manifest on the target is not that one.
+    Catalog.verify_chain; CatalogGap when the parent is not in this catalog, CatalogForged when it is with another
+    manifest, ObjectMissing or ObjectDamaged when the manifest on the target is not that one.
     """
     if (catalog.target, catalog.source) != (lease.store.name, lease.source):
         raise InvalidSetting("commit", backup_id, "the lease and the catalog are not of one source and target")
@@ -129,9 +130,16 @@ def _check_manifest(lease: Lease, backup_id: str, manifest_sha256: str) -> None:
         raise ObjectDamaged("commit", key, f"the manifest on target '{lease.store.name}' is not the one to commit")
 
 
-def _check_parent(catalog: Catalog, backup_id: str, kind: Kind, parent: str | None) -> None:
+def _check_parent(catalog: Catalog, backup_id: str, kind: Kind, parent: Parent | None) -> None:
     if (kind is Kind.FULL) != (parent is None):
         raise InvalidSetting("commit", backup_id, "a full backup has no parent, any other kind has one")
-    if parent is not None and all(point.backup_id != parent for point in catalog.points()):
-        cause = f"its parent '{parent}' is not in the catalog of target '{catalog.target}'"
-        raise CatalogGap("commit", backup_id, cause, "make a full backup to this target")
+    if parent is None:
+        return
+    hint = "make a full backup to this target"
+    point = next((point for point in catalog.points() if point.backup_id == parent.backup_id), None)
+    if point is None:
+        cause = f"its parent '{parent.backup_id}' is not in the catalog of target '{catalog.target}'"
+        raise CatalogGap("commit", backup_id, cause, hint)
+    if catalog.record(point).manifest_sha256 != parent.manifest_sha256:
+        cause = f"its parent '{parent.backup_id}' has another manifest on target '{catalog.target}'"
+        raise CatalogForged("commit", backup_id, cause, hint)

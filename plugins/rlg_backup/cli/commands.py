@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from ..core.errors import FAILED, BackupError, BackupNotFound
 from ..core.model import Check, Kind, Verdict
 from ..engine.wiring import Wiring
 from .output import Output, printable, progress_bar, told
+
+if TYPE_CHECKING:
+    from ..engine.restore_points import Chosen
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 source_option = click.option("--source", help="The source; may be left out when there is one, or an id names it.")
@@ -47,13 +50,16 @@ def _source_of(wiring: Wiring, source: str | None, which: str) -> str:
 
 @click.command()
 @click.option("--source", "sources", multiple=True, help="A source; may be given several times.  [default: all]")
-@click.option("--kind", type=click.Choice(["full"]), default="full", show_default=True)
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default="full", show_default=True)
 @json_option
 @click.pass_obj
 def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> int:
     """Back up sources: snapshot, anonymize, encrypt, checksum, upload, validate, commit.
 
-    Example: rlg-backup backup --source data --kind full
+    An incremental backup holds what changed since the last one of any kind, a differential one since the last full one;
+    without a sound one before it a full one is made, with a warning.
+
+    Example: rlg-backup backup --source data --kind incremental
     """
     from ..engine.backup import backup as run
 
@@ -122,10 +128,11 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def show(config: Path, which: str, source: str | None, target: str | None, as_json: bool) -> int:
-    """Show one restore point: what it holds, who can open it, who signed it.
+    """Show one restore point: what it holds, who can open it, who signed it, and the chain it is restored from.
 
     Example: rlg-backup show latest --source data
     """
+    from ..engine.chains import chain_of
     from ..engine.restore_points import choose
 
     out, wiring = Output(as_json), wire(config)
@@ -152,8 +159,29 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
     ]
     rows += [["not asked", f"{name}: {why}"] for name, why in chosen.unasked.items()]
     out.table(["", ""], rows)
-    out.data({"target": chosen.target, "sequence": chosen.point.sequence, "manifest": manifest.to_dict()})
+    data: dict[str, Any] = {"target": chosen.target, "sequence": chosen.point.sequence, "manifest": manifest.to_dict()}
+    try:
+        chain = [_link(link) for link in chain_of(wiring, chosen)]
+    except BackupError as error:  # what is known of the point itself is shown all the same
+        out.say(f"its chain is broken: {error}", "red")
+        out.data({**data, "chain": None, "fault": told(error)})
+        return error.exit_code
+    if manifest.parent is not None:
+        rows = [[link["backup_id"], link["kind"], link["time"], f"{link['bytes']:,}", link["target"]] for link in chain]
+        out.table(["ID", "KIND", "TIME", "BYTES", "TARGET"], rows, right=(3,))
+    out.data({**data, "chain": chain, "fault": None})
     return 0
+
+
+def _link(link: Chosen) -> dict[str, Any]:
+    """One backup of a chain, as JSON."""
+    return {
+        "backup_id": link.point.backup_id,
+        "kind": link.point.kind.value,
+        "time": f"{link.manifest.snapshot.taken_at:%Y-%m-%dT%H:%M:%SZ}",
+        "bytes": link.manifest.archives[0].size,
+        "target": link.target,
+    }
 
 
 @click.command()
@@ -183,7 +211,8 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
 
 
 @click.command()
-@click.argument("which", metavar="ID", default="latest")
+@click.argument("which", metavar="[ID]", required=False)
+@click.option("--as-of", metavar="TIME", help="The newest backup that is not after this time, in place of an ID.")
 @click.option("--to", required=True, help="A new file, folder or database; see below.")
 @source_option
 @target_option
@@ -199,7 +228,8 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
 @click.pass_obj
 def restore(
     config: Path,
-    which: str,
+    which: str | None,
+    as_of: str | None,
     to: str,
     source: str | None,
     target: str | None,
@@ -209,6 +239,8 @@ def restore(
 ) -> int:
     """Restore a whole backup (ID, its beginning, a time, or latest) to a new place, and prove it equal.
 
+    Without an ID the latest. What an incremental or differential one was made after is restored with it.
+
     The place is a path (of a SQLite database or a file tree), or a PostgreSQL database that does not exist or is
     empty: postgres:CONNECTION/DATABASE, where AIRFLOW_CONN_<CONNECTION> says which server, or
     postgresql://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD or ~/.pgpass.
@@ -217,6 +249,7 @@ def restore(
     Examples:
       rlg-backup restore latest --source files --to /restore/files
       rlg-backup restore latest --source data --to postgres:rlg_restore/data_again
+      rlg-backup restore --as-of "2026-11-23 14:00" --source data --to postgres:rlg_restore/before_the_accident
       rlg-backup restore latest --source data --to postgres:rlg_data/rlg_data --schema public=of_yesterday
     """
     from ..engine.restore import restore as run
@@ -224,15 +257,29 @@ def restore(
     out = Output(as_json)
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
-        name = _source_of(wiring, source, which)
+        wanted = _wanted(wiring, which, as_of)
+        name = _source_of(wiring, source, wanted)
         renamed = dict(_renamed(schema) for schema in schemas)
-        done = run(wiring, name, which, to, target=target, identities=identities, schemas=renamed)
+        done = run(wiring, name, wanted, to, target=target, identities=identities, schemas=renamed)
     what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"
     out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, equal to the snapshot")
     for warning in done.warnings:
         out.say(f"  note: {warning}", "yellow")
     out.data(done.to_json())
     return 0
+
+
+def _wanted(wiring: Wiring, which: str | None, as_of: str | None) -> str:
+    """What a restore point is chosen by; the latest without a word."""
+    from ..engine.restore_points import moment_of
+
+    if as_of is None:
+        return which or "latest"
+    if which is not None:
+        raise click.UsageError("name a backup, or a time with --as-of, not both")
+    if moment_of(wiring, as_of) is None:
+        raise click.BadParameter(f"'{as_of}' is no time, as 2026-11-23T14:00:00Z is", param_hint="--as-of")
+    return as_of
 
 
 def _renamed(schema: str) -> tuple[str, str]:

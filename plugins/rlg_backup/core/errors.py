@@ -257,6 +257,10 @@ class DestinationUnavailable(RunError):
     transient = True
 
 
+class BackupNotNeeded(RunError):
+    """A full backup was committed so recently that the planned one would add nothing."""
+
+
 class LeakFound(RunError):
     """Staged members hold personal data that the policies should have removed."""
 

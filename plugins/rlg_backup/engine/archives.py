@@ -34,7 +34,6 @@ PIECE = 1 << 20
 MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
 ARCHIVE = "default.zip.age"
 STATE = "state.zip.age"  # what the next incremental backup needs; opened by state identities, never by a restore
-STATE = "state.zip.age"
 
 
 @dataclass(frozen=True)
@@ -136,14 +135,19 @@ def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) 
     What is read is checked by signature > directory > member, so a forged archive is noticed although its
     whole digest is never taken.
     """
-    storage = wiring.storage(chosen.target)
+    require_size(wiring, chosen)
+    storage, key = wiring.storage(chosen.target), f"{chosen.folder}/{ARCHIVE}"
+    return _reader(lambda offset, length: storage.read_range(key, offset, length), chosen, identities)
+
+
+def require_size(wiring: Wiring, chosen: Chosen) -> None:
+    """Raises ObjectMissing, or ObjectDamaged when the archive has another size than its manifest names."""
     key = f"{chosen.folder}/{ARCHIVE}"
-    found = storage.stat(key).size
+    found = wiring.storage(chosen.target).stat(key).size
     if found != chosen.manifest.archives[0].size:
         raise ObjectDamaged(
             "open", key, f"target '{chosen.target}' holds {found} bytes, the manifest names another size"
         )
-    return _reader(lambda offset, length: storage.read_range(key, offset, length), chosen, identities)
 
 
 def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> Archive:

@@ -7,6 +7,8 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from ..core.errors import BackupError, BackupIncomplete
@@ -23,11 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BackupResult:
-    """What became of one run. ``committed`` maps a target to the sequence number there, ``missing`` to a reason."""
+    """What became of one run. ``committed`` maps a target to the sequence number there, ``missing`` to a reason.
+
+    Where another kind than that of the backup was ``asked`` for, a warning says why it was not made."""
 
     source: str
     backup_id: str
     kind: str
+    asked: str
     committed: dict[str, int]
     missing: dict[str, str]
     warnings: tuple[str, ...] = ()
@@ -43,6 +48,7 @@ class BackupResult:
             "source": self.source,
             "backup_id": self.backup_id,
             "kind": self.kind,
+            "asked": self.asked,
             "committed": self.committed,
             "missing": self.missing,
             "warnings": list(self.warnings),
@@ -50,15 +56,25 @@ class BackupResult:
         }
 
 
-def backup(wiring: Wiring, source: str, kind: Kind, *, run: str | None = None, attempt: int = 1) -> BackupResult:
+def backup(
+    wiring: Wiring,
+    source: str,
+    kind: Kind,
+    *,
+    run: str | None = None,
+    attempt: int = 1,
+    unless_full_within: timedelta | None = None,
+) -> BackupResult:
     """Back up one source. Raises what the failing step raises; staging is wiped and leases are given back always."""
+    name = run or f"cli-{secrets.token_hex(6)}"
+    begin = partial(steps.stage, wiring, source, kind, run=name, attempt=attempt, unless_full_within=unless_full_within)
     with in_our_words("back up", source):
-        return _all_steps(wiring, source, kind, run or f"cli-{secrets.token_hex(6)}", attempt)
+        return _all_steps(wiring, begin)
 
 
-def _all_steps(wiring: Wiring, source: str, kind: Kind, name: str, attempt: int) -> BackupResult:
+def _all_steps(wiring: Wiring, begin: Callable[[], Reference]) -> BackupResult:
     timer = _Timer()
-    reference = timer.run("stage", lambda: steps.stage(wiring, source, kind, run=name, attempt=attempt))
+    reference = timer.run("stage", begin)
     try:
         reference = timer.run("snapshot", lambda: steps.snapshot(wiring, reference))
         reference = timer.run("anonymize", lambda: steps.anonymize(wiring, reference))
@@ -121,6 +137,7 @@ def result(
         source=reference.source,
         backup_id=reference.backup_id,
         kind=reference.kind,
+        asked=workspace.record("stage")["asked"],
         committed=done["committed"],
         missing={**done["missing"], **(failed or {})},
         warnings=(*capped(profile["warnings"]), *finding["warnings"]),

@@ -106,7 +106,7 @@ def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | 
     same point. ``latest`` and a time are refused with CatalogGap when any target says that something is hidden.
     """
     targets = [target] if target else list(wiring.source_settings(source).targets)
-    moment = _moment(which, ZoneInfo(wiring.settings.timezone))
+    moment = moment_of(wiring, which)
     if which == "latest" or moment:
         return _newest(wiring, source, targets, moment)
     missing: list[BackupNotFound] = []
@@ -189,8 +189,8 @@ def signers_of(data: bytes) -> list[str]:
     return [entry["key"] for entry in json.loads(data)["signatures"]]
 
 
-def _moment(which: str, zone: ZoneInfo) -> datetime | None:
-    """A time as RFC 3339 writes it, in ``zone`` when it names none; None for what is no time.
+def moment_of(wiring: Wiring, which: str) -> datetime | None:
+    """A time as RFC 3339 writes it, in the time zone of the settings when it names none; None for what is no time.
 
     Dashes in the date are required: ``20261123`` is the beginning of an id.
     """
@@ -200,4 +200,4 @@ def _moment(which: str, zone: ZoneInfo) -> datetime | None:
         moment = datetime.fromisoformat(which)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(wiring.settings.timezone))

@@ -25,6 +25,7 @@ from ..core.model import Check, Verdict
 from ..format.digest import EntryDigest
 from ..format.profile import TreeProfile
 from .archives import ARCHIVE, Archive, digest_of, index_of, open_remote
+from .chains import chain_of, require_archives
 from .limits import in_our_words
 from .parity import stored_tables
 from .restore_points import Chosen, choose
@@ -89,6 +90,8 @@ def verify(
         if isinstance(fault, (DamageError, CatalogError, ObjectMissing)):
             checks.append(_failed("catalog", f"target {name}", fault))
     checks += _guarded("object", "size and digest", lambda: [_object(wiring, chosen)])
+    if chosen.manifest.parent is not None:
+        checks += _guarded("chain", "ancestors", lambda: [_chain(wiring, chosen)])
     if full:
         checks += _guarded("archive", "decrypt", lambda: _contents(wiring, chosen))
     return Verification(source, chosen.point.backup_id, chosen.target, tuple(checks))
@@ -125,6 +128,16 @@ def _object(wiring: Wiring, chosen: Chosen) -> Check:
         f"{entry.size:,} bytes, as the manifest says",
         time.perf_counter() - start,
     )
+
+
+def _chain(wiring: Wiring, chosen: Chosen) -> Check:
+    """Whether the copies on this target are enough to restore from."""
+    start = time.perf_counter()
+    ancestors = chain_of(wiring, chosen, targets=[chosen.target])[:-1]
+    require_archives(wiring, ancestors)
+    told = f"{len(ancestors)} on target '{chosen.target}', down to the full backup '{ancestors[0].point.backup_id}'"
+    expected = "each with its manifest, and an archive of its size"
+    return Check("chain", "ancestors", Verdict.PASS, told, expected, time.perf_counter() - start)
 
 
 def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:

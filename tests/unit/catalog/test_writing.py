@@ -40,6 +40,7 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.core.model import Kind
 from rlg_backup.format.commit import Witness
+from rlg_backup.format.manifest import Parent
 
 MOVED = "hint: compare with the source's other targets before restoring from this one"
 RENEWED = f"{MOVED}; a target that was emptied or put back on purpose needs a new name in the configuration"
@@ -68,6 +69,7 @@ class Site:
         parent: str | None = None,
         others: list[Catalog] | None = None,
         manifest: bytes | None = b"the manifest",
+        parent_manifest: bytes = b"the manifest",
     ) -> RestorePoint:
         if manifest is not None:
             self.store.overwrite(f"{SOURCE}/{backup_id(number)}/manifest.json", manifest)
@@ -77,7 +79,7 @@ class Site:
             key=KEY,
             backup_id=backup_id(number),
             kind=kind,
-            parent=parent,
+            parent=Parent(backup_id=parent, manifest_sha256=digest(parent_manifest)) if parent else None,
             manifest_sha256=digest(b"the manifest"),
             others=others or [],
         )
@@ -156,6 +158,16 @@ def test_without_its_parent_in_the_catalog_an_incremental_is_not_committed(nas: 
     fails(lambda: nas.commit(2, Kind.INCREMENTAL), InvalidSetting, wrong)
     fails(lambda: nas.commit(2, Kind.FULL, backup_id(1)), InvalidSetting, wrong)
     assert assert_whole(nas.store) == []
+
+
+def test_a_parent_with_another_manifest_on_the_target_is_none(nas: Site) -> None:
+    nas.commit(1)
+    text = (
+        f"unable to commit '{backup_id(2)}': its parent '{backup_id(1)}' has another manifest on target 'nas'\n"
+        "hint: make a full backup to this target"
+    )
+    fails(lambda: nas.commit(2, Kind.INCREMENTAL, backup_id(1), parent_manifest=b"other"), CatalogForged, text)
+    assert len(assert_whole(nas.store)) == 1
 
 
 def test_nothing_is_committed_after_a_head_that_was_rolled_back(nas: Site) -> None:

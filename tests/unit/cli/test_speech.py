@@ -71,10 +71,10 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
     cases: dict[str, tuple[Sequence[str | Path], set[str]]] = {
         "backup": (
             ["backup"],
-            {"source", "backup_id", "kind", "committed", "missing", "warnings", "seconds"},
+            {"source", "backup_id", "kind", "asked", "committed", "missing", "warnings", "seconds"},
         ),
         "list": (["list"], {"source", "backup_id", "kind", "time", "targets"}),
-        "show": (["show", backup_id], {"target", "sequence", "manifest"}),
+        "show": (["show", backup_id], {"target", "sequence", "manifest", "chain", "fault"}),
         "verify": (["verify", backup_id, "--full"], {"source", "backup_id", "target", "verdict", "checks"}),
         "restore": (
             ["restore", backup_id, "--to", out],

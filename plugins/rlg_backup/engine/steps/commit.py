@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from ...catalog import commit_backup
 from ...core.errors import BackupError, BackupIncomplete, StagingLost, StorageFull
 from ...core.model import Kind
+from ...format.manifest import Parent
+from ..archives import STATE
 from ..heartbeat import heartbeat
+from ..parents import remove_old_states
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
@@ -24,7 +27,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     not. Raises BackupIncomplete when no copy could be committed.
     """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
-    manifest_sha256 = workspace.record("checksum")["manifest_sha256"]
+    checked, parent = workspace.record("checksum"), workspace.record("snapshot").get("parent")
     planned = workspace.record("stage")["targets"]
     committed: dict[str, int] = {}
     missing: dict[str, str] = dict(reference.down)
@@ -43,11 +46,13 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                     key=wiring.signing_key,
                     backup_id=reference.backup_id,
                     kind=Kind(reference.kind),
-                    parent=None,
-                    manifest_sha256=manifest_sha256,
+                    parent=Parent(**parent) if parent else None,
+                    manifest_sha256=checked["manifest_sha256"],
                     others=[catalog for other, catalog in catalogs.items() if other != target],
                 )
                 committed[target] = point.sequence
+                if STATE in checked["objects"]:
+                    remove_old_states(wiring, reference.source, target)
             except BackupError as error:
                 if len(planned) > 1:  # the only one's is in the run's error
                     log.error("%s", error)

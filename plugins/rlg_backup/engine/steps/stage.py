@@ -6,15 +6,28 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from ...catalog import Lease
 from ...catalog.lease_file import HOLDER_LIMIT
-from ...core.errors import BackupError, LeaseHeld, RecipientMissing, SignerUnknown
+from ...core.errors import (
+    BackupError,
+    BackupNotNeeded,
+    InvalidSetting,
+    KeyUnavailable,
+    LeaseHeld,
+    RecipientMissing,
+    SignerUnknown,
+)
 from ...core.model import Kind, new_backup_id
 from ...storage.port import Storage
 from ..heartbeat import give_back
 from ..leftovers import remove_superseded, sweep_leftovers
+from ..parents import PlannedParent, find_parent, full_since
+from ..warnings import full_instead
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
@@ -24,8 +37,19 @@ A_MOMENT = 1.0  # seconds; leases are taken and given back in milliseconds each
 ABANDONED = timedelta(days=2)  # no upload goes on for that long
 
 
-def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1) -> Reference:
+def stage(
+    wiring: Wiring,
+    source: str,
+    kind: Kind,
+    *,
+    run: str,
+    attempt: int = 1,
+    unless_full_within: timedelta | None = None,
+) -> Reference:
     """Start a run. What dead runs left in the staging folder is removed first.
+
+    An incremental or differential backup becomes a full one, with a warning, where there is nothing sound to make it
+    after. ``unless_full_within``: raises BackupNotNeeded where every target got a full one in that time.
 
     Checks before anything is read that the run can end well: recipients, signing key, staging key, seen heads.
     Raises DocumentDamaged when what is in the place of the seen heads are none; when no target can be used LeaseHeld
@@ -33,7 +57,7 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
     without a copy, as one that is down: its owner could write a lease that never ends.
     """
     settings = wiring.source_settings(source)
-    _require_keys(wiring)
+    _require_keys(wiring, source, kind)
     for target in settings.targets:
         wiring.seen.get(target, source)  # the commit needs it: damage is told before anything is read
     sweep_leftovers(wiring.settings.staging.folder, wiring.settings.lease_minutes)
@@ -49,19 +73,22 @@ def stage(wiring: Wiring, source: str, kind: Kind, *, run: str, attempt: int = 1
         if not leases:
             held = [error for error in failures.values() if isinstance(error, LeaseHeld)]
             raise [*held, *reversed(failures.values())][0]
+        if unless_full_within is not None:
+            _require_needed(wiring, source, list(leases), unless_full_within)
         for target in leases:
             _sweep(wiring.storage(target))
+        plan = _plan(wiring, source, kind, list(leases))
         reference = Reference(
             run=run,
             source=source,
             attempt=attempt,
             nonce_sha256="",
             backup_id=new_backup_id(wiring.clock()),
-            kind=kind.value,
+            kind=(kind if plan["parent"] else Kind.FULL).value,
             leases={target: lease.state() for target, lease in leases.items()},
             down={target: str(error) for target, error in failures.items()},
         )
-        return _begin(wiring, reference)
+        return _begin(wiring, reference, plan)
     except BaseException:
         give_back(wiring, {target: lease.state() for target, lease in leases.items()})
         raise
@@ -79,7 +106,22 @@ def _acquire_patiently(wiring: Wiring, target: str, source: str, holder: str, *,
         return _acquire(wiring, target, source, holder)
 
 
-def _begin(wiring: Wiring, reference: Reference) -> Reference:
+def _require_needed(wiring: Wiring, source: str, targets: Sequence[str], within: timedelta) -> None:
+    done = full_since(wiring, source, targets, wiring.clock() - within)
+    if done is not None:
+        hours = within / timedelta(hours=1)
+        raise BackupNotNeeded("back up", source, f"the full backup '{done}' was committed within {hours:g} hours")
+
+
+def _plan(wiring: Wiring, source: str, kind: Kind, targets: Sequence[str]) -> dict[str, Any]:
+    """What was asked for, the parent it is made after, and why there is none where there was to be one."""
+    found = find_parent(wiring, source, kind, targets) if kind is not Kind.FULL else None
+    why = [full_instead(kind.value, found)] if isinstance(found, str) else []
+    parent = found.to_json() if isinstance(found, PlannedParent) else None
+    return {"asked": kind.value, "parent": parent, "warnings": why}
+
+
+def _begin(wiring: Wiring, reference: Reference, plan: dict[str, Any]) -> Reference:
     """The staging folder with its first record. Where that fails nobody will wipe it, so nothing of it is left."""
     folder, key = wiring.settings.staging.folder, wiring.staging_key
     targets = wiring.source_settings(reference.source).targets
@@ -87,7 +129,7 @@ def _begin(wiring: Wiring, reference: Reference) -> Reference:
     remove_superseded(folder, key, reference.source, held)
     try:
         workspace = Workspace.create(folder, key, reference)
-        return workspace.put_record("stage", {"targets": list(targets), "leases": held})
+        return workspace.put_record("stage", {"targets": list(targets), "leases": held, **plan})
     except BaseException:
         try:
             Workspace.wipe(folder, reference)
@@ -96,14 +138,20 @@ def _begin(wiring: Wiring, reference: Reference) -> Reference:
         raise
 
 
-def _require_keys(wiring: Wiring) -> None:
-    """Raises RecipientMissing, RecipientsMixed, KeyUnavailable, KeyMalformed; SignerUnknown for a key nobody trusts."""
+def _require_keys(wiring: Wiring, source: str, kind: Kind) -> None:
+    """Raises RecipientMissing, RecipientsMixed, KeyUnavailable, KeyMalformed; SignerUnknown for a key nobody trusts;
+    InvalidSetting where keys of the change state open archives, or are missing for the kind."""
     if not wiring.recipients:  # reading them raises too
         raise RecipientMissing("back up", "encryption.recipients", "there is nobody to encrypt to")
     mine = wiring.signing_key.key_id
     if all(signer.key_id != mine for signer in wiring.trusted):
         cause = "'signing.trusted' does not name it, so nobody would believe the backup"
         raise SignerUnknown("sign with", mine, cause, "add the public half of signing.key to signing.trusted")
+    if kind is not Kind.FULL and not wiring.state_recipients:
+        hint = "set it (docs/configuration.md), or make a full backup"
+        raise InvalidSetting("back up", source, f"'change_state' is not set, and kind '{kind.value}' needs it", hint)
+    with suppress(KeyUnavailable):  # lost, or none here: a full backup is made, which says so
+        wiring.state_identities  # noqa: B018  # one that opens archives is refused
 
 
 def _acquire(wiring: Wiring, target: str, source: str, holder: str) -> Lease:
