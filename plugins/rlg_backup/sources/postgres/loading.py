@@ -67,14 +67,15 @@ class Loading:
         while self._idle:
             self._idle.pop().close()
 
-    def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
-        """See the port; may be called by several threads."""
-        schema, name = self._through.get((table.schema, table.name), (table.schema, table.name))
+    def load(self, table: Table, batches: Iterable[pa.RecordBatch], *, schema: str | None = None) -> int:
+        """See the port; may be called by several threads. The rows go into the table of that name in ``schema``."""
+        place = (schema or table.schema, table.name)
+        place = self._through.get(place, place)
         with self.session("load", table.title) as connection:
-            if (schema, name) == LARGE_OBJECTS:
+            if place == LARGE_OBJECTS:
                 return copy_pages(connection, table, batches)
-            chars = self._chars.get((schema, name), ())
-            return copy_rows(connection, replace(table, schema=schema, name=name), batches, chars=chars)
+            there = replace(table, schema=place[0], name=place[1])
+            return copy_rows(connection, there, batches, chars=self._chars.get(place, ()))
 
     def set_sequences(self, states: Sequence[SequenceState]) -> None:
         """Raises MemberDamaged for one that the definitions do not make, or that cannot stand there."""

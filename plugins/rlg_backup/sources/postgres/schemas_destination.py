@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.errors import DestinationUnsuitable, MemberDamaged
@@ -99,7 +98,7 @@ class PostgresSchemasDestination(Unfinished):
         loading = self._open("load", table.title)
         if table.schema not in self._renaming.names:
             raise MemberDamaged("load", table.title, "the definitions lack its schema")
-        return loading.load(replace(table, schema=self._renaming.names[table.schema]), batches)
+        return loading.load(table, batches, schema=self._renaming.names[table.schema])
 
     def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
         """See the port, and PostgresDestination."""

@@ -10,7 +10,7 @@ import pytest
 from tests.support.postgres_server import address_of, execute, query, session
 from tests.unit.sources.postgres.conftest import Place
 
-from rlg_backup.core.errors import BackupError, DestinationUnsuitable, ParityFailed
+from rlg_backup.core.errors import BackupError, DestinationUnsuitable, MemberDamaged, ParityFailed
 from rlg_backup.sources.port import TableSource
 from rlg_backup.sources.postgres.schemas_destination import PostgresSchemasDestination
 from rlg_backup.sources.postgres.source import PostgresSource
@@ -247,6 +247,13 @@ def test_rows_that_break_a_constraint_leave_nothing(there: Place) -> None:
 
     text = refusal(there, ParityFailed, before_finish=spoil)
     assert text.endswith(": a row refers to one that is not there (constraint 'people_town_fkey')")
+
+
+def test_a_value_that_names_what_is_renamed_is_refused_by_the_name_of_its_table(there: Place) -> None:
+    execute(there.source, "CREATE TABLE extra.about AS SELECT 'extra.other'::regclass AS what")
+    assert refusal(there, MemberDamaged) == (
+        "unable to load 'extra.about': the definitions lack it, a column of it, or what a value of it names"
+    )
 
 
 def test_what_a_killed_restore_left_is_removed_and_what_a_living_one_builds_is_not(there: Place) -> None:
