@@ -122,8 +122,18 @@ def test_a_batch_with_a_row_too_long_for_a_line_of_copy_goes_by_insert_and_no_ot
     assert connection.execute('SELECT length(v) FROM "T t" ORDER BY n').fetchall() == [(size,) for size in sizes]
 
 
-def test_what_is_too_long_for_a_line_is_half_of_what_the_server_takes() -> None:
-    assert 2 * LINE_VALUES == 1 << 30
+def test_a_char_is_the_byte_that_its_text_says(connection: psycopg.Connection[Any]) -> None:
+    connection.execute('CREATE TABLE "T t" (place serial, v "char")')
+    texts = ["\\200", "\\377", "a", None, "", "\\", "\\20", "\u00e9t\u00e9"]
+    batches = [pa.record_batch([values], names=["v"]) for values in (pa.nulls(2), pa.array(texts))]
+    assert copy_rows(connection, table("v"), batches, chars=["v"]) == 10
+    found = [row[0] for row in connection.execute('SELECT v::int FROM "T t" ORDER BY place').fetchall()]
+    assert found == [None, None, -128, -1, ord("a"), None, 0, ord("\\"), ord("\\"), 0xC3 - 256]
+
+
+def test_what_goes_by_copy_fits_a_line_of_it_whatever_the_values_are() -> None:
+    longest, columns, number = 0x3FFFFFFF, 1600, "-1.7976931348623157e+308\t"
+    assert 2 * LINE_VALUES + columns * len(number) < longest
 
 
 @pytest.mark.parametrize("columns", ["", "twice int GENERATED ALWAYS AS (1 + 1) STORED"])
