@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.postgres.sessions import holding
 from tests.support.ports import free_port
@@ -30,6 +31,7 @@ from rlg_backup.engine.backup import backup
 from rlg_backup.engine.restore import restore
 from rlg_backup.engine.wiring import Wiring
 from rlg_backup.sources.postgres.address import Address
+from rlg_backup.sources.postgres.faults import unreadable
 from rlg_backup.sources.postgres.source import PostgresSource
 
 PASSWORD = "correct-horse-battery"
@@ -187,6 +189,14 @@ def test_an_index_that_no_restore_could_make_is_told_with_what_to_do(servers: Se
         "hint: perhaps a function in one of its indexes or statistics names something without its schema, so that no "
         "restore could make that index: name the schema there, or ALTER FUNCTION ... SET search_path"
     )
+
+
+def test_what_is_too_large_for_the_server_is_told_as_that(database: Address) -> None:
+    """A row of two values of 600 MB each is, in any form; a text of 2 GB is quicker."""
+    with database.connected() as connection, pytest.raises(psycopg.Error) as caught:
+        connection.execute("SELECT repeat('x', 2000000000)")
+    cause = "it is larger or more complex than the server can take"
+    assert str(unreadable("read", "t", caught.value)) == f"unable to read 't': {cause}"
 
 
 ENDED = "the server was shut down, or the session ended by an administrator"
