@@ -11,7 +11,7 @@ from tests.support.postgres_server import address_of, execute, query, session
 from tests.unit.sources.postgres.conftest import Place
 
 from rlg_backup.core.errors import BackupError, DestinationUnsuitable, MemberDamaged, ParityFailed
-from rlg_backup.sources.port import TableSource
+from rlg_backup.sources.port import Table, TableSource
 from rlg_backup.sources.postgres.schemas_destination import PostgresSchemasDestination
 from rlg_backup.sources.postgres.source import PostgresSource
 
@@ -129,11 +129,16 @@ def test_a_schema_that_the_map_does_not_name_keeps_its_name(there: Place) -> Non
     assert schemas(there) == ["extra", "public", "restored"]
 
 
+def defined(table: Table) -> Table:
+    """But for where its rows lie."""
+    return replace(table, identity="", storage=None)
+
+
 def test_what_is_proven_is_the_copy_under_the_names_it_had(there: Place) -> None:
     def prove(source: TableSource) -> None:
         assert "restored" not in schemas(there)
         with source.snapshot() as copy, PostgresSource(there.source).snapshot() as original:
-            assert list(copy.tables) == list(original.tables)
+            assert [defined(table) for table in copy.tables] == [defined(table) for table in original.tables]
             for table in original.tables:
                 (piece,) = copy.pieces(table)
                 assert [batch.to_pydict() for batch in copy.read(table, piece=piece)] == [
