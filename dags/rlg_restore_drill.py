@@ -1,25 +1,18 @@
 """The monthly restore drill: the newest backup of every source into scratch, tested, reported. 1st of the month."""
 
-from airflow.sdk import CronTriggerTimetable, dag
+from airflow.sdk import dag
 
-from rlg_backup.tasks.configuration import cron, settings
+from rlg_backup.tasks.configuration import scheduled, settings
 from rlg_backup.tasks.drill import clean, prepare, restore_to_scratch, run_drill_suites, write_report
 from rlg_backup.tasks.guard import ONCE, step
 from rlg_backup.tasks.outcome import outcome_of_checks
 
 SETTINGS = settings()
 PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
-CRON = cron(SETTINGS.schedule.drill)
 SOURCES = list(SETTINGS.sources)
 
 
-@dag(
-    schedule=CronTriggerTimetable(CRON, timezone=SETTINGS.timezone) if CRON else None,
-    max_active_runs=1,
-    allowed_run_types=["scheduled", "manual"],
-    tags=["rlg-backup"],
-    doc_md=__doc__,
-)
+@dag(**scheduled(SETTINGS, SETTINGS.schedule.drill), doc_md=__doc__)
 def rlg_restore_drill():
     scratch = prepare.override(**PLACE)()
     blocks = [restore_to_scratch.override(task_id=f"restore_{source}", **PLACE)(source, scratch) for source in SOURCES]

@@ -232,15 +232,3 @@ def test_a_source_without_a_path_takes_it_from_its_connection(world: World, monk
         "InvalidSetting: unable to open 'app': the configuration gives no path\n"
         "hint: set sources.app.path, or make the Airflow connection rlg_app",
     )
-
-
-def test_a_run_while_another_holds_the_lease_waits_its_turn_and_says_who_it_waits_for(world: World) -> None:
-    from rlg_backup.core.model import Kind
-    from rlg_backup.engine import steps
-
-    held = steps.stage(world.wiring(), "app", Kind.FULL, run="another")
-    done = run("rlg_full_backup")
-    assert [type(error).__name__ for error in done.errors["app.stage"]] == ["LeaseHeld"] * 2
-    assert (done.state, world.records()) == ("failed", [])
-    steps.wipe(world.wiring(), held)
-    assert run("rlg_full_backup").state == "success"

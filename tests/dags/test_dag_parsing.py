@@ -23,7 +23,9 @@ VARIABLES = {
     f"RLG_{name}": f"{name} is not read when parsing"
     for name in ("RECIPIENT", "ESCROW_RECIPIENT", "STATE_RECIPIENT", "SIGNER")
 }
-FILES = {f"{name}.py" for name in ("rlg_full_backup", "rlg_restore", "rlg_restore_drill", "rlg_verify")}
+KINDS = ("full", "incremental", "differential")
+BACKUPS = [f"rlg_{kind}_backup" for kind in KINDS]
+FILES = {f"{name}.py" for name in (*BACKUPS, "rlg_restore", "rlg_restore_drill", "rlg_verify")}
 SOURCES = ("data", "fans", "files")
 
 
@@ -90,23 +92,41 @@ def dags() -> dict[str, Any]:
 def test_schedules_are_those_of_the_configuration_in_its_time_zone(dags: dict[str, Any]) -> None:
     assert {
         name: (dags[name].timetable.expression, str(dags[name].timetable.timezone))
-        for name in ("rlg_full_backup", "rlg_restore_drill")
+        for name in ("rlg_full_backup", "rlg_incremental_backup", "rlg_restore_drill")
     } == {
         "rlg_full_backup": ("0 2 * * 0", "Africa/Johannesburg"),
+        "rlg_incremental_backup": ("0 2 * * *", "Africa/Johannesburg"),
         "rlg_restore_drill": ("0 4 1 * *", "Africa/Johannesburg"),
     }
-    assert dags["rlg_restore"].schedule is None
+    assert (dags["rlg_restore"].schedule, dags["rlg_differential_backup"].schedule) == (None, None)
 
 
 def test_every_commit_starts_a_verification(dags: dict[str, Any]) -> None:
     starting = {asset.name for asset in dags["rlg_verify"].schedule.objects}
-    made = {asset.name for task in dags["rlg_full_backup"].tasks for asset in task.outlets}
-    assert starting == made == {f"rlg_backup_{source}" for source in SOURCES}
-    assert [task.task_id for task in dags["rlg_full_backup"].tasks if task.outlets] == [f"{s}.commit" for s in SOURCES]
+    for name in BACKUPS:
+        made = {asset.name for task in dags[name].tasks for asset in task.outlets}
+        assert starting == made == {f"rlg_backup_{source}" for source in SOURCES}
+        assert [task.task_id for task in dags[name].tasks if task.outlets] == [f"{s}.commit" for s in SOURCES]
+
+
+def test_every_kind_of_backup_has_the_same_graph(dags: dict[str, Any]) -> None:
+    graphs = [
+        {task.task_id: (sorted(task.upstream_task_ids), task.is_teardown, task.queue, task.pool) for task in dag.tasks}
+        for dag in (dags[name] for name in BACKUPS)
+    ]
+    assert graphs[0] == graphs[1] == graphs[2]
+    asked = {name: {dags[name].get_task(f"{source}.stage").op_args[1] for source in SOURCES} for name in BACKUPS}
+    assert asked == {name: {kind} for name, kind in zip(BACKUPS, KINDS, strict=True)}
+
+
+def test_who_waits_for_a_source_holds_no_worker_and_looks_again_for_half_a_day(dags: dict[str, Any]) -> None:
+    for name in BACKUPS:
+        stage = dags[name].get_task("data.stage")
+        assert (stage.mode, stage.poke_interval, stage.timeout) == ("reschedule", 30, 12 * 3600)
 
 
 def test_scheduled_work_refuses_backfills_and_runs_once_at_a_time(dags: dict[str, Any]) -> None:
-    for name in ("rlg_full_backup", "rlg_restore_drill"):
+    for name in (*BACKUPS, "rlg_restore_drill"):
         assert sorted(str(getattr(kind, "value", kind)) for kind in dags[name].allowed_run_types) == [
             "manual",
             "scheduled",
@@ -214,13 +234,25 @@ def test_a_configuration_that_is_not_there_is_an_import_error_that_names_the_var
 
 
 def test_a_schedule_of_none_is_by_hand_only_and_a_mended_file_is_read_again(world: World) -> None:
-    world.settings["schedule"] = {"full": "none", "drill": "none"}
+    world.settings["schedule"] = {"full": "none", "incremental": "none", "drill": "none"}
     world.save()
     found = bag().dags
-    assert [found[name].schedule for name in ("rlg_full_backup", "rlg_restore_drill")] == [None, None]
+    assert [found[name].schedule for name in (*BACKUPS, "rlg_restore_drill")] == [None] * 4
     world.settings["schedule"]["full"] = "30 1 * * *"
     world.save()
     assert bag().dags["rlg_full_backup"].timetable.expression == "30 1 * * *"
+
+
+def test_without_change_state_what_would_need_it_is_by_hand_only(world: World) -> None:
+    world.settings["schedule"] = {"differential": "0 2 * * 3"}
+    world.save()
+    found = bag().dags
+    assert found["rlg_differential_backup"].timetable.expression == "0 2 * * 3"
+    del world.settings["change_state"]
+    world.save()
+    found = bag().dags
+    assert [found[name].schedule for name in BACKUPS[1:]] == [None, None]
+    assert found["rlg_full_backup"].timetable.expression == "0 2 * * 0"
 
 
 def test_a_source_may_name_its_own_queue_and_pool(world: World) -> None:

@@ -10,6 +10,8 @@ from tests.dags.conftest import MakeWorld
 from tests.support.airflow_home import Ran, run, run_made
 from tests.support.world import World, dump
 
+from rlg_backup.engine.archives import ARCHIVE
+
 pytestmark = pytest.mark.airflow
 Json = dict[str, Any]
 
@@ -84,7 +86,7 @@ def test_a_verified_backup_is_a_success_and_a_damaged_one_names_what_differs(wor
     backup_id = world.back_up()
     good = run("rlg_verify")
     assert (good.state, good.returned("outcome")["results"][0]["verdict"]) == ("success", "PASS")
-    archive = next(path for path in world.target().rglob("*.age") if backup_id in str(path))
+    archive = world.target() / "app" / backup_id / ARCHIVE
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
@@ -140,7 +142,7 @@ def test_a_drill_of_a_damaged_backup_fails_and_cleans_up(world: World) -> None:
     world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
     world.save()
     world.back_up()
-    archive = next(world.target().rglob("*.age"))
+    archive = next(world.target().rglob(ARCHIVE))
     archive.write_bytes(archive.read_bytes()[:-1])
     done = run("rlg_restore_drill")
     kind, text = done.error("outcome")
@@ -172,7 +174,7 @@ def test_a_restore_takes_the_copy_of_another_target_when_the_first_is_damaged(ma
     world.settings["restore_folders"] = ["."]
     world.save()
     world.back_up()
-    spoilt = [next(world.target(name).rglob("*.age")) for name in ("local", "second")]
+    spoilt = [next(world.target(name).rglob(ARCHIVE)) for name in ("local", "second")]
     spoilt[0].write_bytes(spoilt[0].read_bytes()[:-1])
     done = run("rlg_restore", {"source": "app", "to": str(world.root / "again.db")})
     assert (done.state, done.errors, done.returned("verify")["target"]) == ("success", {}, "second")

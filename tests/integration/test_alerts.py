@@ -73,6 +73,28 @@ def test_a_failed_run_reaches_the_mailbox_and_the_webhook_with_what_failed_and_w
     }
 
 
+def test_a_full_backup_in_the_place_of_an_incremental_one_is_an_alert_and_no_failure(world: World, hook: Hook) -> None:
+    del world.settings["sources"]["broken"]
+    world.save()
+    done = airflow_home.run("rlg_incremental_backup")
+    backup_id = done.returned("app.commit")["backup_id"]
+    warning = "app: full instead of incremental: target 'local' has no backup of this source yet"
+    assert (done.state, done.errors) == ("success", {})
+    ((_, _, body),) = hook.requests
+    assert body == {
+        "title": f"rlg_incremental_backup made full backups ({done.run_id})",
+        "text": f"- {warning}\n\nNothing is lost; the next ones are made after these.",
+        "data": {
+            "dag": "rlg_incremental_backup",
+            "run": done.run_id,
+            "warnings": [warning],
+            "app": {"backup_id": backup_id, "committed": {"local": 1}},
+        },
+    }
+    assert airflow_home.run("rlg_incremental_backup").returned("app.commit")["kind"] == "incremental"
+    assert len(hook.requests) == 1, "what went as planned alerts nobody"
+
+
 def test_a_failed_run_reaches_a_slack_channel(world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_RLG_ALERT_WEBHOOK")
     connection = {"conn_type": "slackwebhook", "password": f"{hook.url}/services/T0/B0/{PASSWORD}"}

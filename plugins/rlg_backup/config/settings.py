@@ -266,7 +266,7 @@ class Settings(Strict):
     restore_connections: Texts = ()
     missing_roles: Literal["fail", "report"] = "fail"
     lease_minutes: int = Field(default=60, ge=1, le=24 * 60)
-    lease_wait_hours: int = Field(default=12, ge=1, le=7 * 24)
+    lease_wait_hours: int = Field(default=12, ge=0, le=7 * 24)
 
     @field_validator("timezone")
     @classmethod

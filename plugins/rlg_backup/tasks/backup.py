@@ -1,4 +1,4 @@
-"""The verbs of a backup as tasks, and the task group of one source."""
+"""The verbs of a backup as tasks, the task group of one source, and the graph of all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, TriggerRule, get_current_context, task, task_group
 
-from .configuration import run_name
+from .configuration import run_name, settings
 from .guard import guarded, step
+from .outcome import outcome_of_backups
+from .turn import in_turn, waiting
 from .wire import wire
 
 if TYPE_CHECKING:
@@ -24,16 +26,14 @@ def committed(source: str) -> Asset:
     return Asset(f"rlg_backup_{source}")
 
 
-@task
+@task.sensor
 @guarded
+@in_turn
 def stage(source: str, kind: str) -> Json:
     """Take the source's lease on every target; make the private staging folder."""
-    from ..core.model import Kind
     from ..engine import steps
 
-    context = get_current_context()
-    run = run_name(f"{context['dag'].dag_id}-{context['run_id']}")  # two DAGs may have a run of one name
-    return steps.stage(wire(), source, Kind(kind), run=run, attempt=context["ti"].try_number).to_json()
+    return steps.stage(wire(), source, **_asked(kind)).to_json()
 
 
 @task
@@ -123,19 +123,34 @@ def wipe(reference: Json) -> None:
     steps.wipe(wire(), Reference.from_json(reference))
 
 
-@task
+@task.sensor
 @guarded
+@in_turn
 def backup_in_one(source: str, kind: str) -> Json:
     """Every verb in one process, for workers that share no disk; each is logged with its time."""
-    from ..core.model import Kind
     from ..engine.backup import backup
 
     context = get_current_context()
-    run = run_name(f"{context['dag'].dag_id}-{context['run_id']}")
-    done = backup(wire(), source, Kind(kind), run=run, attempt=context["ti"].try_number).to_json()
+    done = backup(wire(), source, **_asked(kind)).to_json()
     for asset in context["task"].outlets:
         context["outlet_events"][asset].extra = _committed_copies(done)
     return done
+
+
+def _asked(kind: str) -> Json:
+    """What a run is begun with. A full backup covers a scheduled incremental one; who starts one by hand wants it."""
+    from datetime import timedelta
+
+    from ..core.model import Kind
+
+    context = get_current_context()
+    covered = kind == Kind.INCREMENTAL and context["dag_run"].run_type == "scheduled"
+    return {
+        "kind": Kind(kind),
+        "run": run_name(f"{context['dag'].dag_id}-{context['run_id']}"),  # two DAGs may have a run of one name
+        "attempt": context["ti"].try_number,
+        "unless_full_within": timedelta(hours=settings().schedule.full_covers_hours) if covered else None,
+    }
 
 
 def _committed_copies(done: Json) -> Json:
@@ -149,6 +164,14 @@ def _run(verb: Callable[[Any, Reference], Reference], reference: Json) -> Json:
     return verb(wire(), Reference.from_json(reference)).to_json()
 
 
+def backup_graph(settings: Settings, kind: str) -> None:
+    """The whole graph of a kind: a group for each source, and what became of all."""
+    groups = [backup_group(settings, name, kind) for name in settings.sources]
+    outcome = outcome_of_backups.override(task_id="outcome")(list(settings.sources), [done for done, _ in groups])
+    for _, last in groups:
+        last >> outcome
+
+
 def backup_group(settings: Settings, name: str, kind: str) -> tuple[Any, Any]:
     """The task group of one source; returns what its commit returns, and its last task."""
     source = settings.sources[name]
@@ -157,9 +180,9 @@ def backup_group(settings: Settings, name: str, kind: str) -> tuple[Any, Any]:
     @task_group(group_id=name)
     def group() -> Any:
         if settings.staging.mode == "local":
-            one = backup_in_one.override(**place, outlets=[committed(name)])(name, kind)
+            one = backup_in_one.override(**place, **waiting(settings), outlets=[committed(name)])(name, kind)
             return one, one
-        staged: Any = stage.override(**place)(name, kind)
+        staged: Any = stage.override(**place, **waiting(settings))(name, kind)
         checked: Any = snapshot.override(**place)(staged)
         for verb in (anonymize, encrypt, checksum):
             checked = verb.override(**place)(checked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config.load import load_cached
 from ..core.errors import ConfigurationError
@@ -33,9 +33,17 @@ def settings() -> Settings:
     return load_cached(path, modified)
 
 
-def cron(expression: str) -> str | None:
-    """A schedule of the settings; ``none`` is by hand only."""
-    return None if expression == "none" else expression
+def scheduled(settings: Settings, expression: str) -> dict[str, Any]:
+    """What a DAG is given that runs by a schedule of the settings (``none``: by hand only), one run at a time."""
+    from airflow.sdk import CronTriggerTimetable
+
+    timetable = None if expression == "none" else CronTriggerTimetable(expression, timezone=settings.timezone)
+    return {
+        "schedule": timetable,
+        "max_active_runs": 1,
+        "allowed_run_types": ["scheduled", "manual"],  # no backfills: yesterday cannot be backed up
+        "tags": ["rlg-backup"],
+    }
 
 
 def run_name(run_id: str) -> str:

@@ -5,22 +5,28 @@ It runs last whatever became of the rest (``all_done``), so a skipped or failed 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task
 
 from .alerts import send
 from .guard import ONCE
+from .turn import NOT_NEEDED
 
 Json = dict[str, Any]
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
 def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
-    """Every planned source committed on every target, or an alert and a failed run."""
+    """Every planned source committed on every target, or skipped since a full backup covers it; otherwise an alert and
+    a failed run. A full backup in the place of another kind is an alert, and no failure."""
     done = {result["source"]: result for result in results if result}
+    covered = {source: reason for source in plan if source not in done and (reason := not_needed(source))}
     problems = [] if plan else ["nothing was planned: the configuration has no source"]
     for source in plan:
+        if source in covered:
+            continue
         if source not in done:
             problems.append(f"{source}: no backup was committed; {where(source)}")
             continue
@@ -29,6 +35,8 @@ def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
         if not done[source]["missing"] and (failed := failed_steps(source)):
             problems.append(f"{source}: backup {done[source]['backup_id']} is committed, yet failed at: {failed}")
     summary = {name: {key: result[key] for key in ("backup_id", "committed")} for name, result in done.items()}
+    summary |= {source: {"skipped": reason} for source, reason in covered.items()}
+    tell_full(done.values(), summary)
     finish(problems, summary, "Open the failed step's log, mend the cause, clear the run from 'stage'.")
     return summary
 
@@ -48,6 +56,32 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str) -> Js
     summary = {"what": what, "results": [result for result in given if result]}
     finish(problems, summary, "Do not rely on this backup before it is explained; docs/runbooks.md says how.")
     return summary
+
+
+def tell_full(results: Iterable[Json], summary: Json) -> None:
+    """The alert of full backups that were made in the place of another kind: the chain before them is of no use."""
+    from ..engine.warnings import full_instead
+
+    made = [result for result in results if result["kind"] != result["asked"]]
+    lines = [
+        f"{result['source']}: {warning}"
+        for result in made
+        for warning in result["warnings"]
+        if warning.startswith(full_instead(result["asked"], ""))
+    ]
+    if not made:
+        return
+    context = get_current_context()
+    title = f"{context['dag'].dag_id} made full backups ({context['run_id']})"
+    text = "\n".join([*(f"- {line}" for line in lines), "", "Nothing is lost; the next ones are made after these."])
+    send(title, text, {"dag": context["dag"].dag_id, "run": context["run_id"], "warnings": lines, **summary})
+
+
+def not_needed(source: str) -> str | None:
+    """Why this run had nothing to back up of a source, where its first step said so itself."""
+    instance = get_current_context()["ti"]
+    told = (instance.xcom_pull(task_ids=f"{source}.{first}", key=NOT_NEEDED) for first in ("stage", "backup_in_one"))
+    return next((reason for reason in told if reason), None)
 
 
 def finish(problems: list[str], summary: Json, what_to_do: str) -> None:

@@ -14,7 +14,7 @@ from tests.support.airflow_home import PROJECT
 from tests.support.world import World
 
 from rlg_backup.core.errors import ConfigurationError, InvalidSetting, SourceUnreadable, UnknownSetting
-from rlg_backup.tasks.configuration import config_path, cron, run_name, settings
+from rlg_backup.tasks.configuration import config_path, run_name, settings
 from rlg_backup.tasks.wire import wire
 
 
@@ -81,10 +81,6 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(
     world.save()
     with pytest.raises(UnknownSetting):
         settings()
-
-
-def test_none_is_no_schedule_and_anything_else_is_one() -> None:
-    assert (cron("none"), cron("0 2 * * 0"), cron("@daily")) == (None, "0 2 * * 0", "@daily")
 
 
 def test_a_run_id_becomes_one_folder_name() -> None:
