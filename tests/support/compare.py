@@ -82,7 +82,12 @@ def assert_trees_equal(left: Path, right: Path) -> None:
 
     What is set-user-ID on the left, or a file that is set-group-ID, must not be so on the right.
     """
-    assert _tree(os.fsencode(left), lost=stat.S_ISUID | stat.S_ISGID) == _tree(os.fsencode(right))
+    assert tree_as_saved(left) == _tree(os.fsencode(right))
+
+
+def tree_as_saved(root: Path) -> dict[bytes, tuple[Any, ...]]:
+    """All of it that a restore must give back, to be compared with what ``tree_as_saved`` gives of a copy."""
+    return _tree(os.fsencode(root), lost=stat.S_ISUID | stat.S_ISGID)
 
 
 def _tree(root: bytes, *, lost: int = 0) -> dict[bytes, tuple[Any, ...]]:

@@ -183,10 +183,12 @@ class PostgresSettings(TableSettings):
 
 
 class FilesSettings(_Source):
-    """A file tree. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``."""
+    """A file tree. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``. ``trust_times: false``
+    reads every file for an incremental backup too: for file systems whose times do not tell every change."""
 
     type: Literal["files"]
     path: Place | None = None
+    trust_times: bool = True
 
 
 SourceSettings = Annotated[SqliteSettings | PostgresSettings | FilesSettings, Field(discriminator="type")]

@@ -18,7 +18,9 @@ from ..format.change_state import LIMIT, SUBJECT, ChangeState, StatePart, StateT
 from ..format.container import ZipReader
 from ..format.row_hash import Lanes
 from ..format.row_numbers import Addresses, read_numbers, together
+from ..format.tree_state import read_files
 from .archives import PIECE, STATE
+from .known_files import KnownFiles
 from .staged_files import staging_disk
 from .wiring import Wiring
 from .workspace import Workspace
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ..sources.port import Table
 
 _FILE: Final = "parent-state"
-_PART_LIMIT: Final = 16 << 20  # bytes of a member with row numbers
+_PART_LIMIT: Final = 16 << 20  # bytes of a member with rows
 
 
 class ParentState:
@@ -37,6 +39,7 @@ class ParentState:
         self.state = state
         self._file, self._members, self._one = file, members, Lock()
         self._tables = {(table.schema_name, table.name): table for table in state.tables}
+        self.files = self._files()
 
     def close(self) -> None:
         """Nothing can be read any more; idempotent."""
@@ -63,6 +66,14 @@ class ParentState:
     def numbers(self, table: StateTable) -> Lanes:
         """The numbers of all its rows."""
         return together([self._part(part, addressed=table.storage is not None)[0] for part in table.parts])
+
+    def _files(self) -> KnownFiles | None:
+        """What it knows of the files of a tree; None where there were none."""
+        tree = self.state.tree
+        if tree is None or not tree.files:
+            return None
+        parts = (read_files(BytesIO(self._members.read(name, limit=_PART_LIMIT)), name) for name in tree.parts)
+        return KnownFiles(parts, tree.files, tree.backups)
 
     def _part(self, part: StatePart, *, addressed: bool) -> tuple[Lanes, Addresses | None]:
         with self._one:
@@ -93,7 +104,7 @@ def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any])
         )
         members = ZipReader.locate(reader.read_at, reader.size)
         state = ChangeState.load(members.read(SUBJECT, limit=LIMIT), source=source, backup_id=backup_id)
+        return ParentState(opened, members, state)
     except BaseException:
         opened.close()
         raise
-    return ParentState(opened, members, state)

@@ -20,7 +20,7 @@ from ..format.profile import Profile, TableProfile
 from ..sources.files_destination import FileDestination
 from ..sources.port import Column, Entry, Table, TableDestination, TableSource
 from ..sources.port import FileSource as Tree
-from .archives import Archive, fetch, fetch_any, index_of, open_local, whole_member
+from .archives import Archive, fetch, fetch_any, open_local, whole_member
 from .chains import chain_of
 from .layers import Layer, LayeredTable, layered
 from .leftovers import sweep_leftovers
@@ -30,6 +30,7 @@ from .parity import restored_tables, restored_tree
 from .places import settled, table_destination
 from .restore_points import Chosen, choose
 from .staged_files import make_private
+from .tree_contents import TreeContents
 from .warnings import EXCLUDED, capped
 from .wiring import Wiring
 
@@ -107,7 +108,8 @@ def _restore(
             if building is not None:
                 checks, told = _load_tables(wiring, archives, building, place, clock)
             else:
-                checks, told = _load_tree(wiring, *archives[-1], place, clock)
+                held = {one.point.backup_id: archive for one, archive in zip(chain, opened, strict=True)}
+                checks, told = _load_tree(wiring, TreeContents(chosen.point.backup_id, held), profile, place, clock)
     return Restored(
         source=source,
         backup_id=chosen.point.backup_id,
@@ -195,7 +197,7 @@ def _loads(wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDes
         yield from (partial(load, table, some) for some in parts)
 
 
-def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: str, clock: _Phases) -> Loaded:
+def _load_tree(wiring: Wiring, contents: TreeContents, profile: Profile, place: str, clock: _Phases) -> Loaded:
     checks: list[Check] = []
 
     def prove(built: Tree) -> None:
@@ -205,12 +207,12 @@ def _load_tree(wiring: Wiring, archive: Archive, profile: Profile, place: str, c
 
     with FileDestination(Path(place)) as destination:
         with clock.phase("load"):
-            for row in index_of(archive):
+            for row in contents.index():
                 entry = Entry(row.path, row.kind, row.mode, row.mtime_ns, row.size, row.target, row.holes, row.xattrs)
                 if row.member is None:
                     destination.make(entry, None)
                     continue
-                with archive.open(row.member) as content:
+                with contents.open(row) as content:
                     destination.make(entry, content)
         with clock.phase("finish"):
             destination.finish(prove)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -10,27 +9,42 @@ from typing import Any, BinaryIO, cast
 
 from ..core.errors import SourceChanged
 from ..format.digest import EntryDigest
-from ..format.tree_index import IndexRow, IndexWriter, index_part
+from ..format.tree_index import IndexRow, IndexWriter, content_member, content_place, index_part
 from ..sources.port import Entry, EntryReader, FileSnapshot
+from .archives import digest_of
+from .known_files import KnownContent
 from .members import StagedMembers
+from .tree_tracking import TreeTracking
 from .warnings import UNSTABLE, VANISHED
 from .wiring import Progress
 
 ATTEMPTS = 3
+_SAVED = tuple({f.name for f in fields(Entry)} & {f.name for f in fields(IndexRow)})
 
 
 class TreeSaver:
-    """Saves every entry; a file that changes while it is read is read again, and reported if it never rests."""
+    """Saves every entry; a file that changes while it is read is read again, and reported if it never rests.
+
+    With ``tracking``, a content that a backup before holds is not saved again: the index says where it lies.
+    """
 
     def __init__(
-        self, snapshot: FileSnapshot, members: StagedMembers, *, digest_key: bytes, progress: Progress
+        self,
+        snapshot: FileSnapshot,
+        members: StagedMembers,
+        *,
+        digest_key: bytes,
+        progress: Progress,
+        tracking: TreeTracking | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._members = members
         self._progress = progress
+        self._tracking = tracking
         self._digest = EntryDigest(digest_key)
         self.warnings: list[str] = []
         self._entries = self._bytes = self._unstable = 0
+        self._stored_files = self._stored_bytes = 0
         self._vanished: dict[bytes, bytes | None] = {}  # first name of a file > the name that is saved in its place
 
     def save_all(self) -> dict[str, Any]:
@@ -53,7 +67,13 @@ class TreeSaver:
             "bytes": self._bytes,
             "digest": self._digest.hexdigest(),
             "unstable": self._unstable,
+            "change": self._change(),
         }
+
+    def _change(self) -> dict[str, int] | None:
+        if self._tracking is None or not self._tracking.as_changes:
+            return None
+        return {"files": self._stored_files, "bytes": self._stored_bytes}
 
     def _rows(self) -> Iterator[IndexRow]:
         for entry in self._snapshot.entries():
@@ -62,6 +82,9 @@ class TreeSaver:
                 continue
             self._entries += 1
             self._bytes += row.size
+            if row.member is not None and row.backup is None:
+                self._stored_files += 1
+                self._stored_bytes += row.size
             self._progress("snapshot files", self._bytes, 0)
             yield row
 
@@ -93,26 +116,49 @@ class TreeSaver:
         self.warnings.append(f"{VANISHED}{_printable(entry.path)}")
 
     def _save_file(self, entry: Entry) -> IndexRow | None:
-        place = hashlib.sha256(entry.path).hexdigest()
-        member = f"files/{place[:2]}/{place[:24]}"
+        try:
+            if (content := self._known(entry)) is not None:
+                return self._keep(entry, content)
+            return self._read(entry)
+        except SourceChanged:
+            self._warn_vanished(entry)
+            return None
+
+    def _known(self, entry: Entry) -> KnownContent | None:
+        """The file's content, if a backup before holds it: the file is what it was, or is read and found to be."""
+        if self._tracking is None:
+            return None
+        found = self._tracking.unchanged(entry)
+        if found is None and self._tracking.may_hold(entry.size):
+            with self._snapshot.open(entry) as reader:
+                size, sha256 = digest_of(_upto(reader, entry.size))
+                if size == entry.size and reader.unchanged():
+                    found = self._tracking.holds(bytes.fromhex(sha256), size)
+        return found
+
+    def _keep(self, entry: Entry, content: KnownContent) -> IndexRow:
+        assert self._tracking is not None  # it knows the content
+        self._tracking.note(entry, content.sha256, content)
+        return index_row(entry, sha256=content.sha256, member=content_member(content.place), backup=content.backup)
+
+    def _read(self, entry: Entry) -> IndexRow:
+        member = content_member(content_place(entry.path))
         for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with self._snapshot.open(entry) as reader:
-                    staged = self._members.add(member, cast(BinaryIO, _Upto(reader, entry.size)))
-                    stable = staged.size == entry.size and reader.unchanged()
-                if not stable and attempt < ATTEMPTS:
-                    self._members.take_back(staged)
-                    entry = self._snapshot.restat(entry)
-            except SourceChanged:
-                self._warn_vanished(entry)
-                return None
+            with self._snapshot.open(entry) as reader:
+                staged = self._members.add(member, _upto(reader, entry.size))
+                stable = staged.size == entry.size and reader.unchanged()
             if stable:
                 break
+            if attempt < ATTEMPTS:
+                self._members.take_back(staged)
+                entry = self._snapshot.restat(entry)
         else:
             self._unstable += 1
             self.warnings.append(f"{UNSTABLE}{ATTEMPTS} attempts to read it: {_printable(entry.path)}")
-        content = replace(entry, size=staged.size)
-        return index_row(content, sha256=bytes.fromhex(staged.sha256), member=member, unstable=not stable)
+        entry, sha256 = replace(entry, size=staged.size), bytes.fromhex(staged.sha256)
+        if self._tracking is not None:
+            self._tracking.note(entry, sha256, stable=stable)
+        return index_row(entry, sha256=sha256, member=member, unstable=not stable)
 
 
 def without_attributes(entry: Entry) -> Entry:
@@ -121,12 +167,16 @@ def without_attributes(entry: Entry) -> Entry:
 
 
 def index_row(
-    entry: Entry, *, sha256: bytes | None = None, member: str | None = None, unstable: bool = False
+    entry: Entry,
+    *,
+    sha256: bytes | None = None,
+    member: str | None = None,
+    unstable: bool = False,
+    backup: str | None = None,
 ) -> IndexRow:
     """What the index says of an entry."""
-    return IndexRow(
-        **{f.name: getattr(entry, f.name) for f in fields(entry)}, sha256=sha256, member=member, unstable=unstable
-    )
+    saved = {name: getattr(entry, name) for name in _SAVED}
+    return IndexRow(**saved, sha256=sha256, member=member, unstable=unstable, backup=backup)
 
 
 class _Upto:
@@ -140,6 +190,10 @@ class _Upto:
         piece = self._reader.read(wanted) if wanted else b""
         self._left -= len(piece)
         return piece
+
+
+def _upto(reader: EntryReader, size: int) -> BinaryIO:
+    return cast(BinaryIO, _Upto(reader, size))
 
 
 def _printable(path: bytes) -> str:

@@ -29,6 +29,7 @@ from .chains import chain_of, require_archives
 from .limits import in_our_words
 from .parity import stored_tables
 from .restore_points import Chosen, choose
+from .tree_contents import TreeContents
 from .wiring import Wiring
 
 PIECE = 1 << 20
@@ -155,21 +156,27 @@ def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
     checks += stored_tables(wiring, archive, profile)
     if profile.tree is not None:
         checks.append(_tree(archive, profile.tree, profile.digest_key))
+        if chosen.manifest.parent is not None:
+            checks += _guarded("chain", "contents", lambda: [_elsewhere(wiring, chosen, archive)])
     return checks
 
 
 def _tree(archive: Archive, expected: TreeProfile, key: str) -> Check:
-    """Every entry of the index is one of the snapshot's, by their digest, and each file's member has its content."""
+    """Every entry of the index is one of the snapshot's, by their digest, and each file that is to have its content in
+    this archive has it."""
     start = time.perf_counter()
-    digest, wrong, unstable = EntryDigest(bytes.fromhex(key)), 0, 0
+    digest, wrong, unstable, here = EntryDigest(bytes.fromhex(key)), 0, 0, 0
     for row in index_of(archive):
         digest.update(row, row.sha256)
         unstable += row.unstable
-        if row.member is not None:
+        if row.member is not None and row.backup is None:
+            here += 1
             with archive.open(row.member) as stream:
                 wrong += digest_of(stream) != (row.size, (row.sha256 or b"").hex())
     right = digest.hexdigest() == expected.digest
     counted = (digest.entries, unstable) == (expected.entries, expected.unstable)
+    if expected.change is not None:
+        counted = counted and here == expected.change.files
     verdict = Verdict.PASS if right and counted and not wrong else Verdict.FAIL
     if verdict == Verdict.PASS and unstable:
         verdict = Verdict.COULD_NOT_VERIFY
@@ -178,6 +185,21 @@ def _tree(archive: Archive, expected: TreeProfile, key: str) -> Check:
         f"{unstable} that changed while they were read"
     )
     return Check("members", "tree", verdict, measured, f"{expected.entries} entries", time.perf_counter() - start)
+
+
+def _elsewhere(wiring: Wiring, chosen: Chosen, archive: Archive) -> Check:
+    """Whether the contents that are not in this archive are in those before it on this target, by their directories."""
+    start = time.perf_counter()
+    ancestors = chain_of(wiring, chosen, targets=[chosen.target])[:-1]
+    held = {one.point.backup_id: open_remote(wiring, one, wiring.identities()) for one in ancestors}
+    contents = TreeContents(chosen.point.backup_id, {**held, chosen.point.backup_id: archive})
+    found = 0
+    for row in contents.index():
+        if row.backup is not None:
+            contents.require(row)
+            found += 1
+    done = f"{found} files in {len(ancestors)} archives before, each of its size and SHA-256"
+    return Check("chain", "contents", Verdict.PASS, done, "every file", time.perf_counter() - start)
 
 
 def _guarded(group: str, name: str, look: Any) -> list[Check]:

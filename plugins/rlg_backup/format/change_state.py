@@ -52,6 +52,20 @@ class StateTable(Record):
         return self
 
 
+class StateTree(Record):
+    """The contents of a tree as they were seen: ``files`` of them in ``parts``, in the archives of ``backups``."""
+
+    files: Count
+    parts: tuple[Text, ...]
+    backups: tuple[BackupId, ...]
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        require_unique(self.parts, "member")
+        require_unique(self.backups, "backup")
+        return self
+
+
 class ChangeState(Record):
     """The whole state. ``position`` is the source's own word for when it was read; ``digest_key`` (hex) the chain's."""
 
@@ -62,6 +76,7 @@ class ChangeState(Record):
     system: Text
     position: Mapping[Text, Text]
     tables: tuple[StateTable, ...]
+    tree: StateTree | None
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:

@@ -92,6 +92,13 @@ def _members(table: TableProfile) -> tuple[str, ...]:
     return table.members + (table.change.removed if table.change else ())
 
 
+class TreeChange(Record):
+    """What is saved of a tree whose other contents lie in the backups before: of how many files, and their bytes."""
+
+    files: Count
+    bytes: Count
+
+
 class TreeProfile(Record):
     """A file tree. ``unstable`` counts the files that changed at every attempt to read them."""
 
@@ -99,6 +106,7 @@ class TreeProfile(Record):
     bytes: Count
     digest: Digest
     unstable: Count
+    change: TreeChange | None = None
 
 
 class ExcludedProfile(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from ..core.errors import MemberDamaged
 ROWS_AT_ONCE = 8_192
 BYTES_AT_ONCE = 16 << 20
 ROWS_IN_A_PART = 1_000_000
+PLACE_SIZE = 12  # bytes
 BYTES_IN_A_PART = 256 << 20  # before compression; a reader holds one part in memory
 _PREFIX = "files/index/part-"
 _ROW_BYTES = 64  # what a row takes besides its texts and lists
@@ -31,13 +33,16 @@ _SCHEMA = pa.schema(
         pa.field("sha256", pa.binary()),
         pa.field("member", pa.string()),
         pa.field("unstable", pa.bool_(), nullable=False),
+        pa.field("backup", pa.string()),
     ]
 )
+_WITHOUT_BACKUP = _SCHEMA.remove(_SCHEMA.get_field_index("backup"))  # of archives from before there were changes
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One entry. ``sha256`` (32 bytes) and ``member`` are of files only; the rest as in ``sources.port.Entry``."""
+    """One entry. ``sha256`` (32 bytes) and ``member`` are of files only, and ``backup``: the id of the backup whose
+    archive has that member, None for this one. The rest is as in ``sources.port.Entry``."""
 
     path: bytes
     kind: str
@@ -50,6 +55,17 @@ class IndexRow:
     sha256: bytes | None
     member: str | None
     unstable: bool
+    backup: str | None = None
+
+
+def content_member(place: bytes) -> str:
+    """The member's name of a file's content; ``place`` is what ``content_place`` makes of its path."""
+    return f"files/{place.hex()[:2]}/{place.hex()}"
+
+
+def content_place(path: bytes) -> bytes:
+    """12 bytes that stand for a path in the name of a member."""
+    return hashlib.sha256(path).digest()[:PLACE_SIZE]
 
 
 def index_part(number: int) -> str:
@@ -104,6 +120,8 @@ def read_index(file: BinaryIO, name: str) -> Iterator[IndexRow]:
                 row["xattrs"] = _pairs(row["xattrs"], "name", "value")
                 if row["size"] < 0:
                     raise MemberDamaged("read", name, "an entry has a size below zero")
+                if row.get("backup") is not None and row["member"] is None:
+                    raise MemberDamaged("read", name, "an entry without content is said to have it in another backup")
                 yield IndexRow(**row)
 
 
@@ -116,7 +134,7 @@ def read_paths(file: BinaryIO, name: str) -> Iterator[list[bytes]]:
 
 def _part(file: BinaryIO, name: str) -> pq.ParquetFile:
     parquet = pq.ParquetFile(file)
-    if not parquet.schema_arrow.equals(_SCHEMA):
+    if not any(parquet.schema_arrow.equals(schema) for schema in (_SCHEMA, _WITHOUT_BACKUP)):
         raise MemberDamaged("read", name, "its columns are not those of an index")
     if parquet.metadata.num_rows > ROWS_IN_A_PART:
         raise MemberDamaged("read", name, f"it has more than {ROWS_IN_A_PART} entries")

@@ -297,7 +297,8 @@ def _entry(
 ) -> Entry:
     kind = {stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}.get(stat.S_IFMT(state.st_mode), "file")
     size = state.st_size if kind == "file" else 0
-    return Entry(path, kind, kept_mode(kind, state.st_mode), state.st_mtime_ns, size, target, holes, xattrs)
+    mode, times = kept_mode(kind, state.st_mode), (state.st_mtime_ns, state.st_ctime_ns)
+    return Entry(path, kind, mode, times[0], size, target, holes, xattrs, inode=state.st_ino, ctime_ns=times[1])
 
 
 def _other_name(entry: Entry, first: bytes) -> Entry:

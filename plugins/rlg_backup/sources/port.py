@@ -222,7 +222,8 @@ class Entry:
     """One file, folder or link of a tree. ``path`` is relative, in the bytes the system uses.
 
     ``kind`` is ``file``, ``folder``, ``symlink`` or ``hardlink``; ``target`` is where a link points (for a
-    hardlink: the relative path of the first name); ``holes`` are (offset, length) of a sparse file.
+    hardlink: the relative path of the first name); ``holes`` are (offset, length) of a sparse file. ``inode`` and
+    ``ctime_ns`` tell, of a file, whether it is what it was at another time; they are not saved.
     """
 
     path: bytes
@@ -233,6 +234,8 @@ class Entry:
     target: bytes = b""
     holes: tuple[tuple[int, int], ...] = ()
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    inode: int = field(default=0, compare=False)
+    ctime_ns: int = field(default=0, compare=False)
 
 
 def table_title(schema: str, name: str, options: Mapping[str, object]) -> str:

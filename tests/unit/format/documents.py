@@ -67,7 +67,7 @@ PROFILE: dict[str, Any] = {
             "change": {"rows": 2, "removed": ["removed/main.accounts/part-00000.parquet"], "removed_rows": 1},
         },
     ],
-    "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0},
+    "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0, "change": {"files": 1, "bytes": 3}},
     "excluded": [{"name": "cache", "reason": "excluded by the configuration"}],
     "warnings": ["a warning"],
 }  # fmt: skip
@@ -89,4 +89,5 @@ STATE: dict[str, Any] = {
         },
         {"schema": "public", "name": "empty", "identity": B, "storage": "heap:16390", "rows": 0, "digest": D, "parts": []},
     ],
+    "tree": {"files": 3, "parts": ["files/part-00000.parquet"], "backups": [BACKUP]},
 }  # fmt: skip

@@ -18,13 +18,14 @@ from ...format.change_state import SUBJECT as STATE_JSON
 from ...format.change_state import ChangeState
 from ...format.digest import WRITTEN
 from ...format.profile import Profile
-from ...sources.port import AddressedSnapshot, TableSnapshot
+from ...sources.port import AddressedSnapshot, FileSnapshot, TableSnapshot
 from ..heartbeat import heartbeat
 from ..members import StagedMembers
 from ..parent_state import ParentState, open_parent
 from ..readme import readme
 from ..tables import TableSaver
 from ..tracking import Tracking
+from ..tree_tracking import TreeTracking
 from ..trees import TreeSaver
 from ..warnings import full_instead
 from ..wiring import Wiring
@@ -61,7 +62,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
         if isinstance(settings, TableSettings):
             taken = _tables(wiring, workspace, settings, members, state)
         else:
-            taken = _tree(wiring, reference.source, settings, members)
+            taken = _tree(wiring, workspace, settings, members, state)
     if taken.state is not None:
         state.add(STATE_JSON, taken.state.to_bytes())
     profile = {**taken.profile, "warnings": [*planned.get("warnings", ()), *taken.profile["warnings"]]}
@@ -132,12 +133,13 @@ def _tables(
         system=identity.system,
         position=position,
         tables=tuple(saver.states),
+        tree=None,
     )
     return _Taken(digest_key, identity, profile, parent, left if tracked else None)
 
 
 def _parent(
-    wiring: Wiring, workspace: Workspace, snapshot: TableSnapshot
+    wiring: Wiring, workspace: Workspace, snapshot: TableSnapshot | FileSnapshot
 ) -> tuple[ParentState | None, tuple[str, ...]]:
     """The parent's state, when changes can be told from it; else why they cannot, where there was to be a parent."""
     planned = workspace.record("stage").get("parent")
@@ -151,7 +153,7 @@ def _parent(
         return None, (full_instead(workspace.reference.kind, str(error).partition("\nhint: ")[0]),)
     why = None
     if parent.state.system != snapshot.identity.system:
-        why = "the source is another database than that of the backup before"
+        why = "the source is another database or folder than that of the backup before"
     elif parent.state.position:
         why = cast(AddressedSnapshot, snapshot).why_unrelated(parent.state.position)
     if why is None:
@@ -160,18 +162,43 @@ def _parent(
     return None, (full_instead(workspace.reference.kind, why),)
 
 
-def _tree(wiring: Wiring, source: str, settings: FilesSettings, members: StagedMembers) -> _Taken:
-    digest_key = secrets.token_bytes(32)
-    with wiring.file_source(source).snapshot() as snapshot:
-        saver = TreeSaver(snapshot, members, digest_key=digest_key, progress=wiring.progress)
+def _tree(
+    wiring: Wiring, workspace: Workspace, settings: FilesSettings, members: StagedMembers, state: StagedMembers
+) -> _Taken:
+    source, backup_id = workspace.reference.source, workspace.reference.backup_id
+    with ExitStack() as stack:
+        now = wiring.clock()
+        snapshot = stack.enter_context(wiring.file_source(source).snapshot())
+        parent, why_full = _parent(wiring, workspace, snapshot)
+        if parent is not None:
+            stack.callback(parent.close)
+        digest_key = bytes.fromhex(parent.state.digest_key) if parent else secrets.token_bytes(32)
+        tracking = None
+        if wiring.settings.change_state:
+            trusted = settings.trust_times
+            tracking = TreeTracking(state, parent, backup_id, digest_key, now=now, trust_times=trusted)
+        saver = TreeSaver(snapshot, members, digest_key=digest_key, progress=wiring.progress, tracking=tracking)
         tree = saver.save_all()
+        identity = _taken(wiring, snapshot.identity)
         profile = {
             "tables": [],
             "tree": tree,
             "excluded": _excluded(list(snapshot.excluded)),
-            "warnings": [*snapshot.warnings, *saver.warnings],
+            "warnings": [*why_full, *snapshot.warnings, *saver.warnings],
         }
-        return _Taken(digest_key, _taken(wiring, snapshot.identity), profile)
+    if tracking is None:
+        return _Taken(digest_key, identity, profile)
+    left = ChangeState(
+        source=source,
+        backup_id=backup_id,
+        digest_key=digest_key.hex(),
+        row_digest=WRITTEN,
+        system=identity.system,
+        position={},
+        tables=(),
+        tree=tracking.state(),
+    )
+    return _Taken(digest_key, identity, profile, parent, left)
 
 
 def _taken(wiring: Wiring, identity: SnapshotIdentity) -> SnapshotIdentity:
