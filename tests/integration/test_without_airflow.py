@@ -92,6 +92,7 @@ def test_s3_is_backed_up_to_and_restored_from(world: World, s3: S3Server, tmp_pa
     assert sorted(item["Key"] for item in stored) == [
         f"deep/er/app/{made['backup_id']}/default.zip.age",
         f"deep/er/app/{made['backup_id']}/manifest.json",
+        f"deep/er/app/{made['backup_id']}/state.zip.age",
         f"deep/er/catalog/app/00000001-{made['backup_id']}-full.json",
         "deep/er/catalog/app/lease.json",
     ]

@@ -1,4 +1,4 @@
-"""A backup worker and a restore worker, apart as containers are: a thief on the first finds no identity.
+"""Two workers, apart as containers are: a thief on the one that backs up finds nothing that opens an archive.
 
 What docker-compose.yaml does with volumes and containers, namespaces do here: each worker has its own processes and
 its own mounts, and the folder of the other's keys is empty for it.
@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.scheduler import DAG, IMPATIENT
 from tests.support.world import World
 
+from rlg_backup.engine.archives import ARCHIVE
 from rlg_backup.format.age import generate_identity
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
@@ -39,7 +40,7 @@ class Deployment:
 
     @property
     def archive(self) -> Path:
-        (found,) = self.world.target().glob("app/*/*.age")
+        (found,) = self.world.target().glob(f"app/*/{ARCHIVE}")
         return found
 
     def queues(self, dag: str, run: str) -> dict[str, str]:
@@ -79,12 +80,13 @@ def test_the_backup_runs_where_no_identity_is_and_its_verification_where_one_is(
     assert (result["verdict"], result["name"].split()[0]) == ("PASS", "app")
 
 
-def test_a_thief_on_the_backup_queue_finds_no_identity_and_opens_no_archive(deployment: Deployment) -> None:
+def test_a_thief_on_the_backup_queue_finds_no_identity_of_archives_and_opens_none(deployment: Deployment) -> None:
     airflow = deployment.airflow
     run = airflow.trigger("rlg_canary", {"project": str(deployment.world.root), "archive": str(deployment.archive)})
     assert airflow.finish("rlg_canary", run) == "success"
     thief: dict[str, Any] = airflow.returned("rlg_canary", run, "on_backup")
-    assert thief["found"] == ["connections and variables"]  # the decoy: nothing is kept from a task there
+    # The decoy, since nothing is kept from a task there; and the identity of the change state, which is a file there.
+    assert thief["found"] == ["connections and variables", "files", "uncovered files"]
     assert thief["refused"] == dict.fromkeys(("configured", "environment", "file", "secret"), "KeyUnavailable")
     assert thief["opened"] == (
         "WrongIdentity: unable to decrypt 'archive': none of the identities given opens it\n"
@@ -107,7 +109,7 @@ def make_world(root: Path) -> World:
     backend = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
     kwargs = {"variables_file_path": str(holder / "vault.json")}
     world.settings["secrets"] = {"vault": {"backend": backend, "kwargs": kwargs}}
-    world.settings["schedule"] = {"full": "none", "drill": "none"}
+    world.settings["schedule"] = {"full": "none", "incremental": "none", "drill": "none"}
     world.save()
     return world
 

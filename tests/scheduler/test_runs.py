@@ -20,6 +20,9 @@ import pytest
 from tests.support.gate import Gate
 from tests.support.scheduler import Scheduler
 
+from rlg_backup.core.model import Kind
+from rlg_backup.engine import steps
+
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 
 
@@ -50,6 +53,19 @@ def test_a_step_that_failed_and_targets_that_are_down_fail_the_run_and_the_rest_
     ]
     assert [len(scheduler.commits(*place)) for place in (("broken",), ("half",), ("half", "away"))] == [0, 1, 0]
     assert scheduler.restores("half")
+
+
+def test_a_run_waits_for_another_without_a_worker_and_is_done_after_it(scheduler: Scheduler) -> None:
+    scheduler.configure(busy=["local"])
+    wiring = scheduler.world.wiring()
+    other = steps.stage(wiring, "busy", Kind.FULL, run="another")
+    run = scheduler.start()
+    scheduler.airflow.until("it waits", lambda: scheduler.task(run, "busy.stage")["state"] == "up_for_reschedule")
+    steps.wipe(wiring, other)
+    assert (scheduler.finish(run).state, scheduler.alerts) == ("success", 0)
+    assert scheduler.task(run, "busy.stage")["try_number"] == 1  # to wait is not to fail
+    assert len(scheduler.commits("busy")) == 1
+    assert scheduler.restores("busy")
 
 
 def test_staging_that_cannot_be_wiped_fails_a_committed_run_and_clearing_ends_right_from_every_step(

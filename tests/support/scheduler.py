@@ -159,14 +159,14 @@ def serve_scheduler(root: Path) -> Iterator[Scheduler]:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(S3Server())
         server.client().create_bucket(Bucket=BUCKET)
-        gate = stack.enter_context(Gate(server.port, b"PUT ", b".age"))
+        gate = stack.enter_context(Gate(server.port, b"PUT ", b"/default.zip.age"))
         mailbox, hook = stack.enter_context(serve_mailbox()), stack.enter_context(serve_hook())
         world = World.make(root / "project")
         away = {"type": "s3", "bucket": BUCKET, "region": "us-east-1", "emulator": True, "endpoint_url": gate.url}
         world.settings["targets"]["away"] = away
         world.settings["targets"]["blocked"] = {"type": "local", "path": "backups-blocked"}
         world.settings["alerts"] = {"email_to": ["ops@rlg.example"]}
-        world.settings["schedule"] = {"full": "none", "drill": "none"}
+        world.settings["schedule"] = {"full": "none", "incremental": "none", "drill": "none"}
         world.save()
         airflow = Standalone(root / "airflow", {**variables(world, mailbox, hook, gate), **IMPATIENT})
         with airflow:
