@@ -1,0 +1,72 @@
+"""Any history of a PostgreSQL database: each point is the database as it was."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.histories.history import Step, back_up, histories
+from tests.histories.postgres_changes import CHANGES, SETUP
+from tests.support.postgres_compare import assert_same_database
+from tests.support.postgres_server import NEWEST, OLDEST, Servers, drop_database, execute, fresh_database, session
+from tests.support.postgres_world import connected, make_world
+
+from rlg_backup.core.model import Kind
+from rlg_backup.engine.restore import restore
+from rlg_backup.sources.postgres.address import Address
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=histories(len(CHANGES)), chosen=st.integers(0, 99))
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_each_point_of_any_history_is_the_database_as_it_was(
+    servers: Servers, version: int, history: list[Step], chosen: int
+) -> None:
+    with fresh_database(servers[version]) as source, _folder() as root:
+        _live_through(servers, version, source, root, history, chosen)
+
+
+def _live_through(
+    servers: Servers, version: int, source: Address, root: Path, history: list[Step], chosen: int
+) -> None:
+    server = servers[version]
+    world = make_world(root / "world", source)
+    copies: dict[str, Address] = {}
+    with connected(app=source):
+        wiring = world.wiring()
+        execute(source, *SETUP, "CREATE TABLE t0 (v text, n int)")
+        try:
+            with session(source) as connection:
+                steps = [Step(None, Kind.FULL, 0), *history, Step(None, Kind.INCREMENTAL, 0)]
+                for step in steps:
+                    if step.change is None:
+                        backup_id = back_up(wiring, step.kind)
+                        copies[backup_id] = source.of(f"{source.database}_{len(copies)}")
+                        connection.execute("SELECT 1")
+                        continue
+                    connection.execute("SELECT setseed(%s)", [step.seed / 2**17])
+                    CHANGES[step.change](connection, random.Random(step.seed))
+            for backup_id in {list(copies)[-1], list(copies)[chosen % len(copies)]}:
+                place = f"{source.database}_restored"
+                restore(wiring, "app", backup_id, f"postgres:app/{place}")
+                if backup_id == list(copies)[-1]:
+                    assert_same_database(source, source.of(place))
+                drop_database(server, place)
+        finally:
+            drop_database(server, f"{source.database}_restored")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="rlg-history-"))
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root)
