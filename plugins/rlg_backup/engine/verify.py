@@ -198,7 +198,7 @@ def _elsewhere(wiring: Wiring, chosen: Chosen, archive: Archive) -> Check:
         if row.backup is not None:
             contents.require(row)
             found += 1
-    done = f"{found} files in {len(ancestors)} archives before, each of its size and SHA-256"
+    done = f"{found:,} files in {len(ancestors)} backups before, each of its size and SHA-256"
     return Check("chain", "contents", Verdict.PASS, done, "every file", time.perf_counter() - start)
 
 

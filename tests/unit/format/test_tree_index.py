@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -36,6 +37,23 @@ def test_rows_and_paths_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(read_index(part(*rows), "p")) == rows
     assert list(read_paths(part(*rows), "p")) == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
     assert list(read_index(part(), "p")) == []
+
+
+def test_a_row_says_in_which_backup_its_content_lies() -> None:
+    rows = [row(b"a"), replace(row(b"b"), backup="20261101T000000Z-00000001")]
+    assert [one.backup for one in read_index(part(*rows), "p")] == [None, "20261101T000000Z-00000001"]
+
+
+def test_an_index_from_before_there_were_changes_is_read() -> None:
+    old = io.BytesIO()
+    pq.write_table(pq.read_table(part(row(b"a"), row(b"b"))).drop(["backup"]), old)
+    assert list(read_index(old, "p")) == [row(b"a"), row(b"b")]
+
+
+def test_an_entry_without_content_cannot_have_it_in_another_backup() -> None:
+    with pytest.raises(MemberDamaged) as caught:
+        list(read_index(part(replace(row(b"a"), member=None, backup="20261101T000000Z-00000001")), "p"))
+    assert str(caught.value) == "unable to read 'p': an entry without content is said to have it in another backup"
 
 
 def test_a_part_is_full_by_its_rows_or_by_their_length(monkeypatch: pytest.MonkeyPatch) -> None:
