@@ -32,11 +32,13 @@ from rlg_backup.catalog.seen import SeenHead, SeenHeads
 from rlg_backup.config.connections import connection_in
 from rlg_backup.config.load import load
 from rlg_backup.core.errors import BackupError
+from rlg_backup.engine.known_files import KnownFiles
 from rlg_backup.format.age import AgeReader, SeekableAgeReader, encrypt, parse_identity, parse_recipient
 from rlg_backup.format.age.bech32 import encode
 from rlg_backup.format.age.seek import SeekablePayloadReader
 from rlg_backup.format.age.stream import PayloadReader, PayloadWriter
 from rlg_backup.format.canonical import parse, serialize
+from rlg_backup.format.change_state import ChangeState
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.container import ZipReader, ZipWriter
 from rlg_backup.format.digest import EntryDigest, Xxh3RowDigest
@@ -48,6 +50,7 @@ from rlg_backup.format.profile import Profile
 from rlg_backup.format.rows import PartWriter, read_part
 from rlg_backup.format.signing import sign, verify
 from rlg_backup.format.tree_index import IndexRow, IndexWriter, read_index, read_paths
+from rlg_backup.format.tree_state import UNSURE, FileRow, read_files, write_files
 from rlg_backup.format.zipfields import END_SIZE, end_records
 from rlg_backup.sources import sqlite_schema
 from rlg_backup.sources.files_destination import FileDestination
@@ -273,6 +276,7 @@ def part(data: bytes) -> int:
 ROWS = [
     IndexRow(b"", "folder", 0o755, 1, 0, b"", (), ((b"user.a", b"\0"),), None, None, False),
     IndexRow(b"a", "file", 0o644, -1, 3, b"", ((0, 1),), (), SEED, "files/ab/" + "a" * 24, False),
+    IndexRow(b"aa", "file", 0o644, -1, 3, b"", (), (), SEED, "files/x", False, documents.BACKUP),
     IndexRow(b"b", "hardlink", 0, 0, 0, b"a", (), (), None, None, False),
     IndexRow(b"c", "symlink", 0o777, 1, 0, b"/etc/\xff", (), (), None, None, False),
     IndexRow(b"d", "folder", 0o1777, 1, 0, b"", (), (), None, None, False),
@@ -303,6 +307,21 @@ def tree_index(data: bytes) -> int:
     for paths in read_paths(io.BytesIO(data), "part-00000.parquet"):
         assert all(isinstance(path, bytes) for path in paths)
     return digest.entries
+
+
+def tree_states() -> list[bytes]:
+    sink = io.BytesIO()
+    write_files(sink, [FileRow(SEED[:16], SEED, 2**40, 1, SEED[:12]), FileRow(UNSURE, SEED, 0, 0, SEED[:12])])
+    return [sink.getvalue()]
+
+
+@target("tree_state", tree_states)
+def tree_state(data: bytes) -> int:
+    """Its files made known, as a backup does."""
+    columns = read_files(io.BytesIO(data), "part-00000.parquet")
+    known = KnownFiles(iter([columns]), len(columns["size"]), (documents.BACKUP, documents.BACKUP))
+    known.holds(SEED, 2**40)
+    return known.has_size(0) + known.has_size(2**40) + 1
 
 
 def index_table(rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> bytes:
@@ -348,8 +367,20 @@ def profiles() -> list[bytes]:
 def profile(data: bytes) -> object:
     found = Profile.load(data, sha256=hashlib.sha256(data).hexdigest())
     given = parse(data, "profile")  # of before, what is named since may be missing
-    tables = [{"within": [], **table} for table in given["tables"]]
-    assert found.to_bytes() == serialize({"row_digest": "sha256", **given, "tables": tables}, "profile")
+    tables = [{"within": [], "change": None, **table} for table in given["tables"]]
+    tree = given["tree"] and {"change": None, **given["tree"]}
+    assert found.to_bytes() == serialize({"row_digest": "sha256", **given, "tables": tables, "tree": tree}, "profile")
+    return found
+
+
+def change_states() -> list[bytes]:
+    return [serialize({"type": "change-state", "version": 1, **documents.STATE}, "seed")]
+
+
+@target("change_state", change_states, json=True)
+def change_state(data: bytes) -> object:
+    found = ChangeState.load(data, source="rlg_data", backup_id=documents.BACKUP)
+    assert ChangeState.load(found.to_bytes(), source="rlg_data", backup_id=documents.BACKUP) == found
     return found
 
 

@@ -16,7 +16,8 @@ What is here:
     schema/                                  the definitions, in the source's own words
     data/<schema>.<table>/part-*.parquet     rows; any Parquet reader opens them (pyarrow, DuckDB, pandas)
     files/index/part-*.parquet               file trees: path, mode, time and member of each file
-    files/xx/...                             file contents, under the name the index gives
+    files/xx/...                             file contents, under the name the index gives; where its column
+                                             backup is not empty, they are in the archive of that backup
     profile.json                             rows, digests and totals, table by table
 
 Columns whose Parquet metadata says rlg.form = variant hold SQLite values of several classes:
