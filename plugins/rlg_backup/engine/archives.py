@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PIECE = 1 << 20
+SMALL = 64 << 10  # bytes
 MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
 ARCHIVE = "default.zip.age"
 STATE = "state.zip.age"  # what the next incremental backup needs; opened by state identities, never by a restore
@@ -60,8 +61,12 @@ def digest_of(stream: BinaryIO) -> tuple[int, str]:
     """Size in bytes and SHA-256 (hex) of what a stream still gives."""
     digest, beside, size = sha256(), Beside(), 0
     while piece := stream.read(PIECE):
-        beside.run(digest.update, piece)
         size += len(piece)
+        if len(piece) < SMALL:  # done before a thread had begun
+            beside.wait()
+            digest.update(piece)
+        else:
+            beside.run(digest.update, piece)
     beside.wait()
     return size, digest.hexdigest()
 
