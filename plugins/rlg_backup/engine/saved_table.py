@@ -186,7 +186,8 @@ class PieceWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Takes in rows as they were read; those that were there before are counted, and not saved again."""
         batch, addresses = _without_addresses(batch)
-        self.tally.add(batch)
+        if not self._table.as_places:  # there the source counts, for rows that are not read
+            self.tally.add(batch)
         restored = self._table.mask.apply(_without_fine_places(batch))
         numbers = self.restored.numbers(restored)
         self.restored.add(numbers)

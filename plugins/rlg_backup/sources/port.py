@@ -152,6 +152,10 @@ class AddressedSnapshot(TableSnapshot, Protocol):
         """What tells, later, whether the source went on from here: of the driver's own, no secrets."""
         ...
 
+    def wait_until_kept(self, position: Mapping[str, str]) -> None:
+        """Returns when the source cannot lose any more what it was at a ``position`` of this snapshot."""
+        ...
+
     def why_unrelated(self, position: Mapping[str, str]) -> str | None:
         """Why the source did not go on from a ``position``, so that no change can be told from it; None if it did."""
         ...

@@ -116,6 +116,8 @@ def _tables(
         saver.save_all()
         for name, content in snapshot.schema_files().items():
             members.add(f"schema/{name}", content)
+        if position:
+            addressed.wait_until_kept(position)
         profile = {
             "tables": saver.profiles,
             "tree": None,

@@ -106,7 +106,11 @@ class PostgresSnapshot(AddressedReading):
 
     def position(self) -> Mapping[str, str]:
         """See ``versions.position``."""
-        return versions.position(self._connection, self.identity.system)
+        return versions.position(self._connection)
+
+    def wait_until_kept(self, position: Mapping[str, str]) -> None:
+        """See ``versions.wait_until_kept``."""
+        versions.wait_until_kept(self._connection, position, self.identity.system)
 
     def why_unrelated(self, position: Mapping[str, str]) -> str | None:
         """See ``versions.why_unrelated``."""

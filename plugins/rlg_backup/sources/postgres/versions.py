@@ -102,20 +102,21 @@ def _may_change(kind: Any) -> bool:
     return oid in _NAMES_OBJECTS or own
 
 
-def position(connection: psycopg.Connection[Any], place: str) -> dict[str, str]:
-    """Where the server stands: its timeline, last checkpoint, next transaction, write-ahead log and major version.
-
-    Waits until the log is on disk up to here: what the snapshot saw is then never lost in a crash, whose transaction
-    ids would be given anew to others. Raises SourceUnavailable (``place`` is whose) when it takes a minute.
-    """
+def position(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Where the server stands: its timeline, last checkpoint, next transaction, write-ahead log and major version."""
     names = ("timeline", "checkpoint", "transaction", "log", "version")
-    found = dict(zip(names, connection.execute(_POSITION).fetchall()[0], strict=True))
+    return dict(zip(names, connection.execute(_POSITION).fetchall()[0], strict=True))
+
+
+def wait_until_kept(connection: psycopg.Connection[Any], position: Mapping[str, str], place: str) -> None:
+    """Waits until the log is on disk up to a position: what a snapshot saw before is then never lost in a crash, after
+    which the ids of its transactions would be given to others. Raises SourceUnavailable (``place`` is whose) when it
+    takes a minute."""
     give_up = time.monotonic() + _PATIENCE
-    while not connection.execute(_FLUSHED, [found["log"]]).fetchall()[0][0]:
+    while not connection.execute(_FLUSHED, [position["log"]]).fetchall()[0][0]:
         if time.monotonic() > give_up:
             raise SourceUnavailable("read", place, "the server does not write its log to disk", "look at its disk")
         time.sleep(0.02)
-    return found
 
 
 def why_unrelated(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
