@@ -50,6 +50,14 @@ class Database:
             list(pool.map(lambda script: self._run(script, rows), ("events", "people", "pgbench")))
         self._run("end", {})
 
+    def add_sessions(self, size: int) -> None:
+        """A table with keys of type uuid, of as many rows as there are people in ``size`` bytes."""
+        self._run("sessions", {"people": int(size * _ROWS["people"][0] / _ROWS["people"][1])})
+
+    def change(self, night: int) -> None:
+        """What happens to the rows in a night."""
+        self._run("changes", {"night": night})
+
     def counts(self) -> dict[str, int]:
         """Rows of each table, indexes and constraints: what a restore must have brought back."""
         return {name: int(number) for name, number in (line.split("|") for line in self._run("counts", {}).split())}

@@ -75,9 +75,9 @@ class Measurement:
         names = dict.fromkeys(one.name for one in self.runs if one.verb == verb)
         return [_median([one for one in self.runs if (one.verb, one.name) == (verb, name)]) for name in names]
 
-    def to_json(self) -> dict[str, Any]:
-        medians = [asdict(one) for verb in CONTENDERS for one in self.medians(verb)]
-        commands = {verb: {one.name: one.line for one in some} for verb, some in CONTENDERS.items()}
+    def to_json(self, contenders: Mapping[str, Sequence[Contender]] = CONTENDERS) -> dict[str, Any]:
+        medians = [asdict(one) for verb in contenders for one in self.medians(verb)]
+        commands = {verb: {one.name: one.line for one in some} for verb, some in contenders.items()}
         return {"commands": commands, "medians": medians, "runs": [asdict(one) for one in self.runs]}
 
 

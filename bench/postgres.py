@@ -50,7 +50,7 @@ def main() -> int:
     result = given.folder / f"postgres-{given.size:g}GB.json"
     try:
         with Server(root / "server", durable=True, settings=SETTINGS) as server:
-            measurement = _prepared(root, server, int(given.size * 1000 * MB), console)
+            measurement = prepared(root, server, int(given.size * 1000 * MB), console)
             facts = {
                 "size": given.size,
                 "settings": SETTINGS,
@@ -69,14 +69,19 @@ def main() -> int:
     return 0
 
 
-def _prepared(root: Path, server: Server, size: int, console: Console) -> Measurement:
-    """The database, keys and a configuration, with everything that is read already in the cache."""
+def prepared(root: Path, server: Server, size: int, console: Console, *, tracked: bool = False) -> Measurement:
+    """The database, keys and a configuration, with everything that is read already in the cache. ``tracked``: for
+    backups of what changed, with a table that has a key of another kind."""
     environment = _environment(root, server)
     with console.status(f"making the database: {size / MB:,.0f} MB"):
-        environment["TO"] = run("keys", ["-m", "bench.postgres_world", root]).output.strip()
+        kind = ["tracked"] if tracked else []
+        environment["TO"] = run("keys", ["-m", "bench.postgres_world", root, *kind]).output.strip()
         run_command("createdb", ["createdb", "bench"], environment, root)
         environment["PGDATABASE"] = "bench"
-        Database(server.programs / "psql", environment).fill(size)
+        database = Database(server.programs / "psql", environment)
+        database.fill(size)
+        if tracked:
+            database.add_sessions(size)
         run_command("pg_dump", ["pg_dump", "-f", "plain.sql"], environment, root)
     postmaster = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
     return Measurement(root, environment, postmaster)

@@ -1,6 +1,6 @@
 """A project to measure PostgreSQL in: keys, and one database as two sources. Run as a program, as bench.world is.
 
-Usage: python -m bench.postgres_world FOLDER
+Usage: python -m bench.postgres_world FOLDER [tracked]
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from bench.world import configure
 from rlg_backup.cli.setup_commands import write_keys
 
 
-def main(folder: str) -> None:
-    """The source ``plain`` saves rows as they are, ``policies`` as a product would. Prints a recipient."""
+def main(folder: str, tracked: str = "") -> None:
+    """The source ``plain`` saves rows as they are, ``policies`` as a product would; ``tracked``, so that backups can be
+    made of what changed. Prints a recipient."""
     root = Path(folder)
     public = write_keys(root / "keys", False)
     sources = {
         "plain": _database(personal_text_allowed=UNCOVERED),
         "policies": _database(policies=POLICIES, geography=GEOGRAPHY, totals=TOTALS, personal_text_allowed=BY_CHANCE),
     }
-    configure(root, public, sources)
+    configure(root, public, sources, tracked=bool(tracked))
     print(public["identity"])
 
 

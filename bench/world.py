@@ -32,8 +32,11 @@ def main(folder: str, size: str, entries: str = "0") -> None:
     print(json.dumps({"rows": rows, "bytes": {name: _size(root / str(s["path"])) for name, s in sources.items()}}))
 
 
-def configure(root: Path, public: dict[str, str], sources: dict[str, dict[str, object]]) -> None:
-    """Writes backup.yaml: one local target, and ``public``, the halves of the keys below ``root`` to encrypt to."""
+def configure(
+    root: Path, public: dict[str, str], sources: dict[str, dict[str, object]], *, tracked: bool = False
+) -> None:
+    """Writes backup.yaml: one local target, and ``public``, the halves of the keys below ``root`` to encrypt to.
+    ``tracked``: with change states, so that backups can be made of what changed."""
     key = {what: f"file:keys/{place}" for what, place in KEY_FILES.items()}
     settings = {
         "version": 1,
@@ -46,6 +49,8 @@ def configure(root: Path, public: dict[str, str], sources: dict[str, dict[str, o
         "drill": {"scratch": "scratch", "reports": "reports", "identities": [key["identity"]]},
         "sources": sources,
     }
+    if tracked:
+        settings["change_state"] = {"recipients": [public["state"]], "identities": [key["state"]]}
     (root / "backup.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
 
 
