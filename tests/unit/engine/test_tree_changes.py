@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -219,6 +220,32 @@ def touching(path: Path) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def test_of_files_that_are_rewritten_unseen_while_they_are_saved_nothing_is_lost(world: World, tree: Path) -> None:
+    """Even where what was written a moment ago is taken for old."""
+    chance, over = random.Random(11), threading.Event()
+    for number in range(12):
+        (tree / f"{number:02d}").write_bytes(chance.randbytes(5000))
+
+    def rewrite() -> None:
+        while not over.wait(chance.random() / 100):
+            path = chance.choice(sorted(tree.glob("??")))
+            times = path.stat()
+            with path.open("r+b") as file:
+                file.write(chance.randbytes(5000))
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    wiring = world.wiring(clock=settled)
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        kinds = [backup(wiring, "app", kind).kind for kind in (Kind.FULL, *(Kind.INCREMENTAL,) * 6)]
+    finally:
+        over.set()
+        writer.join()
+    assert kinds == ["full", *("incremental",) * 6]
+    saved(wiring)
 
 
 def test_everything_a_copy_of_files_can_get_wrong_comes_back_from_pointers_alone(world: World, tree: Path) -> None:
