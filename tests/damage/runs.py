@@ -29,6 +29,7 @@ KINDS = {
     "catalog": "catalog/app/",
     "manifest": "app/*/manifest.json",
     "archive": "app/*/default.zip.age",
+    "state": "app/*/state.zip.age",
     "all": "",
 }
 Run = Callable[[Wiring, Path], str]
@@ -69,7 +70,7 @@ class Outcome:
 
 def kind_of(key: str) -> str:
     name = key.rsplit("/", 1)[-1]
-    known = {"lease.json": "lease", "manifest.json": "manifest", "default.zip.age": "archive"}
+    known = {"lease.json": "lease", "manifest.json": "manifest", "default.zip.age": "archive", "state.zip.age": "state"}
     if key in ("", "catalog/app/"):
         return "catalog" if key else "all"
     return known.get(name, "record")

@@ -15,7 +15,7 @@ from tests.support.verbs import STEPS, VERBS, begun, run_through
 from rlg_backup.core.errors import BackupError, ObjectDamaged, PayloadDamaged, StagingLost
 from rlg_backup.core.model import Kind
 from rlg_backup.engine import steps
-from rlg_backup.engine.archives import ARCHIVE
+from rlg_backup.engine.archives import ARCHIVE, STATE
 from rlg_backup.engine.restore_points import list_points
 from rlg_backup.engine.workspace import Reference, Workspace
 from rlg_backup.format.age import PayloadReader
@@ -24,11 +24,11 @@ from rlg_backup.format.age import PayloadReader
 READS = {
     "snapshot": ("nonce", "stage.record"),
     "anonymize": ("nonce", "snapshot.record", "originals", "member-part"),
-    "encrypt": ("nonce", "snapshot.record", "anonymize.record", "member-*"),
-    "checksum": ("nonce", "snapshot.record", "anonymize.record", "encrypt.record", ARCHIVE),
-    "upload": ("nonce", "checksum.record", "manifest.json", ARCHIVE),
+    "encrypt": ("nonce", "snapshot.record", "anonymize.record", "member-*", "state-*"),
+    "checksum": ("nonce", "snapshot.record", "anonymize.record", "encrypt.record", ARCHIVE, STATE),
+    "upload": ("nonce", "checksum.record", "manifest.json", ARCHIVE, STATE),
     "validate": ("nonce", "checksum.record", "upload-local.record"),
-    "commit": ("nonce", "checksum.record", "stage.record"),
+    "commit": ("nonce", "checksum.record", "snapshot.record", "stage.record"),
 }
 DAMAGED = (PayloadDamaged, ObjectDamaged, StagingLost)
 
@@ -44,8 +44,8 @@ def staged(tiny: Tiny) -> Iterator[tuple[Tiny, Reference, Workspace]]:
 
 
 def encrypted_files(workspace: Workspace) -> list[str]:
-    """Those that are encrypted under the run's key: all but the nonce, and the archive, which is age's."""
-    return sorted(path.name for path in workspace.folder.iterdir() if path.name not in ("nonce", ARCHIVE))
+    """Those that are encrypted under the run's key: all but the nonce, and what is age's."""
+    return sorted(path.name for path in workspace.folder.iterdir() if path.name not in ("nonce", ARCHIVE, STATE))
 
 
 def read(workspace: Workspace, name: str) -> bytes:

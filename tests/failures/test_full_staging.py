@@ -18,11 +18,16 @@ from rlg_backup.core.errors import FAILED
 FULL = "no space is left in the staging folder"
 POINTS = {
     *("stage.record", "snapshot.record", "anonymize.record", "default.zip.age", "encrypt.record", "manifest.json"),
-    *("checksum.record", "upload-local.record", "validate-local.record"),
+    *("checksum.record", "upload-local.record", "validate-local.record", "state.zip.age"),
 }
 MEMBERS = {
-    "app": {*(f"member-{number:06d}" for number in range(1, 7)), "originals"},
-    "tree": {f"member-{number:06d}" for number in (1, 2, 7)},  # 2, the index, is open while 3 to 6 are written
+    "app": {
+        *(f"member-{number:06d}" for number in range(1, 7)),
+        *(f"state-{number:06d}" for number in (1, 2, 3)),
+        "originals",
+    },
+    # 2, the index, is open while 3 to 6 are written.
+    "tree": {*(f"member-{number:06d}" for number in (1, 2, 7)), *(f"state-{number:06d}" for number in (1, 2))},
 }
 NOTE_LOST = (
     f"unable to write 'commit.record': {FULL}\n"

@@ -16,7 +16,7 @@ from rlg_backup.core.errors import FAILED
 
 FULL = "No space left on device on target"
 LEASE, RECORD = "catalog/app/lease.json", "catalog/app/00000001-ID-full.json"
-ARCHIVE, MANIFEST = "app/ID/default.zip.age", "app/ID/manifest.json"
+ARCHIVE, STATE, MANIFEST = "app/ID/default.zip.age", "app/ID/state.zip.age", "app/ID/manifest.json"
 RECORD2, RECORD3 = RECORD.replace("01-", "02-"), RECORD.replace("01-", "03-")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
@@ -45,8 +45,8 @@ def two(room: Room, world: World) -> World:
 @pytest.mark.parametrize(
     ("kind", "points"),
     [
-        ("space", [MANIFEST, ARCHIVE, LEASE]),
-        ("inodes", [LEASE, MANIFEST, ARCHIVE, RECORD]),
+        ("space", [MANIFEST, ARCHIVE, STATE, LEASE]),
+        ("inodes", [LEASE, MANIFEST, ARCHIVE, STATE, RECORD]),
     ],
 )
 def test_one_of_two_targets_full_at_each_object_is_degraded_and_said(
@@ -104,9 +104,12 @@ def readable(room: Room, world: World) -> None:
 @pytest.mark.parametrize(
     ("kind", "points"),
     [
-        ("space", [stored(LEASE), stored(ARCHIVE), committed(LEASE)]),
+        ("space", [stored(LEASE), stored(ARCHIVE), stored(STATE), committed(LEASE)]),
         # A record that has no room is decided: the next run writes it, and then has none for its own.
-        ("inodes", [stored(LEASE), stored(MANIFEST), stored(ARCHIVE), committed(RECORD2), committed(RECORD3)]),
+        (
+            "inodes",
+            [stored(LEASE), stored(MANIFEST), stored(ARCHIVE), stored(STATE), committed(RECORD2), committed(RECORD3)],
+        ),
     ],
 )
 def test_a_full_target_alone_fails_the_run_and_keeps_what_it_lists(

@@ -148,7 +148,7 @@ BREAKS: dict[str, tuple[Callable[[World, list[str]], None], str]] = {
     ),
     "the full archive": (no_archive, "unable to read 'app/{0}/default.zip.age': it is not on target 'local'"),
     "a byte of a manifest": (flipped_manifest, f"unable to verify 'app/{{1}}/manifest.json': {OTHER}"),
-    "the database it is of": (nothing, "the source is another database than that of the backup before"),
+    "the database it is of": (nothing, "the source is another database or folder than that of the backup before"),
     "the target and our memory of it": (rolled_back, "no target holds the change state of backup '{1}'"),
 }
 

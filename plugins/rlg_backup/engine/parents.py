@@ -81,7 +81,7 @@ def remove_old_states(wiring: Wiring, source: str, target: str) -> None:
     try:
         points = wiring.catalog(target, source).points()
         fulls = [point.sequence for point in points if point.kind is Kind.FULL]
-        kept = {points[-1].sequence, *fulls[-1:]}
+        kept = {*fulls[-1:], *(point.sequence for point in points[-1:])}
         oldest = fulls[-2] if len(fulls) > 1 else 1
         for point in points[oldest - 1 :]:
             if point.sequence not in kept:
