@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scripts.standalone import PROJECT, Standalone
 
-from rlg_backup.cli.setup_commands import KEY_FILES, write_keys
+from rlg_backup.cli.keys_commands import make, write_key
+from rlg_backup.cli.setup_commands import KEY_FILES
 from rlg_backup.core.private import create_private
 from rlg_backup.demo.server import Server
 
@@ -29,8 +30,9 @@ class Setup:
         self.server = Server(self.home / "server") if source == "postgres" else None
         self.platform = self.home / "platform"
         self._keys = self.home / "keys"
-        if not (self._keys / KEY_FILES["staging"]).exists():
-            write_keys(self._keys)
+        for what, place in KEY_FILES.items():  # one by one: a demo of before may lack a kind
+            if not (self._keys / place).exists():
+                write_key(self._keys / place, what, *make(what))
         (self.home / "restored").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextmanager

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.verbs import flip
+from tests.support.verbs import flip, run_through
 from tests.support.world import Ran, World, dump
 
 from rlg_backup.cli.keys_commands import make, write_key
 from rlg_backup.cli.setup_commands import KEY_FILES
+from rlg_backup.core.model import Kind
+from rlg_backup.engine import steps
 from rlg_backup.engine.archives import ARCHIVE, STATE
+from rlg_backup.engine.backup import result
 
 
-def begun(root: Path) -> tuple[World, list[str]]:
-    """A full backup, two incremental ones, and changes since; on one target."""
-    world = World.make(root)
+def begun(root: Path, *targets: str) -> tuple[World, list[str]]:
+    """A full backup, two incremental ones, and changes since; on one target unless others are named."""
+    world = World.make(root, targets=targets or ("local",))
     ids = []
     for kind in ("full", "incremental", "incremental"):
         done = world.run("backup", "--kind", kind, "--json")
@@ -199,3 +202,18 @@ def test_a_target_that_hides_a_record_gets_nothing_new(number: int, cause: str, 
     assert (done.code, text) == (1, "BackupIncomplete")
     assert done.json["message"].endswith(f": no copy could be committed (local: {cause})")
     assert {name for name in world.objects() if name.startswith("catalog/")} <= set(before)
+
+
+def test_a_target_whose_catalog_lost_the_parent_during_the_run_gets_no_copy_and_the_other_does(tmp_path: Path) -> None:
+    world, ids = begun(tmp_path / "world", "local", "second")
+    wiring = world.wiring()
+    reference = run_through(wiring, "validate", steps.stage(wiring, "app", Kind.INCREMENTAL, run="late"))
+    world.records("second")[2].unlink()
+    (world.root / "state" / "seen.json").unlink()
+    done = result(wiring, steps.commit(wiring, reference))
+    assert (done.kind, done.committed) == ("incremental", {"local": 4})
+    lacking = f"its parent '{ids[2]}' is not in the catalog of target 'second'"
+    hint = "hint: make a full backup to this target"
+    assert done.missing == {"second": f"unable to commit '{done.backup_id}': {lacking}\n{hint}"}
+    steps.wipe(wiring, reference)
+    assert restored(world) == dump(world.root / "app.db")
