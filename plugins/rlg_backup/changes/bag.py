@@ -55,8 +55,6 @@ class Bag:
     def _find(self, numbers: Lanes) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The place of each number, -1 where it is none of the bag's."""
         found = np.full(len(numbers[0]), -1, np.int64)
-        if not len(self._first):
-            return found
         start = np.searchsorted(self._first, numbers[0])
         for step in range(self._twins):  # numbers may be equal in their first lane: once in 2^64 pairs
             at = np.minimum(start + step, len(self._first) - 1)
