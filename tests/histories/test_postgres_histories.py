@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.histories.history import Step, back_up, histories
 from tests.histories.postgres_changes import CHANGES, SETUP
-from tests.support.postgres_compare import assert_same_database
+from tests.support.postgres_compare import dumped
 from tests.support.postgres_server import NEWEST, OLDEST, Servers, drop_database, execute, fresh_database, session
 from tests.support.postgres_world import connected, make_world
 
@@ -36,31 +36,25 @@ def test_each_point_of_any_history_is_the_database_as_it_was(
 def _live_through(
     servers: Servers, version: int, source: Address, root: Path, history: list[Step], chosen: int
 ) -> None:
-    server = servers[version]
+    server, place = servers[version], source.of(f"{source.database}_restored")
     world = make_world(root / "world", source)
-    copies: dict[str, Address] = {}
+    points: dict[str, list[bytes]] = {}
     with connected(app=source):
         wiring = world.wiring()
         execute(source, *SETUP, "CREATE TABLE t0 (v text, n int)")
-        try:
-            with session(source) as connection:
-                steps = [Step(None, Kind.FULL, 0), *history, Step(None, Kind.INCREMENTAL, 0)]
-                for step in steps:
-                    if step.change is None:
-                        backup_id = back_up(wiring, step.kind)
-                        copies[backup_id] = source.of(f"{source.database}_{len(copies)}")
-                        connection.execute("SELECT 1")
-                        continue
-                    connection.execute("SELECT setseed(%s)", [step.seed / 2**17])
-                    CHANGES[step.change](connection, random.Random(step.seed))
-            for backup_id in {list(copies)[-1], list(copies)[chosen % len(copies)]}:
-                place = f"{source.database}_restored"
-                restore(wiring, "app", backup_id, f"postgres:app/{place}")
-                if backup_id == list(copies)[-1]:
-                    assert_same_database(source, source.of(place))
-                drop_database(server, place)
-        finally:
-            drop_database(server, f"{source.database}_restored")
+        with session(source) as connection:
+            for step in [Step(None, Kind.FULL, 0), *history, Step(None, Kind.INCREMENTAL, 0)]:
+                if step.change is None:
+                    points[back_up(wiring, step.kind)] = dumped(source)
+                    continue
+                connection.execute("SELECT setseed(%s)", [step.seed / 2**17])
+                CHANGES[step.change](connection, random.Random(step.seed))
+        for backup_id in {list(points)[-1], list(points)[chosen % len(points)]}:
+            try:
+                restore(wiring, "app", backup_id, f"postgres:app/{place.database}")
+                assert dumped(place) == points[backup_id]
+            finally:
+                drop_database(server, place.database)
 
 
 @contextmanager
