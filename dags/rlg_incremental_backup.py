@@ -1,7 +1,7 @@
 """Incremental backups of every source, what changed since the last one of any kind: daily 02:00.
 
-On the day of a full backup it waits for that one, and is skipped when it was committed. Without ``change_state`` by hand
-only, which says that it is needed.
+On the day of a full backup it waits for that one, and is skipped when it was committed. It has no schedule without
+``change_state``.
 """
 
 from airflow.sdk import dag

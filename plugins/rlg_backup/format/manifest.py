@@ -98,7 +98,7 @@ def _by_zone(value: tuple[ArchiveEntry, ...]) -> tuple[ArchiveEntry, ...]:
 
 
 class Manifest(Record):
-    """A backup in clear: no row value, no key. ``state`` is missing where no change state was kept, and in older ones."""
+    """A backup in clear: no row value, no key. ``state`` is None where no change state was kept; older ones lack it."""
 
     engine: Text
     source: Name

@@ -5,7 +5,7 @@ It runs last whatever became of the rest (``all_done``), so a skipped or failed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task
@@ -24,21 +24,23 @@ def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
     done = {result["source"]: result for result in results if result}
     covered = {source: reason for source in plan if source not in done and (reason := not_needed(source))}
     problems = [] if plan else ["nothing was planned: the configuration has no source"]
-    for source in plan:
-        if source in covered:
-            continue
-        if source not in done:
-            problems.append(f"{source}: no backup was committed; {where(source)}")
-            continue
-        for target, reason in done[source]["missing"].items():
-            problems.append(f"{source}: backup {done[source]['backup_id']} has no copy on '{target}': {reason}")
-        if not done[source]["missing"] and (failed := failed_steps(source)):
-            problems.append(f"{source}: backup {done[source]['backup_id']} is committed, yet failed at: {failed}")
+    problems += [problem for source in plan if source not in covered for problem in wrong_with(source, done)]
     summary = {name: {key: result[key] for key in ("backup_id", "committed")} for name, result in done.items()}
     summary |= {source: {"skipped": reason} for source, reason in covered.items()}
     tell_full(done.values(), summary)
     finish(problems, summary, "Open the failed step's log, mend the cause, clear the run from 'stage'.")
     return summary
+
+
+def wrong_with(source: str, done: Mapping[str, Json]) -> list[str]:
+    """What became of a planned source otherwise than planned, by the results of those that were backed up."""
+    if source not in done:
+        return [f"{source}: no backup was committed; {where(source)}"]
+    backup = f"{source}: backup {done[source]['backup_id']}"
+    missing = done[source]["missing"].items()
+    if not missing and (failed := failed_steps(source)):
+        return [f"{backup} is committed, yet failed at: {failed}"]
+    return [f"{backup} has no copy on '{target}': {reason}" for target, reason in missing]
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
@@ -62,14 +64,13 @@ def tell_full(results: Iterable[Json], summary: Json) -> None:
     """The alert of full backups that were made in the place of another kind: the chain before them is of no use."""
     from ..engine.warnings import full_instead
 
-    made = [result for result in results if result["kind"] != result["asked"]]
     lines = [
         f"{result['source']}: {warning}"
-        for result in made
+        for result in results
         for warning in result["warnings"]
-        if warning.startswith(full_instead(result["asked"], ""))
+        if result["kind"] != result["asked"] and warning.startswith(full_instead(result["asked"], ""))
     ]
-    if not made:
+    if not lines:
         return
     context = get_current_context()
     title = f"{context['dag'].dag_id} made full backups ({context['run_id']})"

@@ -87,7 +87,10 @@ STATE: dict[str, Any] = {
                 {"member": "rows/public.accounts/part-00001.parquet", "rows": 1, "first": 65537, "last": 65537},
             ],
         },
-        {"schema": "public", "name": "empty", "identity": B, "storage": "heap:16390", "rows": 0, "digest": D, "parts": []},
+        {
+            "schema": "public", "name": "empty", "identity": B, "storage": "heap:16390", "rows": 0, "digest": D,
+            "parts": [],
+        },
     ],
     "tree": {"files": 3, "parts": ["files/part-00000.parquet"], "backups": [BACKUP]},
 }  # fmt: skip
