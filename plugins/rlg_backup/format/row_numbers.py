@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..core.errors import MemberDamaged
+from .bounded_part import read_bounded
 from .row_hash import Lanes, Words
 
 if TYPE_CHECKING:
@@ -69,20 +69,7 @@ def write_numbers(sink: BinaryIO, numbers: Lanes, addresses: Addresses | None = 
 def read_numbers(file: BinaryIO, name: str, *, addressed: bool = False) -> tuple[Lanes, Addresses | None]:
     """The rows of the part ``name``; raises MemberDamaged when it is none."""
     schema = _ADDRESSED if addressed else _NUMBERS
-    try:
-        part = pq.ParquetFile(file, pre_buffer=False)
-        if not part.schema_arrow.equals(schema) or part.metadata.num_rows > PART_ROWS:
-            raise MemberDamaged("read", name, "it is not a part of row numbers")
-        table = part.read(use_threads=False)
-        table.validate(full=True)
-    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
-        raise
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise MemberDamaged("read", name, f"it is not a Parquet part ({type(error).__name__})") from None
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the file's own; what pyarrow finds wrong in a Parquet comes without a number
-        raise MemberDamaged("read", name, "it is not a Parquet part (OSError)") from None
+    table = read_bounded(file, name, schema, rows=range(PART_ROWS + 1), what="a part of row numbers")
     columns = {name: pl.Series(pl.from_arrow(table.column(name))).to_numpy() for name in schema.names}
     numbers = columns["first"], columns["second"]
     return numbers, Addresses(columns["place"], columns["version"]) if addressed else None

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..core.errors import MemberDamaged
+from .bounded_part import read_bounded
 from .tree_index import PLACE_SIZE
 
 if TYPE_CHECKING:
@@ -71,20 +71,8 @@ def write_files(sink: BinaryIO, rows: Sequence[FileRow]) -> None:
 def read_files(file: BinaryIO, name: str) -> dict[str, Column]:
     """The columns of the part ``name``, those of bytes as uint8 with a row for each; raises MemberDamaged when it is
     none."""
-    try:
-        part = pq.ParquetFile(file, pre_buffer=False)
-        if not part.schema_arrow.equals(_SCHEMA) or not 0 < part.metadata.num_rows <= PART_ROWS:
-            raise MemberDamaged("read", name, "it is not a part of a tree's files")
-        table = part.read(use_threads=False).combine_chunks()
-        table.validate(full=True)
-    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
-        raise
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise MemberDamaged("read", name, f"it is not a Parquet part ({type(error).__name__})") from None
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the file's own; what pyarrow finds wrong in a Parquet comes without a number
-        raise MemberDamaged("read", name, "it is not a Parquet part (OSError)") from None
+    table = read_bounded(file, name, _SCHEMA, rows=range(1, PART_ROWS + 1), what="a part of a tree's files")
+    table = table.combine_chunks()
     return {field.name: _numpy(table.column(field.name), field.type) for field in _SCHEMA}
 
 
