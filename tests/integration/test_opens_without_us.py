@@ -27,15 +27,27 @@ def opened(tmp_path: Path) -> tuple[World, Path]:
     world = World.make(tmp_path / "world")
     world.source["policies"] = {"people.email": "tokenize", "people.phone": "tokenize"}
     world.save()
-    assert world.run("backup").code == 0
-    (archive,) = (tmp_path / "world").glob("**/default.zip.age")
-    escrow = next((tmp_path / "world" / "keys" / "escrow").iterdir())
-    plain = tmp_path / "archive.zip"
+    return world, unpacked(world, world.back_up())
+
+
+def unpacked(world: World, backup_id: str) -> Path:
+    archive = world.target() / "app" / backup_id / "default.zip.age"
+    escrow = next((world.root / "keys" / "escrow").iterdir())
+    folder = world.root.parent / backup_id
+    plain = folder.with_suffix(".zip")
     subprocess.run(["age", "-d", "-i", escrow, "-o", plain, archive], check=True)
     subprocess.run(["unzip", "-q", "-t", plain], check=True)
-    folder = tmp_path / "opened"
     subprocess.run(["unzip", "-q", plain, "-d", folder], check=True)
-    return world, folder
+    return folder
+
+
+def program(folder: Path, name: str, until: str | None = None) -> Path:
+    """One of the programs that the README prints, as a file."""
+    text = (folder / "README.txt").read_text()
+    text = text[text.index(f"# Usage: python {name}") :]
+    place = folder.parent / name
+    place.write_text(text[: text.index(until)] if until else text)
+    return place
 
 
 def test_stock_age_and_unzip_open_an_archive_and_any_parquet_reader_reads_its_rows(opened: tuple[World, Path]) -> None:
@@ -47,16 +59,41 @@ def test_stock_age_and_unzip_open_an_archive_and_any_parquet_reader_reads_its_ro
 
 
 def test_the_decoder_in_the_readme_turns_tokens_back_with_the_key_alone(
-    opened: tuple[World, Path], tmp_path: Path
+    opened: tuple[World, Path],
 ) -> None:
     world, folder = opened
-    readme = (folder / "README.txt").read_text()
-    program = tmp_path / "decode.py"
-    program.write_text(readme[readme.index("# Usage: python decode.py") :])
+    decoder = program(folder, "decode.py", "# Usage: python merge.py")
     tokens = pq.read_table(folder / "data" / "main.people" / "part-00000.parquet").column("email").to_pylist()
     key = world.root / "keys" / "shared" / "tokenization.key"
     lines = "\n".join(token.hex() for token in tokens)
-    done = subprocess.run([sys.executable, "-I", program, key], input=lines, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-I", decoder, key], input=lines, capture_output=True, text=True, check=True)
     with sqlite3.connect(world.root / "app.db") as source:
         emails = {row[0] for row in source.execute("SELECT email FROM people")}
     assert {line.strip("'") for line in done.stdout.splitlines()} == emails
+
+
+def test_the_program_in_the_readme_puts_a_table_together_over_a_chain(opened: tuple[World, Path]) -> None:
+    """Of every class of value, with tokens, rows that are equal, and some that came, went and came back."""
+    world, _ = opened
+    with sqlite3.connect(world.root / "app.db") as source:
+        source.execute("CREATE TABLE mixed (v, w TEXT)")
+        values = [None, 1, -(2**63), 2.5, -0.0, "text", b"\x00\xff", "\u00e4"]
+        source.executemany(
+            "INSERT INTO mixed VALUES (?, ?)", [(value, str(place)) for place, value in enumerate(values)]
+        )
+    folders = [unpacked(world, world.back_up(kind="full"))]
+    for statement in (
+        "UPDATE people SET email = 'new@example.org' WHERE id = 1; DELETE FROM mixed WHERE w IN ('1', '3', '5')",
+        "UPDATE people SET phone = NULL; INSERT INTO mixed SELECT * FROM mixed; INSERT INTO mixed VALUES (1, '1')",
+    ):
+        with sqlite3.connect(world.root / "app.db") as source:
+            source.executescript(statement)
+        folders.append(unpacked(world, world.back_up(kind="incremental")))
+    program(folders[-1], "decode.py", "# Usage: python merge.py")
+    merger, key = program(folders[-1], "merge.py"), world.root / "keys" / "shared" / "tokenization.key"
+    for table, columns in (("people", "*"), ("mixed", "rowid, *")):
+        command = [sys.executable, merger, f"main.{table}", *folders, f"--key={key}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        with sqlite3.connect(world.root / "app.db") as source:
+            rows = source.execute(f"SELECT {columns} FROM {table}").fetchall()
+        assert sorted(done.stdout.splitlines()) == sorted(ascii(row) for row in rows)

@@ -110,9 +110,10 @@ class World:
     def wiring(self, **given: Any) -> Wiring:
         return Wiring(load(self.config), base=self.root, **given)
 
-    def back_up(self, source: str | None = None) -> str:
+    def back_up(self, source: str | None = None, *, kind: str = "full") -> str:
         """Backs up and expects it to succeed; returns the backup's id."""
-        done = self.run("backup", "--json", "--source", source or next(iter(self.settings["sources"])))
+        named = source or next(iter(self.settings["sources"]))
+        done = self.run("backup", "--json", "--source", named, "--kind", kind)
         assert done.code == 0, done.out + done.err
         return str(done.json[0]["backup_id"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..anonymize.decoder import DECODER
+from ..changes.merger import MERGER
 
 _TEXT = """\
 This is a backup made by RLG Backup, format version 1. It opens without RLG Backup.
@@ -18,7 +19,11 @@ What is here:
     files/index/part-*.parquet               file trees: path, mode, time and member of each file
     files/xx/...                             file contents, under the name the index gives; where its column
                                              backup is not empty, they are in the archive of that backup
+    removed/<schema>.<table>/part-*.parquet  numbers of rows that went since the backup before
     profile.json                             rows, digests and totals, table by table
+
+An archive of an incremental or differential backup holds of some tables what came since its parent, which the
+signed manifest names (profile.json: change). The second program below puts a table together over the chain.
 
 Columns whose Parquet metadata says rlg.form = variant hold SQLite values of several classes:
 class 1 integer (i), 2 real (r), 3 text (b), 4 blob (b), 0 NULL. Fields named $... are not columns.
@@ -29,5 +34,5 @@ program turns them back; it needs Python and the package cryptography:
 
 
 def readme() -> str:
-    """The text, with the token decoder."""
-    return _TEXT + DECODER
+    """The text, with the token decoder, decode.py, and the program that puts a table together, merge.py."""
+    return f"{_TEXT}{DECODER}\n{MERGER}"
