@@ -17,13 +17,14 @@ class Bag:
     threads."""
 
     def __init__(self, numbers: Lanes) -> None:
-        order = np.lexsort((numbers[1], numbers[0]))
-        first, second = numbers[0][order], numbers[1][order]
+        first, second = _in_order(numbers)
         new = np.ones(len(first), np.bool_)
         new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
         starts = np.flatnonzero(new)
-        self._first, self._second = first[starts], second[starts]
-        self._left = np.diff(np.append(starts, len(first))).astype(np.int64)
+        self._left = np.diff(np.append(starts, len(first))).astype(np.uint32)
+        distinct = len(starts) == len(first)
+        self._first: Words = first if distinct else first[starts]
+        self._second: Words = second if distinct else second[starts]
         self._twins = _longest_run(self._first)
         self._one = Lock()
 
@@ -55,12 +56,29 @@ class Bag:
     def _find(self, numbers: Lanes) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The place of each number, -1 where it is none of the bag's."""
         found = np.full(len(numbers[0]), -1, np.int64)
-        start = np.searchsorted(self._first, numbers[0])
+        order = np.argsort(numbers[0])  # one after another, what is looked at is in the cache
+        start = np.empty(len(order), np.int64)
+        start[order] = np.searchsorted(self._first, numbers[0][order])
         for step in range(self._twins):  # numbers may be equal in their first lane: once in 2^64 pairs
             at = np.minimum(start + step, len(self._first) - 1)
             same = (self._first[at] == numbers[0]) & (self._second[at] == numbers[1])
             found[same] = at[same]
         return found
+
+
+def _in_order(numbers: Lanes) -> Lanes:
+    """By both lanes. Few numbers are equal in the first: only these are put in the order of the second, for half the
+    memory."""
+    order = np.argsort(numbers[0])
+    first, second = numbers[0][order], numbers[1][order]
+    del order
+    same = first[1:] == first[:-1]
+    equal = np.zeros(len(first), np.bool_)
+    equal[1:] |= same
+    equal[:-1] |= same
+    places = np.flatnonzero(equal)
+    second[places] = second[places][np.lexsort((second[places], first[places]))]
+    return first, second
 
 
 def _longest_run(ordered: Words) -> int:

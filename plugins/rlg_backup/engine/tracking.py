@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..anonymize.actions import Action
     from ..sources.port import Table
 
-BAG_ROWS: Final = 4_000_000
+BAG_ROWS: Final = 2_000_000
 """Rows of a table that are told apart by their numbers, at most: they are in memory. Larger ones are saved whole."""
 
 
