@@ -6,6 +6,7 @@ import os
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from rlg_backup.engine.backup import BackupResult, backup
 from rlg_backup.engine.restore import restore
 from rlg_backup.engine.restore_points import choose
 from rlg_backup.engine.tree_contents import TreeContents
+from rlg_backup.engine.trees import TreeSaver
 from rlg_backup.engine.verify import verify
 from rlg_backup.engine.warnings import UNSTABLE
 from rlg_backup.engine.wiring import Wiring
@@ -223,29 +225,30 @@ def touching(path: Path) -> Iterator[None]:
 
 
 def test_of_files_that_are_rewritten_unseen_while_they_are_saved_nothing_is_lost(world: World, tree: Path) -> None:
-    """Even where what was written a moment ago is taken for old."""
-    chance, over = random.Random(11), threading.Event()
-    for number in range(12):
-        (tree / f"{number:02d}").write_bytes(chance.randbytes(5000))
+    """Even where what was written a moment ago is taken for old. The writer rests somewhere in the midst of a backup:
+    what that one has wrong the next would have too."""
+    chance = random.Random(11)
+    paths = [tree / f"{number:02d}" for number in range(12)]
+    for path in paths:
+        path.write_bytes(chance.randbytes(5000))
 
-    def rewrite() -> None:
-        while not over.wait(chance.random() / 100):
-            path = chance.choice(sorted(tree.glob("??")))
-            times = path.stat()
+    def rewrite(times: int) -> None:
+        for _ in range(times):
+            path = chance.choice(paths)
+            state = path.stat()
             with path.open("r+b") as file:
                 file.write(chance.randbytes(5000))
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+            time.sleep(chance.random() / 100)
 
     wiring = world.wiring(clock=settled)
-    writer = threading.Thread(target=rewrite)
-    writer.start()
-    try:
-        kinds = [backup(wiring, "app", kind).kind for kind in (Kind.FULL, *(Kind.INCREMENTAL,) * 6)]
-    finally:
-        over.set()
+    backup(wiring, "app", Kind.FULL)
+    for times in (10, 20, 30, 40, 50, 60):
+        writer = threading.Thread(target=rewrite, args=(times,))
+        writer.start()
+        assert backup(wiring, "app", Kind.INCREMENTAL).kind == "incremental"
         writer.join()
-    assert kinds == ["full", *("incremental",) * 6]
-    saved(wiring)
+        saved(wiring)
 
 
 def test_everything_a_copy_of_files_can_get_wrong_comes_back_from_pointers_alone(world: World, tree: Path) -> None:
@@ -371,6 +374,18 @@ def test_verify_of_an_incremental_backup_looks_for_every_content_in_the_backups_
     checks = {(check.group, check.name): check for check in verify(wiring, "app", full=True).checks}
     assert checks["members", "tree"].verdict is Verdict.PASS
     assert checks["chain", "contents"].verdict is Verdict.FAIL
+
+
+def test_an_archive_that_holds_other_contents_than_its_profile_counts_fails(
+    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive of ours cannot; another writer's may."""
+    wiring = world.wiring(clock=settled)
+    backup(wiring, "app", Kind.FULL)
+    monkeypatch.setattr(TreeSaver, "_change", lambda saver: {"files": 1, "bytes": 0})
+    backup(wiring, "app", Kind.INCREMENTAL)
+    verdicts = {(check.group, check.name): check.verdict for check in verify(wiring, "app", full=True).checks}
+    assert [name for name, verdict in verdicts.items() if verdict is not Verdict.PASS] == [("members", "tree")]
 
 
 def test_a_drill_of_an_incremental_backup_is_green(world: World, tree: Path) -> None:
