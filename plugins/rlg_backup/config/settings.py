@@ -164,10 +164,18 @@ class TableSettings(_Source):
 
 
 class SqliteSettings(TableSettings):
-    """A SQLite database. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``."""
+    """A SQLite database. Without ``path`` it is taken from the Airflow connection ``rlg_<source>``. Of ``append_only``
+    tables, whose rows are never changed, an incremental backup reads the keys and the new rows."""
 
     type: Literal["sqlite"]
     path: Place | None = None
+    append_only: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _not_summed(self) -> SqliteSettings:
+        if both := sorted(set(self.append_only) & set(self.totals)):
+            raise ValueError(f"the table '{both[0]}' has totals, for which all rows are read: it cannot be append_only")
+        return self
 
 
 class PostgresSettings(TableSettings):

@@ -164,7 +164,12 @@ class Wiring:
             )
         from ..sources.sqlite import SqliteSource
 
-        return SqliteSource(self._path(name, settings), geography=geography, exclude=settings.exclude)
+        return SqliteSource(
+            self._path(name, settings),
+            geography=geography,
+            exclude=settings.exclude,
+            append_only=settings.append_only,
+        )
 
     def file_source(self, name: str) -> FileSource:
         from ..sources.files import FileSource as Tree

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
 from .port import ROW_IDENTITY, Column, Piece, Rule, Table
+from .sqlite_append import AppendOnlyReading, storages
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
 
@@ -49,13 +50,21 @@ class SqliteSource:
     """The database in the file ``path``, which is opened read-only and never made or changed.
 
     ``exclude`` are globs of table names whose rows are left out; their definitions are kept, so that they are
-    there, and empty, after a restore. ``busy_seconds`` is how long a locked database is waited for.
+    there, and empty, after a restore. Rows of ``append_only`` tables never change. ``busy_seconds`` is how long a
+    locked database is waited for.
     """
 
     def __init__(
-        self, path: Path, *, geography: Geography | None = None, exclude: Sequence[str] = (), busy_seconds: float = 30.0
+        self,
+        path: Path,
+        *,
+        geography: Geography | None = None,
+        exclude: Sequence[str] = (),
+        append_only: Sequence[str] = (),
+        busy_seconds: float = 30.0,
     ) -> None:
         self._path, self._geography, self._exclude = path, geography, tuple(exclude)
+        self._append_only = tuple(append_only)
         self._busy_seconds = busy_seconds
 
     @contextmanager
@@ -68,7 +77,7 @@ class SqliteSource:
         with closing(self._connect()) as connection:
             try:
                 _begin(connection)
-                opened = SqliteSnapshot(connection, self._path, self._geography, self._exclude)
+                opened = SqliteSnapshot(connection, self._path, self._geography, self._exclude, self._append_only)
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise SourceUnreadable("read", str(self._path), cause_of(error)) from error
             before = _state(self._path)
@@ -121,11 +130,16 @@ def _begin(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first read fixes the instant
 
 
-class SqliteSnapshot:
+class SqliteSnapshot(AppendOnlyReading):
     """All tables at one instant. Tables are read one thread at a time."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, geography: Geography | None, exclude: Sequence[str]
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        geography: Geography | None,
+        exclude: Sequence[str],
+        append_only: Sequence[str] = (),
     ) -> None:
         self._connection, self._path, self._geography = connection, path, geography
         self.identity = _identity(connection, path)
@@ -140,11 +154,13 @@ class SqliteSnapshot:
             geography.check({layout.name: [c.name for c in layout.loaded] for layout in self._layouts.values()})
         left_out = {name: pattern for name in names for pattern in exclude if fnmatchcase(name, pattern)}
         self._emptied = tuple(left_out)
-        self.tables: Sequence[Table] = tuple(
+        known = storages(connection, self._layouts, append_only, geography.tables if geography else ())
+        tables = [
             _table(row, self._layouts[row.name.decode()], _rules(connection, row.name.decode()))
             for row in self._rows
             if row.type == "table" and row.root and row.name.decode() not in left_out
-        )
+        ]
+        self.tables: Sequence[Table] = tuple(replace(table, storage=known.get(table.name)) for table in tables)
         self.excluded: Sequence[Excluded] = (
             *(Excluded(name, f"excluded by the configuration: {pattern}") for name, pattern in left_out.items()),
             *(
@@ -209,7 +225,13 @@ class SqliteSnapshot:
         try:
             yield from reader.batches(batch_rows)
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise SourceUnreadable("read", table.name, cause_of(error)) from error
+            raise self._failed(table, error) from error
+
+    def _failed(self, table: Table, error: Exception) -> SourceUnreadable:
+        return SourceUnreadable("read", table.name, cause_of(error))
+
+    def _reader_of(self, table: Table) -> TableReader:
+        return self._reader(table, None)
 
     def _reader(self, table: Table, geography: Geography | None) -> TableReader:
         codec = sqlite_schema.ENCODINGS[str(self._pragmas["encoding"])]

@@ -40,8 +40,9 @@ class TableReader:
         details = [text_of(row[3]) for row in self._connection.execute(plan).fetchall()]
         return any("geo" in detail and ("SCAN" in detail or "AUTOMATIC" in detail) for detail in details)
 
-    def batches(self, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Raises sqlite3.Error, and UnicodeDecodeError for UTF-16 text of an odd length."""
+    def batches(self, batch_rows: int, keys: tuple[int, int] | None = None) -> Iterator[pa.RecordBatch]:
+        """``keys``: only the rows whose INTEGER PRIMARY KEY is from the one to the other. Raises sqlite3.Error, and
+        UnicodeDecodeError for UTF-16 text of an odd length."""
         names = [column.name for column in self._layout.loaded]
         columns = [f'"row".{quoted(name)}' for name in names]
         rowid = [] if self._layout.rowid is None else [f'"row".{self._layout.rowid}']
@@ -54,7 +55,7 @@ class TableReader:
             else [f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) END" for c in columns]
         )
         forms = [ColumnForm() for _ in columns]
-        for values, kinds in self._pieces([*rowid, *columns, *places, *raw], batch_rows):
+        for values, kinds in self._pieces([*rowid, *columns, *places, *raw], batch_rows, keys):
             first, last = len(rowid), len(rowid) + len(columns)
             if raw:
                 _replace_text(values, kinds, first, last, len(values) - len(raw), self._codec)
@@ -81,7 +82,9 @@ class TableReader:
             made.append(extra)
         return made
 
-    def _pieces(self, expressions: Sequence[str], batch_rows: int) -> Iterator[tuple[Values, Kinds]]:
+    def _pieces(
+        self, expressions: Sequence[str], batch_rows: int, keys: tuple[int, int] | None
+    ) -> Iterator[tuple[Values, Kinds]]:
         """Columns of values and the types in each, up to ``batch_rows`` rows or BATCH_BYTES at a time.
 
         A statement gives 2,000 columns at most; more are read by several statements side by side, which is
@@ -89,6 +92,8 @@ class TableReader:
         """
         limit = self._connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN)
         source = f'FROM {quoted(self._layout.name)} AS "row" NOT INDEXED'
+        if keys is not None:
+            source += f' WHERE "row".{quoted(self._layout.alias or "")} BETWEEN {keys[0]} AND {keys[1]}'
         statements = [
             f"SELECT {', '.join(expressions[start : start + limit])} {source}"
             for start in range(0, len(expressions), limit)
