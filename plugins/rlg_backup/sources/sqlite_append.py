@@ -1,8 +1,8 @@
 """Tables of a SQLite database whose rows, as the configuration declares, never change once they are written.
 
 A row is then known by its INTEGER PRIMARY KEY, which AUTOINCREMENT never gives twice: an incremental backup reads the
-keys, and of the rows those that are new. Rows may be deleted. One that is changed all the same is not noticed before the
-next full backup: what was declared is believed.
+keys, and of the rows those that are new. Rows may be deleted. One that is changed all the same is not noticed before
+the next full backup: what was declared is believed.
 """
 
 from __future__ import annotations
