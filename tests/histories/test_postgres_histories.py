@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from tests.histories.history import Step, back_up, histories
 from tests.histories.postgres_changes import CHANGES, SETUP
 from tests.support.postgres_compare import dumped
-from tests.support.postgres_server import NEWEST, OLDEST, Servers, drop_database, execute, fresh_database, session
+from tests.support.postgres_server import (
+    NEWEST,
+    OLDEST,
+    VERSIONS,
+    Servers,
+    drop_database,
+    execute,
+    fresh_database,
+    session,
+)
 from tests.support.postgres_world import connected, make_world
 
 from rlg_backup.core.model import Kind
@@ -27,6 +36,17 @@ from rlg_backup.sources.postgres.address import Address
 @given(history=histories(len(CHANGES)), chosen=st.integers(0, 99))
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_each_point_of_any_history_is_the_database_as_it_was(
+    servers: Servers, version: int, history: list[Step], chosen: int
+) -> None:
+    with fresh_database(servers[version]) as source, _folder() as root:
+        _live_through(servers, version, source, root, history, chosen)
+
+
+@pytest.mark.soak
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=histories(len(CHANGES), most=120), chosen=st.integers(0, 99))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_point_of_any_long_history_is_the_database_as_it_was(
     servers: Servers, version: int, history: list[Step], chosen: int
 ) -> None:
     with fresh_database(servers[version]) as source, _folder() as root:

@@ -6,7 +6,8 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,25 @@ def empty_world() -> World:
 def test_each_point_of_any_history_is_the_database_as_it_was(
     empty_world: World, history: list[Step], chosen: int
 ) -> None:
+    with _folder() as root:
+        _live_through(empty_world.copy(root / "world"), history, chosen)
+
+
+@pytest.mark.soak
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=histories(len(CHANGES), most=120), chosen=st.integers(0, 99))
+def test_each_point_of_any_long_history_is_the_database_as_it_was(
+    empty_world: World, history: list[Step], chosen: int
+) -> None:
+    with _folder() as root:
+        _live_through(empty_world.copy(root / "world"), history, chosen)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="rlg-history-"))
     try:
-        _live_through(empty_world.copy(root / "world"), history, chosen)
+        yield root
     finally:
         shutil.rmtree(root)
 
