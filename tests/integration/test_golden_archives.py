@@ -317,7 +317,8 @@ def tree_by_hand(folder: Path) -> dict[str, Any]:
         else:
             entry["mode"] = oct(row["mode"])
         if row["kind"] == "file":
-            content = (folder / row["member"]).read_bytes()
+            place = folder.with_name(row.get("backup") or folder.name)  # unpacked beside it, as it came before
+            content = (place / row["member"]).read_bytes()
             assert hashlib.sha256(content).digest() == row["sha256"]
             entry |= {"size": len(content), "sha256": row["sha256"].hex()}
         found[path] = entry
@@ -406,6 +407,7 @@ PROOFS: dict[tuple[int, str], Callable[[Golden], bool]] = {
     (6, "empty database"): lambda golden: not (golden.archive().profile().tables or golden.archive().profile().tree),
     (7, "tokenize"): _policies("tokenize"),
     (7, "hash and redact"): _policies("hash", "redact"),
+    (9, "contents in backups before"): lambda golden: len({row.backup for row in golden.index()}) > 1,
 }
 
 

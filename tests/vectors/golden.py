@@ -50,11 +50,11 @@ class Golden:
         self.source.mkdir()
         return os.fsencode(self.source)
 
-    def back_up(self, *, content: dict[str, Any] | None = None, **says: Any) -> None:
+    def back_up(self, *, kind: str = "full", content: dict[str, Any] | None = None, **says: Any) -> None:
         """Backs up; ``content`` is what a restore must give, by default what the source holds."""
-        backup_id = self.world.back_up("app")
-        kind = "tree" if self.source.is_dir() else "database"
-        content = content or {kind: getattr(listing, kind)(self.source)}
+        backup_id = self.world.back_up("app", kind=kind)
+        what = "tree" if self.source.is_dir() else "database"
+        content = content or {what: getattr(listing, what)(self.source)}
         self.backups.append({"backup_id": backup_id, **content, **says})
 
 

@@ -109,6 +109,34 @@ def empty_tree(golden: Golden) -> None:
     golden.back_up(manifest={"contents.entries": 1})
 
 
+@feature
+def tree_changes(golden: Golden) -> None:
+    """What is renamed, linked, written, removed and back again, over a chain of every kind of backup."""
+    root = golden.tree()
+    for name in (b"stays", b"renamed", b"written", b"removed", b"swapped", b"other", b"becomes a folder"):
+        write(root + b"/" + name, name)
+    golden.back_up(manifest={"kind": "full"}, profile={"tree.entries": 8, "tree.change": None})
+    os.rename(root + b"/renamed", root + b"/new\xffname")
+    for old, new in ((b"swapped", b"between"), (b"other", b"swapped"), (b"between", b"other")):
+        os.rename(root + b"/" + old, root + b"/" + new)
+    write(root + b"/written", b"WRITTEN")
+    os.link(root + b"/stays", root + b"/a further name")
+    for name in (b"removed", b"becomes a folder"):
+        os.unlink(root + b"/" + name)
+    os.mkdir(root + b"/becomes a folder")
+    write(root + b"/becomes a folder/file", b"")
+    says = {"tree.entries": 9, "tree.change": {"bytes": 7, "files": 2}}
+    golden.back_up(kind="incremental", manifest={"kind": "incremental"}, profile=says)
+    os.unlink(root + b"/a further name")
+    write(root + b"/again", b"WRITTEN")
+    write(root + b"/new", b"new")
+    os.symlink(b"new", root + b"/link")
+    says = {"tree.entries": 11, "tree.change": {"bytes": 3, "files": 1}}
+    golden.back_up(kind="incremental", manifest={"kind": "incremental"}, profile=says)
+    says = {"tree.entries": 11, "tree.change": {"bytes": 17, "files": 4}}
+    golden.back_up(kind="differential", manifest={"kind": "differential"}, profile=says)
+
+
 def write(path: bytes, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
