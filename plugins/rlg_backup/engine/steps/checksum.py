@@ -75,7 +75,7 @@ def _manifest(
         "source": reference.source,
         "backup_id": reference.backup_id,
         "kind": reference.kind,
-        "parent": staged.get("parent"),
+        "parent": staged["parent"],
         "created_at": f"{wiring.clock():%Y-%m-%dT%H:%M:%SZ}",
         "snapshot": staged["identity"],
         "fidelity": (Fidelity.MASKED if masked else Fidelity.RECOVERABLE).value,

@@ -27,7 +27,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     not. Raises BackupIncomplete when no copy could be committed.
     """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
-    checked, parent = workspace.record("checksum"), workspace.record("snapshot").get("parent")
+    checked, parent = workspace.record("checksum"), workspace.record("snapshot")["parent"]
     planned = workspace.record("stage")["targets"]
     committed: dict[str, int] = {}
     missing: dict[str, str] = dict(reference.down)

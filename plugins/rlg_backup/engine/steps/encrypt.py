@@ -25,7 +25,7 @@ def encrypt(wiring: Wiring, reference: Reference) -> Reference:
     staged = workspace.record("snapshot")
     workspace.record("anonymize")
     taken_at = datetime.strptime(staged["identity"]["taken_at"], "%Y-%m-%dT%H:%M:%S%z")
-    state_members = staged.get("state_members", [])
+    state_members = staged["state_members"]
     state = None
     with heartbeat(wiring, reference):
         sink, directory = _write(wiring, workspace, ARCHIVE, staged["members"], wiring.recipients, taken_at)

@@ -65,7 +65,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
             taken = _tree(wiring, workspace, settings, members, state)
     if taken.state is not None:
         state.add(STATE_JSON, taken.state.to_bytes())
-    profile = {**taken.profile, "warnings": [*planned.get("warnings", ()), *taken.profile["warnings"]]}
+    profile = {**taken.profile, "warnings": [*planned["warnings"], *taken.profile["warnings"]]}
     body = {"digest_key": taken.digest_key.hex(), "row_digest": WRITTEN, **profile}
     staged = members.add("profile.json", Profile.from_dict(body, "profile.json").to_bytes())
     if taken.parent is None:
@@ -144,7 +144,7 @@ def _parent(
     wiring: Wiring, workspace: Workspace, snapshot: TableSnapshot | FileSnapshot
 ) -> tuple[ParentState | None, tuple[str, ...]]:
     """The parent's state, when changes can be told from it; else why they cannot, where there was to be a parent."""
-    planned = workspace.record("stage").get("parent")
+    planned = workspace.record("stage")["parent"]
     if planned is None:
         return None, ()
     try:
