@@ -75,7 +75,11 @@ def described(chosen: Chosen, plaintext: bytes, data: bytes = b"") -> Chosen:
 def sign_for(tiny: Tiny, chosen: Chosen, plaintext: bytes) -> None:
     """What a thief of the signing key can do: archive, manifest and record agree, and the machine has seen nothing."""
     data = encrypted(tiny, plaintext)
-    manifest = described(chosen, plaintext, data).manifest.sign(tiny.wiring.signing_key)
+    named = described(chosen, plaintext, data).manifest
+    profile = hashlib.sha256(members_of(plaintext)["profile.json"]).hexdigest()
+    (entry,) = named.archives
+    entries = (entry.model_copy(update={"profile_sha256": profile}),)
+    manifest = named.model_copy(update={"archives": entries}).sign(tiny.wiring.signing_key)
     tiny.storage.plant(archive_key(chosen), data)
     tiny.storage.plant(f"{chosen.folder}/manifest.json", manifest)
     record = record_of(tiny, chosen.point).model_copy(update={"manifest_sha256": hashlib.sha256(manifest).hexdigest()})

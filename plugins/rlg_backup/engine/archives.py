@@ -21,6 +21,8 @@ from ..format.container import ZipReader
 from ..format.forms import role_of
 from ..format.manifest import ArchiveEntry
 from ..format.profile import Profile, TableProfile
+from ..format.row_hash import Lanes
+from ..format.row_numbers import read_numbers
 from ..format.rows import read_part
 from ..format.tree_index import IndexRow, index_parts, read_index
 from .restore_points import Chosen, choose
@@ -177,6 +179,11 @@ def rows_of(archive: Archive, table: TableProfile, members: Sequence[str]) -> It
             if [field.name for field in batch.schema if not role_of(field)] != expected:
                 raise MemberDamaged("read", name, "its columns are not those of the profile")
             yield batch
+
+
+def removed_numbers(archive: Archive, name: str) -> Lanes:
+    """The numbers of rows that went, of one member."""
+    return read_numbers(BytesIO(whole_member(archive, name)), name)[0]
 
 
 def index_of(archive: Archive) -> Iterator[IndexRow]:

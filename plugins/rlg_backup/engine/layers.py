@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ from ..changes.bag import Bag
 from ..core.errors import MemberDamaged
 from ..format.digest import Xxh3RowDigest
 from ..format.profile import Profile, TableProfile
-from ..format.row_numbers import read_numbers, together
-from .archives import Archive, whole_member
+from ..format.row_numbers import together
+from .archives import Archive, removed_numbers
 from .parity import reversed_rows
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class LayeredTable:
             return None
         with self._one:
             if self._removed is None:
-                parts = [read_numbers(BytesIO(whole_member(archive, name)), name)[0] for archive, name in removed]
-                self._removed = Bag(together(parts))
+                self._removed = Bag(together([removed_numbers(*member) for member in removed]))
             return self._removed
 
 
@@ -80,7 +79,7 @@ def layered(chain: Sequence[tuple[Archive, Profile]]) -> list[LayeredTable]:
             if layers[0].table.change is None:
                 break
             layers.insert(0, Layer(archive, _same(profile, point, table)))
-        if layers[0].table.change is not None:
+        if layers[0].table.change is not None or not all(_adds_up(*pair) for pair in pairwise(layers)):
             raise _torn(table)
         found.append(LayeredTable(table, layers, bytes.fromhex(point.digest_key)))
     return found
@@ -97,6 +96,11 @@ def _same(profile: Profile, point: Profile, table: TableProfile) -> TableProfile
 
 def _defined_alike(one: TableProfile, other: TableProfile) -> bool:
     return (one.columns, one.fingerprint) == (other.columns, other.fingerprint)
+
+
+def _adds_up(before: Layer, after: Layer) -> bool:
+    change = after.table.change
+    return change is not None and before.table.rows + change.rows - change.removed_rows == after.table.rows
 
 
 def _torn(table: TableProfile) -> MemberDamaged:

@@ -17,7 +17,7 @@ from ..format.digest import ROW_DIGESTS, EntryDigest
 from ..format.forms import role_of
 from ..format.profile import Profile, TableProfile
 from ..sources.port import MOVES, FileSnapshot, Piece, Table, TableSnapshot, table_title
-from .archives import Archive, digest_of, rows_of
+from .archives import Archive, digest_of, removed_numbers, rows_of
 from .parallel import THREADS, Job, run_all
 from .trees import without_attributes
 from .wiring import Wiring
@@ -125,28 +125,32 @@ def _restored(table: Table | None, expected: TableProfile, digested: _Digested) 
 
 
 def stored_tables(wiring: Wiring, archive: Archive, profile: Profile) -> list[Check]:
-    """Every row in the archive against the profile, without a restore and without the tokenization key."""
+    """Every row in the archive against the profile, without a restore and without the tokenization key; and the numbers
+    of those that went."""
     jobs, compared = [], []
     for table in profile.tables:
         digested = _Digested(wiring, "read", table, profile)
         compared.append((table, digested))
         jobs += [partial(_take_part, digested, archive, table, member) for member in table.members]
     run_all(jobs, THREADS)
-    return [_stored(*one) for one in compared]
+    return [_stored(archive, *one) for one in compared]
 
 
 def _take_part(digested: _Digested, archive: Archive, table: TableProfile, member: str) -> None:
     digested.take(rows_of(archive, table, [member]))
 
 
-def _stored(table: TableProfile, digested: _Digested) -> Check:
+def _stored(archive: Archive, table: TableProfile, digested: _Digested) -> Check:
     rows = digested.digest.rows
     right = (rows, digested.digest.hexdigest()) == (table.stored_rows, table.digest.stored)
     measured = f"{rows:,} rows, digest {'equal' if right else 'different'}"
+    wanted = f"{table.stored_rows:,} rows"
+    if table.change is not None:
+        removed = sum(len(removed_numbers(archive, name)[0]) for name in table.change.removed)
+        right = right and removed == table.change.removed_rows
+        measured, wanted = f"{measured}; {removed:,} removed", f"{wanted}; {table.change.removed_rows:,} removed"
     verdict = Verdict.PASS if right else Verdict.FAIL
-    return Check(
-        "members", f"table {digested.title}", verdict, measured, f"{table.stored_rows:,} rows", digested.seconds
-    )
+    return Check("members", f"table {digested.title}", verdict, measured, wanted, digested.seconds)
 
 
 def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> Check:

@@ -18,7 +18,7 @@ from ..core.model import LEVELS
 from ..format.change_state import StateTable
 from ..format.digest import Xxh3RowDigest
 from ..format.forms import role_of
-from ..format.names import table_folder
+from ..format.names import table_segment
 from ..format.row_hash import Lanes
 from ..format.row_numbers import Addresses
 from ..format.rows import PartWriter
@@ -55,8 +55,9 @@ class SavedTable:
         for policies in (self.mask, self.tokenize):
             policies.check([column.name for column in table.columns])
         self.protected = [*self.mask.declared, *self.tokenize.declared]
-        self.folder, self.members, self.tracked = table_folder(table.schema, table.name), members, tracked
-        self.removed = RemovedRows(members, self.folder)
+        self.members, self.tracked = members, tracked
+        self._segment = table_segment(table.schema, table.name)
+        self.removed = RemovedRows(members, self._segment)
         self._before: Bag | None = None
         self._pieces = 0
         self._lock = Lock()
@@ -94,7 +95,7 @@ class SavedTable:
     def next_part(self) -> str:
         """The name of a member that is begun now."""
         with self._lock:
-            self._names.append(f"{self.folder}/part-{len(self._names):05d}.parquet")
+            self._names.append(f"data/{self._segment}/part-{len(self._names):05d}.parquet")
             return self._names[-1]
 
     def count(self, rows: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from ..config.settings import TableSettings
 from ..format.change_state import StatePart, StateTable, identity_of
 from ..format.digest import WRITTEN
-from ..format.names import table_folder
+from ..format.names import table_segment
 from ..format.row_hash import Lanes
 from ..format.row_numbers import PART_ROWS, Addresses, together, write_numbers
 from .members import StagedMembers
@@ -64,7 +64,7 @@ class TrackedTable:
         self.storage = table.storage
         self.before = before
         self._table, self._identity, self._members, self._parent = table, identity, members, parent
-        self._folder, self._numbers, self._one = table_folder(table.schema, table.name), count(), Lock()
+        self._segment, self._numbers, self._one = table_segment(table.schema, table.name), count(), Lock()
         self._parts: list[StatePart] = []
 
     @property
@@ -91,7 +91,7 @@ class TrackedTable:
 
     def _write(self, numbers: Lanes, addresses: Addresses | None) -> None:
         with self._one:
-            name = f"rows/{self._folder}/part-{next(self._numbers):05d}.parquet"
+            name = f"rows/{self._segment}/part-{next(self._numbers):05d}.parquet"
         with self._members.stored(name) as sink:
             write_numbers(sink, numbers, addresses)
         places = (0, 0) if addresses is None else (int(addresses.place[0]), int(addresses.place[-1]))
@@ -138,8 +138,8 @@ class NotedRows:
 class RemovedRows:
     """The numbers of the rows of one table that are there no more, as members of the archive. For several threads."""
 
-    def __init__(self, members: StagedMembers, folder: str) -> None:
-        self._members, self._folder, self._one = members, folder, Lock()
+    def __init__(self, members: StagedMembers, segment: str) -> None:
+        self._members, self._segment, self._one = members, segment, Lock()
         self._held: list[Lanes] = []
         self.names: list[str] = []
         self.rows = 0
@@ -158,6 +158,6 @@ class RemovedRows:
     def _flush(self) -> None:
         numbers, self._held = together(self._held), []
         for start in range(0, len(numbers[0]), PART_ROWS):
-            self.names.append(f"removed/{self._folder}/part-{len(self.names):05d}.parquet")
+            self.names.append(f"removed/{self._segment}/part-{len(self.names):05d}.parquet")
             with self._members.stored(self.names[-1]) as sink:
                 write_numbers(sink, (numbers[0][start : start + PART_ROWS], numbers[1][start : start + PART_ROWS]))

@@ -26,6 +26,7 @@ from ..format.digest import EntryDigest
 from ..format.profile import TreeProfile
 from .archives import ARCHIVE, Archive, digest_of, index_of, open_remote
 from .chains import chain_of, require_archives
+from .layers import layered
 from .limits import in_our_words
 from .parity import stored_tables
 from .restore_points import Chosen, choose
@@ -134,7 +135,7 @@ def _object(wiring: Wiring, chosen: Chosen) -> Check:
 def _chain(wiring: Wiring, chosen: Chosen) -> Check:
     """Whether the copies on this target are enough to restore from."""
     start = time.perf_counter()
-    ancestors = chain_of(wiring, chosen, targets=[chosen.target])[:-1]
+    ancestors = _ancestors(wiring, chosen)
     require_archives(wiring, ancestors)
     told = f"{len(ancestors)} on target '{chosen.target}', down to the full backup '{ancestors[0].point.backup_id}'"
     expected = "each with its manifest, and an archive of its size"
@@ -156,8 +157,9 @@ def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
     checks += stored_tables(wiring, archive, profile)
     if profile.tree is not None:
         checks.append(_tree(archive, profile.tree, profile.digest_key))
-        if chosen.manifest.parent is not None:
-            checks += _guarded("chain", "contents", lambda: [_elsewhere(wiring, chosen, archive)])
+    if chosen.manifest.parent is not None:
+        look = _elsewhere if profile.tree is not None else _tables_before
+        checks += _guarded("chain", "contents", lambda: [look(wiring, chosen, archive)])
     return checks
 
 
@@ -190,7 +192,7 @@ def _tree(archive: Archive, expected: TreeProfile, key: str) -> Check:
 def _elsewhere(wiring: Wiring, chosen: Chosen, archive: Archive) -> Check:
     """Whether the contents that are not in this archive are in those before it on this target, by their directories."""
     start = time.perf_counter()
-    ancestors = chain_of(wiring, chosen, targets=[chosen.target])[:-1]
+    ancestors = _ancestors(wiring, chosen)
     held = {one.point.backup_id: open_remote(wiring, one, wiring.identities()) for one in ancestors}
     contents = TreeContents(chosen.point.backup_id, {**held, chosen.point.backup_id: archive})
     found = 0
@@ -200,6 +202,21 @@ def _elsewhere(wiring: Wiring, chosen: Chosen, archive: Archive) -> Check:
             found += 1
     done = f"{found:,} files in {len(ancestors)} backups before, each of its size and SHA-256"
     return Check("chain", "contents", Verdict.PASS, done, "every file", time.perf_counter() - start)
+
+
+def _tables_before(wiring: Wiring, chosen: Chosen, archive: Archive) -> Check:
+    """Whether each table of which this archive says what changed is, as it was, in those before it on this target, by
+    their profiles."""
+    start = time.perf_counter()
+    opened = [open_remote(wiring, one, wiring.identities()) for one in _ancestors(wiring, chosen)]
+    tables = layered([(one, one.profile()) for one in (*opened, archive)])
+    changed = sum(len(table.layers) > 1 for table in tables)
+    done = f"{changed:,} tables in {len(opened)} backups before, each as it was"
+    return Check("chain", "contents", Verdict.PASS, done, "every table", time.perf_counter() - start)
+
+
+def _ancestors(wiring: Wiring, chosen: Chosen) -> list[Chosen]:
+    return chain_of(wiring, chosen, targets=[chosen.target])[:-1]
 
 
 def _guarded(group: str, name: str, look: Any) -> list[Check]:

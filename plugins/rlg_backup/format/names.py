@@ -37,7 +37,7 @@ def segment(text: str) -> str:
     return f"{cut}%{hashlib.sha256(raw).hexdigest()[:32]}"
 
 
-def table_folder(schema: str, table: str) -> str:
-    """``data/<schema>.<table>``: dots in the schema's name are encoded, so that the first one parts the two."""
+def table_segment(schema: str, table: str) -> str:
+    """``<schema>.<table>``: dots in the schema's name are encoded, so that the first one parts the two."""
     first = segment(schema).replace(".", "%2E")
-    return f"data/{first}.{segment(table)}"
+    return f"{first}.{segment(table)}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlg_backup.format.names import fault, segment, table_folder
+from rlg_backup.format.names import fault, segment, table_segment
 
 names = st.text(min_size=1, max_size=400) | st.sampled_from([".", "..", "a/b", "../../etc", "%2E", "é" * 200])
 
@@ -27,25 +27,25 @@ def test_two_tables_never_share_a_folder(schema: str, table: str, other_schema: 
         tuple(t.encode("utf-8", "replace").decode() for t in pair)
         for pair in ((schema, table), (other_schema, other_table))
     ]
-    assert (table_folder(*first) == table_folder(*second)) == (first == second)
+    assert (table_segment(*first) == table_segment(*second)) == (first == second)
 
 
 @pytest.mark.parametrize(
-    ("schema", "table", "folder"),
+    ("schema", "table", "expected"),
     [
-        ("main", "accounts", "data/main.accounts"),
-        ("main", "a b/é", "data/main.a%20b%2F%C3%A9"),
-        ("main", "100%", "data/main.100%25"),
-        ("a.b", "c", "data/a%2Eb.c"),
-        ("a", "b.c", "data/a.b.c"),
-        ("main", "..", "data/main.%2E%2E"),
-        ("main", "", "data/main."),
-        ("main", "\udcff", "data/main.%FF"),
+        ("main", "accounts", "main.accounts"),
+        ("main", "a b/é", "main.a%20b%2F%C3%A9"),
+        ("main", "100%", "main.100%25"),
+        ("a.b", "c", "a%2Eb.c"),
+        ("a", "b.c", "a.b.c"),
+        ("main", "..", "main.%2E%2E"),
+        ("main", "", "main."),
+        ("main", "\udcff", "main.%FF"),
     ],
 )
-def test_folders_are_those_the_format_names(schema: str, table: str, folder: str) -> None:
-    assert table_folder(schema, table) == folder
-    assert fault(folder) is None
+def test_segments_of_tables_are_those_the_format_names(schema: str, table: str, expected: str) -> None:
+    assert table_segment(schema, table) == expected
+    assert fault(f"data/{expected}/part-00000.parquet") is None
 
 
 def test_long_names_that_differ_at_their_end_stay_apart() -> None:
