@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,17 +46,36 @@ def empty_world() -> World:
     return world
 
 
+TRUSTED = st.sampled_from([True, True, False])
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(history=histories(len(CHANGES)), chosen=st.integers(0, 99), trust_times=st.sampled_from([True, True, False]))
+@given(history=histories(len(CHANGES)), chosen=st.integers(0, 99), trust_times=TRUSTED)
 def test_each_point_of_any_history_is_the_tree_as_it_was(
     empty_world: World, history: list[Step], chosen: int, trust_times: bool
 ) -> None:
+    with _world(empty_world, trust_times) as world:
+        _live_through(world, history, chosen)
+
+
+@pytest.mark.soak
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=histories(len(CHANGES), most=120), chosen=st.integers(0, 99), trust_times=TRUSTED)
+def test_each_point_of_any_long_history_is_the_tree_as_it_was(
+    empty_world: World, history: list[Step], chosen: int, trust_times: bool
+) -> None:
+    with _world(empty_world, trust_times) as world:
+        _live_through(world, history, chosen)
+
+
+@contextmanager
+def _world(empty_world: World, trust_times: bool) -> Iterator[World]:
     root = Path(tempfile.mkdtemp(prefix="rlg-history-"))
     try:
         world = empty_world.copy(root / "world")
         world.source["trust_times"] = trust_times
         world.save()
-        _live_through(world, history, chosen)
+        yield world
     finally:
         shutil.rmtree(root)
 
