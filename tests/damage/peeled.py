@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from tests.damage.tiny import Tiny, archive_key
 
 from rlg_backup.catalog.points import RestorePoint
-from rlg_backup.engine.archives import Archive
+from rlg_backup.engine.archives import STATE, Archive
 from rlg_backup.engine.restore_points import Chosen
 from rlg_backup.format.age import AgeReader, encrypt
 from rlg_backup.format.archive import open_archive
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.container import ZipReader, ZipWriter
-from rlg_backup.format.manifest import DirectoryEntry
+from rlg_backup.format.manifest import DirectoryEntry, StateEntry
 from rlg_backup.format.packing import pack
 
 
@@ -75,12 +75,25 @@ def described(chosen: Chosen, plaintext: bytes, data: bytes = b"") -> Chosen:
 def sign_for(tiny: Tiny, chosen: Chosen, plaintext: bytes) -> None:
     """What a thief of the signing key can do: archive, manifest and record agree, and the machine has seen nothing."""
     data = encrypted(tiny, plaintext)
-    named = described(chosen, plaintext, data).manifest
+    (entry,) = described(chosen, plaintext, data).manifest.archives
     profile = hashlib.sha256(members_of(plaintext)["profile.json"]).hexdigest()
-    (entry,) = named.archives
-    entries = (entry.model_copy(update={"profile_sha256": profile}),)
-    manifest = named.model_copy(update={"archives": entries}).sign(tiny.wiring.signing_key)
     tiny.storage.plant(archive_key(chosen), data)
+    sign_manifest(tiny, chosen, archives=(entry.model_copy(update={"profile_sha256": profile}),))
+
+
+def sign_state_for(tiny: Tiny, chosen: Chosen, plaintext: bytes) -> None:
+    """The same for the change state."""
+    sink = io.BytesIO()
+    with encrypt(sink, tiny.wiring.state_recipients) as writer:
+        writer.write(plaintext)
+    data = sink.getvalue()
+    tiny.storage.plant(f"{chosen.folder}/{STATE}", data)
+    sign_manifest(tiny, chosen, state=StateEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()))
+
+
+def sign_manifest(tiny: Tiny, chosen: Chosen, **changes: object) -> None:
+    """A manifest that says something else, and the record that names it."""
+    manifest = chosen.manifest.model_copy(update=changes).sign(tiny.wiring.signing_key)
     tiny.storage.plant(f"{chosen.folder}/manifest.json", manifest)
     record = record_of(tiny, chosen.point).model_copy(update={"manifest_sha256": hashlib.sha256(manifest).hexdigest()})
     tiny.storage.plant(chosen.point.key, record.sign(tiny.wiring.signing_key))

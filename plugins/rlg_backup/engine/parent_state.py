@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from ..core.errors import ObjectDamaged
+from ..core.errors import BackupError, ObjectDamaged, StagingLost, StorageFull
 from ..core.private import create_private
 from ..format.age import SeekableAgeReader
 from ..format.change_state import LIMIT, SUBJECT, ChangeState, StatePart, StateTable
@@ -82,25 +82,16 @@ class ParentState:
 
 
 def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any]) -> ParentState:
-    """Downloads the state of the parent and opens it. Raises what says that it is of no use: ObjectMissing,
-    ObjectDamaged, StorageUnavailable, WrongIdentity, DocumentDamaged and their like."""
+    """Downloads the state of the parent, from the first target with a sound copy, and opens it. Raises what says that
+    it is of no use: ObjectMissing, ObjectDamaged, StorageUnavailable, WrongIdentity, DocumentDamaged and their like."""
     source, backup_id = workspace.reference.source, parent["backup_id"]
-    key, target, path = f"{source}/{backup_id}/{STATE}", parent["targets"][0], workspace.path(_FILE)
-    workspace.remove_file(_FILE)
-    digest, size = hashlib.sha256(), 0
-    with staging_disk(_FILE), wiring.storage(target).open(key) as stream, create_private(path) as file:
-        while piece := stream.read(PIECE):
-            size += len(piece)
-            if size > parent["state"]["size"]:
-                break
-            digest.update(piece)
-            file.write(piece)
-    if (size, digest.hexdigest()) != (parent["state"]["size"], parent["state"]["sha256"]):
-        raise ObjectDamaged("fetch", key, f"target '{target}' holds other bytes than the manifest names")
-    opened = path.open("rb")
+    _fetch_any(wiring, workspace, f"{source}/{backup_id}/{STATE}", parent)
+    opened = workspace.path(_FILE).open("rb")
     try:
         reader = SeekableAgeReader(
-            lambda offset, length: os.pread(opened.fileno(), length, offset), size, wiring.state_identities
+            lambda offset, length: os.pread(opened.fileno(), length, offset),
+            parent["state"]["size"],
+            wiring.state_identities,
         )
         members = ZipReader.locate(reader.read_at, reader.size)
         state = ChangeState.load(members.read(SUBJECT, limit=LIMIT), source=source, backup_id=backup_id)
@@ -108,3 +99,34 @@ def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any])
     except BaseException:
         opened.close()
         raise
+
+
+def _fetch_any(wiring: Wiring, workspace: Workspace, key: str, parent: Mapping[str, Any]) -> None:
+    """The state from one of the targets that hold it; the first one's error where none is of use."""
+    failures: list[BackupError] = []
+    for target in parent["targets"]:
+        try:
+            return _fetch(wiring, workspace, key, target, parent["state"])
+        except (StorageFull, StagingLost):  # of our own disk: no copy would do better
+            raise
+        except BackupError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def _fetch(wiring: Wiring, workspace: Workspace, key: str, target: str, expected: Mapping[str, Any]) -> None:
+    workspace.remove_file(_FILE)
+    digest, size = hashlib.sha256(), 0
+    with (
+        staging_disk(_FILE),
+        wiring.storage(target).open(key) as stream,
+        create_private(workspace.path(_FILE)) as file,
+    ):
+        while piece := stream.read(PIECE):
+            size += len(piece)
+            if size > expected["size"]:
+                break
+            digest.update(piece)
+            file.write(piece)
+    if (size, digest.hexdigest()) != (expected["size"], expected["sha256"]):
+        raise ObjectDamaged("fetch", key, f"target '{target}' holds other bytes than the manifest names")
