@@ -1,4 +1,5 @@
-"""make demo: the platform generated, backed up, verified and drilled through Airflow; each step is printed."""
+"""make demo: the platform generated, backed up, changed, backed up again, verified and drilled through Airflow; each
+step is printed."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from scripts.standalone import PROJECT, Standalone
 from rlg_backup.cli.output import progress_bar
 from rlg_backup.core.errors import BackupError
 
+CHANGED = 7  # the seed of the changes
 PATIENCE = 900  # seconds for one run
 MARKS = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "-"}
 
@@ -29,9 +31,9 @@ def main() -> int:
         airflow = setup.airflow()
         with airflow:
             say(f"Airflow is ready at {airflow.url}", start)
-            before = {run["dag_run_id"] for run in airflow.runs("rlg_verify")}
-            good = follow(airflow, "rlg_full_backup", airflow.trigger("rlg_full_backup"))
-            good &= follow_verifications(airflow, before)
+            good = back_up(airflow, "rlg_full_backup")
+            change(setup)
+            good &= back_up(airflow, "rlg_incremental_backup")
             drill = airflow.trigger("rlg_restore_drill")
             good &= follow(airflow, "rlg_restore_drill", drill)
             report = airflow.returned("rlg_restore_drill", drill, "report")
@@ -64,6 +66,23 @@ def generate(setup: Setup, size: int) -> None:
     say(f"generated the demo platform: {summary.rows:,} rows, {summary.entries} files and folders", begin)
 
 
+def change(setup: Setup) -> None:
+    """What a day does to the platform."""
+    from rlg_backup.demo import mutate
+
+    begin = time.monotonic()
+    done = mutate(setup.platform, seed=CHANGED, changes=200, server=setup.server.url() if setup.server else None)
+    print()
+    say(f"a day of use: {sum(done.operations.values())} changes to the demo platform", begin)
+
+
+def back_up(airflow: Standalone, dag: str) -> bool:
+    """A backup, and the verifications that its commits start; whether all was a success."""
+    before = {run["dag_run_id"] for run in airflow.runs("rlg_verify")}
+    good = follow(airflow, dag, airflow.trigger(dag))
+    return follow_verifications(airflow, dag, before) and good
+
+
 def follow(airflow: Standalone, dag: str, run: str) -> bool:
     """Print each step of a run as it ends; whether the run was a success."""
     print(f"\n{dag}")
@@ -83,12 +102,12 @@ def follow(airflow: Standalone, dag: str, run: str) -> bool:
     return False
 
 
-def follow_verifications(airflow: Standalone, before: set[str]) -> bool:
+def follow_verifications(airflow: Standalone, dag: str, before: set[str]) -> bool:
     """The runs that the commits started, until each source's newest backup was looked at."""
     begin, good, seen = time.monotonic(), True, set(before)
     verified: set[str] = set()
-    backup = airflow.runs("rlg_full_backup")[-1]["dag_run_id"]
-    wanted = set(airflow.returned("rlg_full_backup", backup, "outcome") or {})
+    backup = airflow.runs(dag)[-1]["dag_run_id"]
+    wanted = set(airflow.returned(dag, backup, "outcome") or {})
     while not wanted <= verified and time.monotonic() - begin < PATIENCE:
         for run in airflow.runs("rlg_verify"):
             if run["dag_run_id"] not in seen:
