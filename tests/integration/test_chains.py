@@ -134,3 +134,16 @@ def test_a_time_stands_alone_and_is_one(world: World, arguments: list[str], caus
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[-1].endswith(cause)
     assert not (world.root / "x.db").exists()
+
+
+def test_a_drill_restores_the_newest_point_and_its_report_names_the_chain(world: World, ids: dict[str, str]) -> None:
+    world.settings["drill"] = {
+        "scratch": "scratch",
+        "reports": "reports",
+        "identities": ["file:keys/restore-worker/identity.txt"],
+    }
+    world.save()
+    done = world.run("drill", "--json")
+    assert done.code == 0, done.out + done.err
+    (source,) = done.json["sources"]
+    assert source["chain"] == [ids["full"], ids["differential"]]

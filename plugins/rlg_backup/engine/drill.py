@@ -172,6 +172,7 @@ def _block(done: Restored) -> Json:
         "place": done.to,
         "backup_id": done.backup_id,
         "kind": manifest.kind.value,
+        "chain": list(done.chain),
         "taken_at": manifest.snapshot.taken_at.isoformat(),
         "target": done.target,
         "manifest_sha256": done.chosen.manifest_sha256,

@@ -80,7 +80,7 @@ def drilled(block: Mapping[str, Any], started: datetime) -> DrilledSource:
         signer=block.get("signer", ""),
         fidelity=Fidelity(block.get("fidelity", "recoverable")),
         checks=tuple(Check(**{**check, "verdict": Verdict(check["verdict"])}) for check in block["checks"]),
-        chain=(block["backup_id"],) if "backup_id" in block else (),
+        chain=tuple(block.get("chain", ())),
         masked_columns=tuple(block.get("masked_columns", ())),
         restored={name: count for name, count in block.get("restored", {}).items() if count},
         timings=block["seconds"],

@@ -37,7 +37,8 @@ from .wiring import Wiring
 
 @dataclass(frozen=True)
 class Restored:
-    """A finished restore. ``checks`` are the parity with the profile, all PASS; ``seconds`` by phase."""
+    """A finished restore. ``checks`` are the parity with the profile, all PASS; ``chain`` the ids of the backups it took,
+    the full one first; ``seconds`` by phase."""
 
     source: str
     backup_id: str
@@ -49,6 +50,7 @@ class Restored:
     entries: int
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
+    chain: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +123,7 @@ def _restore(
         entries=profile.tree.entries if profile.tree else 0,
         checks=tuple(checks),
         warnings=(*_warnings(chosen, profile), *told),
+        chain=tuple(one.point.backup_id for one in chain),
         seconds=clock.seconds,
     )
 
