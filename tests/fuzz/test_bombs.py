@@ -23,7 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.fuzz.targets import SEED, TARGETS, as_json, index_table, indexes, schemas
+from tests.fuzz.database_targets import schemas
+from tests.fuzz.parquet_targets import index_table, indexes
+from tests.fuzz.target import SEED, as_json
+from tests.fuzz.targets import TARGETS
 from tests.unit.format import documents
 
 from rlg_backup.core.errors import DirectoryDamaged, MemberDamaged
@@ -108,6 +111,25 @@ def test_one_value_that_stands_for_gigabytes_is_refused(kind: pa.DataType, refus
         "MemberDamaged: unable to read 'part-00000.parquet': a row group of it holds more than 536870912 bytes of text"
     )
     refused("part", data, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("removed_numbers", "a part of row numbers"), ("tree_state", "a part of a tree's files")]
+)
+def test_a_part_that_says_one_row_and_holds_millions_is_refused(name: str, what: str, refused: Refused) -> None:
+    """What it says of all rows stands beside what its row groups say, and only these are what a reader goes by."""
+    (sound, *_) = TARGETS[name].seeds()
+    schema = pq.read_schema(io.BytesIO(sound))
+    zeros = pa.py_buffer(bytes(LARGE * 32))
+    arrays = [pa.Array.from_buffers(field.type, LARGE, [None, zeros]) for field in schema]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, compression="zstd", row_group_size=LARGE)
+    data, told = bytearray(sink.getvalue()), bytes([0x80, 0xB4, 0x89, 0x13])  # LARGE, as Thrift writes it
+    at = data.index(told, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    data[at : at + 4] = bytes([0x82, 0x80, 0x80, 0x00])
+    assert pq.read_metadata(io.BytesIO(data)).num_rows == 1
+    assert len(data) < 1_000_000
+    refused(name, bytes(data), f"MemberDamaged: unable to read 'part-00000.parquet': it is not {what}")
 
 
 def test_an_index_of_more_entries_than_the_format_allows_is_refused(refused: Refused) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fuzz.targets import BATCHES, as_json, schemas
+from tests.fuzz.database_targets import BATCHES, schemas
+from tests.fuzz.target import as_json
 from tests.support.world import World
 
 from rlg_backup.core.errors import BackupError

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from tests.fuzz.strategies import as_text, changed_bytes, changed_value, spelt_otherwise, tricky_yaml
-from tests.fuzz.targets import TARGETS, as_json, check
+from tests.fuzz.target import as_json
+from tests.fuzz.targets import TARGETS, check
 
 NAMES = sorted(TARGETS)
 YAML = ("configuration", "suite", "references")
