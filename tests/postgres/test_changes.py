@@ -116,6 +116,8 @@ NOTHING = {"keyed": (0, 0), "keyless": (0, 0), "moods": (0, 0), "built": (0, 0),
         (["ALTER TABLE plain RENAME TO simple"], {"plain": "gone", "simple": None, "named": (1, 1)}),
         (["ALTER TABLE keyed ADD COLUMN extra int DEFAULT 7"], {"keyed": None}),
         (["ALTER TABLE keyed ALTER v TYPE varchar"], {"keyed": None}),
+        (["ALTER TABLE keyed DROP CONSTRAINT keyed_pkey"], {"keyed": None}),  # its columns are as they were
+        (["ALTER DOMAIN parts SET NOT NULL"], {"built": None}),
         (["ALTER TABLE keyed SET (fillfactor = 50)", "CREATE INDEX ON keyless (n)", "ANALYZE"], {}),
         (
             [f"ALTER TABLE {old} RENAME TO {new}"

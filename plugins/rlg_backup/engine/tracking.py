@@ -41,7 +41,8 @@ class Tracking:
         """A table with the policies of its columns."""
         geography = self.settings.geography.model_dump(mode="json") if self.settings.geography else None
         policies = {name: action.name for name, action in sorted(actions.items())}
-        words = [[column.name for column in table.columns], policies, geography, dict(table.options)]
+        columns = [[one.name, one.declared_type, one.nullable, one.key] for one in table.columns]  # as ``layers`` asks
+        words = [columns, policies, geography, dict(table.options)]
         identity = identity_of(table.identity, table.fingerprint, json.dumps(words), self.tokenization_key, WRITTEN)
         before = self.parent.table(table, identity) if self.parent else None
         by_place = before is not None and table.storage is not None and before.storage == table.storage
