@@ -150,7 +150,7 @@ def known_rows(data: bytes) -> int:
     _, addresses = read_numbers(io.BytesIO(data), "part-00000.parquet", addressed=True)
     assert addresses is not None
     at = addresses.of(np.unique(addresses.place, return_index=True)[1])
-    assert difference((at.place, at.version), (at.place, at.version)).kept.all()
+    assert difference((at.place, at.version), (at.place, at.version), np.zeros(len(at), np.bool_)).kept.all()
     return len(addresses)
 
 

@@ -273,6 +273,42 @@ def test_a_table_whose_policies_changed_is_saved_whole(placed: Shop) -> None:
                               "people": None}  # fmt: skip
 
 
+def test_a_row_that_has_the_transaction_id_of_a_row_of_a_round_before_is_new(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Frozen rows keep their xmin; 2^32 transactions later another row may get it, and at the same address."""
+    root = tmp_path_factory.mktemp("pg")
+    server = Server(root / "server", settings=("autovacuum=off",)).start()  # the wheel's: it has pg_resetwal
+    try:
+        address = address_of(server)
+        _use_transactions(address, 3000)
+        execute(address, "CREATE TABLE t (id int, v text)")
+        execute(address, "INSERT INTO t VALUES (1, 'old')", "INSERT INTO t VALUES (2, 'two')")
+        ((lay, made),) = query(address, "SELECT ctid::text, xmin::text FROM t WHERE id = 1")
+        execute(address, "VACUUM FREEZE")
+        server.stop()
+        server._run("reset", "pg_resetwal", "-e", "1", "-x", str(int(made) - 1000), "-D", str(server.folder / "data"))
+        server.start(server.port)
+        with connected(app=address):
+            shop = Shop(server, address, make_world(root / "world", address))
+            assert shop.back_up(Kind.FULL).complete
+            assert shop.saved() == {"t": (0, 0)}
+            execute(address, "DELETE FROM t WHERE id = 1", "VACUUM (DISABLE_PAGE_SKIPPING) t")
+            _use_transactions(address, int(made))
+            execute(address, "INSERT INTO t VALUES (3, 'new')")
+            assert query(address, "SELECT ctid::text, xmin::text FROM t WHERE id = 3") == [(lay, made)]
+            assert shop.saved() == {"t": (1, 1)}
+    finally:
+        server.stop("immediate")
+
+
+def _use_transactions(address: Address, until: int) -> None:
+    """Until the next one's id is that, by its lower half."""
+    with session(address) as connection:
+        while connection.execute("SELECT pg_current_xact_id()::xid::text::int").fetchall()[0][0] < until - 1:
+            continue
+
+
 def test_a_server_that_went_back_in_time_is_backed_up_whole(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Its files are put back as they were: the same transaction ids come again, for other rows."""
     root = tmp_path_factory.mktemp("pg")

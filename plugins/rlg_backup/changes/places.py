@@ -20,12 +20,13 @@ class Difference:
     added: Mask
 
 
-def difference(before: tuple[Words, Versions], now: tuple[Words, Versions]) -> Difference:
-    """Compares places and versions of two times; the places of each are in order, each once."""
+def difference(before: tuple[Words, Versions], now: tuple[Words, Versions], new: Mask) -> Difference:
+    """Compares places and versions of two times; the places of each are in order, each once. ``new``: which of those of
+    now may be new although they are as before."""
     kept, added = np.zeros(len(before[0]), np.bool_), np.ones(len(now[0]), np.bool_)
     if len(kept) and len(added):
         at = np.minimum(np.searchsorted(before[0], now[0]), len(kept) - 1)
-        same = (before[0][at] == now[0]) & (before[1][at] == now[1])
+        same = (before[0][at] == now[0]) & (before[1][at] == now[1]) & ~new
         kept[at[same]] = True
         added = ~same
     return Difference(kept, added)

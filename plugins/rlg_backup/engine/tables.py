@@ -133,7 +133,8 @@ class TableSaver:
         with closing(self._addressed.addresses(table.table, piece)) as stretches:
             for stretch in stretches:
                 numbers, before = table.tracked.rows_before(stretch.first, stretch.last)
-                found = difference((before.place, before.version), (stretch.places, stretch.versions))
+                new = self._addressed.may_be_new(table.tracked.position_before, stretch.versions)
+                found = difference((before.place, before.version), (stretch.places, stretch.versions), new)
                 kept, gone = found.kept, ~found.kept
                 writer.keep((numbers[0][kept], numbers[1][kept]), before.of(kept))
                 table.removed.add((numbers[0][gone], numbers[1][gone]))

@@ -73,6 +73,12 @@ class TrackedTable:
         """Whether its rows are told apart by where they lie."""
         return self.before is not None and self.storage is not None and self.before.storage == self.storage
 
+    @property
+    def position_before(self) -> Mapping[str, str]:
+        """Where the source stood when the rows of before were read."""
+        assert self._parent is not None
+        return self._parent.state.position
+
     def rows_before(self, first: int, last: int | None) -> tuple[Lanes, Addresses]:
         assert self._parent is not None and self.before is not None
         return self._parent.rows(self.before, first, last)

@@ -160,6 +160,10 @@ class AddressedSnapshot(TableSnapshot, Protocol):
         """Why the source did not go on from a ``position``, so that no change can be told from it; None if it did."""
         ...
 
+    def may_be_new(self, position: Mapping[str, str], versions: Any) -> Any:
+        """Which (bool) of these versions (uint32) a row made after a ``position`` may have, as one from before has."""
+        ...
+
     def read_addressed(self, table: Table, piece: Piece) -> Generator[pa.RecordBatch, None, None]:
         """As ``read``, with geography, and after all else fields of the roles PLACE and VERSION."""
         ...

@@ -55,6 +55,9 @@ class AppendOnlyReading(ABC):
     def why_unrelated(self, position: Mapping[str, str]) -> str | None:
         return None
 
+    def may_be_new(self, position: Mapping[str, str], versions: Any) -> Any:
+        return np.zeros(len(versions), np.bool_)
+
     def read_addressed(self, table: Table, piece: Piece) -> Generator[pa.RecordBatch, None, None]:
         yield from self._read(table, None)
 

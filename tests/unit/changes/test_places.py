@@ -25,17 +25,18 @@ def chosen(rows: Rows, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> set[
 
 
 @settings(max_examples=300, deadline=None)
-@given(ROWS, ROWS)
+@given(ROWS, ROWS, st.data())
 def test_what_lies_where_it_lay_in_the_same_version_is_kept_and_all_else_of_now_is_added(
-    before: Rows, now: Rows
+    before: Rows, now: Rows, data: st.DataObject
 ) -> None:
-    found = difference(columns(before), columns(now))
-    both = set(before.items()) & set(now.items())
+    new = np.array(data.draw(st.lists(st.booleans(), min_size=len(now), max_size=len(now))), np.bool_)
+    found = difference(columns(before), columns(now), new)
+    both = set(before.items()) & set(now.items()) - chosen(now, new)
     assert chosen(before, found.kept) == both
     assert chosen(now, found.added) == set(now.items()) - both
 
 
 def test_of_nothing_before_all_is_added_and_of_nothing_now_nothing_is_kept() -> None:
     rows = {0: 0, 2**64 - 1: 2**32 - 1}
-    assert chosen(rows, difference(columns({}), columns(rows)).added) == set(rows.items())
-    assert chosen(rows, difference(columns(rows), columns({})).kept) == set()
+    assert chosen(rows, difference(columns({}), columns(rows), np.zeros(2, np.bool_)).added) == set(rows.items())
+    assert chosen(rows, difference(columns(rows), columns({}), np.zeros(0, np.bool_)).kept) == set()

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.model import LEVELS, Excluded, SnapshotIdentity
@@ -19,6 +20,7 @@ from .caveats import caveats
 from .changes import AddressedReading
 from .definitions import Definitions
 from .reader import Pages, Readers, pieces_of
+from .row_addresses import Mask, Versions, made_again
 
 if TYPE_CHECKING:
     import psycopg
@@ -115,6 +117,14 @@ class PostgresSnapshot(AddressedReading):
     def why_unrelated(self, position: Mapping[str, str]) -> str | None:
         """See ``versions.why_unrelated``."""
         return versions.why_unrelated(position, self.position())
+
+    def may_be_new(self, position: Mapping[str, str], versions: Versions) -> Mask:
+        """See ``row_addresses.made_again``."""
+        return made_again(int(position["oldest"]), self._following, versions)
+
+    @cached_property
+    def _following(self) -> int:
+        return int(self.position()["transaction"])
 
     def _pages(self, table: SourceTable) -> int:
         place = qualified(table.table.schema, table.table.name)

@@ -3,6 +3,8 @@
 A row version of a heap never moves but by a rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE), which
 gives the table another file; and no row is ever made with the xmin of a transaction that is over. So within one file,
 (ctid, xmin) names one row version for as long as transaction ids do not come round, which a distance below 2^31 says.
+Rows that were frozen keep the id of a round before: where one of these is that of a transaction since, a row is taken
+for new (``row_addresses.made_again``).
 What xmin does not show is content that changes by catalog: an enumeration's value renamed, a composite's attribute
 dropped. That is in the identity, with the table's OID and every type of its columns, down to the base types (PostgreSQL
 documentation: System Columns; Routine Vacuuming; pg_class.relfilenode).
@@ -64,6 +66,7 @@ _NAMES_OBJECTS: Final = frozenset((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769,
 _SYSTEM: Final = 16384  # OIDs below are the system's
 _POSITION: Final = """
 SELECT c.timeline_id::text, extract(epoch FROM c.checkpoint_time)::int8::text,
+       pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text,
        pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text,
        pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                                   ELSE pg_catalog.pg_current_wal_insert_lsn() END, '0/0')::text,
@@ -103,8 +106,9 @@ def _may_change(kind: Any) -> bool:
 
 
 def position(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Where the server stands: its timeline, last checkpoint, next transaction, write-ahead log and major version."""
-    names = ("timeline", "checkpoint", "transaction", "log", "version")
+    """Where the server stands: its timeline, last checkpoint, oldest open and next transaction, write-ahead log and
+    major version."""
+    names = ("timeline", "checkpoint", "oldest", "transaction", "log", "version")
     return dict(zip(names, connection.execute(_POSITION).fetchall()[0], strict=True))
 
 
