@@ -14,6 +14,8 @@ from tests.support.world import World
 from tests.vectors import postgres_archives, sqlite_archives, tree_archives  # noqa: F401  # they are FEATURES
 from tests.vectors.golden import FEATURES, Golden
 
+from rlg_backup.cli.setup_commands import KEY_FILES
+
 ARCHIVES = Path(__file__).parent / "archives"
 
 
@@ -26,8 +28,8 @@ def make(name: str, work: Path) -> None:
         ignored = shutil.ignore_patterns(".*")
         shutil.copytree(made.target(target), place / "targets" / target, ignore=ignored)
     (place / "keys").mkdir()
-    for kind, path in (("identity", "restore-worker/identity.txt"), ("tokenization", "shared/tokenization.key")):
-        key = (made.root / "keys" / path).read_text().splitlines()[-1]
+    for kind in ("identity", "state", "tokenization"):
+        key = (made.root / "keys" / KEY_FILES[kind]).read_text().splitlines()[-1]
         (place / "keys" / f"{kind}.key").write_text(f"# A TEST KEY, public: it protects nothing.\n{key}\n")
     (place / "keys" / "signer.pub").write_text(made.public["signing"] + "\n")
     expected = {"type": made.source["type"], "backups": golden.backups}

@@ -272,3 +272,65 @@ def catalog_chain(golden: Golden) -> None:
         with closing(sqlite3.connect(golden.source, isolation_level=None)) as connection:
             connection.execute("INSERT INTO notes (note) VALUES (?)", (f"backup {number}",))
         golden.back_up()
+
+
+@feature
+def table_changes(golden: Golden) -> None:
+    """Rows of every form that come, change, go and come back, over a chain of every kind of backup."""
+    connection = golden.database(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, secret, note TEXT)",
+        "CREATE TABLE forms (v, w TEXT)",
+        "CREATE TABLE keyed (k TEXT PRIMARY KEY, r REAL) WITHOUT ROWID",
+        "CREATE TABLE stays (v)",
+        "CREATE TABLE altered (v)",
+        "CREATE TABLE dropped (v)",
+        "CREATE TABLE hollow (v)",
+        "INSERT INTO people (secret, note) VALUES ('one', 'a'), (2, 'b'), (x'03', 'c'), (NULL, 'd')",
+        "INSERT INTO forms VALUES (NULL, 'x'), (1, 'x'), (-9223372036854775808, 'y')",
+        "INSERT INTO forms VALUES (0.5, ''), ('t', NULL), (x'00ff', 'z')",
+        "INSERT INTO keyed VALUES ('a', 1), ('b', -0.5), ('c', NULL)",
+        "INSERT INTO stays VALUES (1), (2)",
+        "INSERT INTO altered VALUES ('before')",
+        "INSERT INTO dropped VALUES ('gone')",
+        policies={"people.secret": "tokenize"},
+    )
+    nothing = {"rows": 0, "removed": [], "removed_rows": 0}
+
+    def changed(table: str, rows: int, removed: int) -> dict[str, Any]:
+        return {"rows": rows, "removed": [f"removed/main.{table}/part-00000.parquet"], "removed_rows": removed}
+
+    with closing(connection):
+        golden.back_up(manifest={"kind": "full", "parent": None}, profile={"tables.people.change": None})
+        connection.execute("UPDATE people SET secret = 'changed' WHERE id = 1")
+        connection.execute("DELETE FROM people WHERE id = 2")
+        connection.execute("DELETE FROM forms WHERE rowid < 4")
+        connection.execute("INSERT INTO hollow VALUES ('came')")
+        connection.execute("UPDATE keyed SET k = 'd' WHERE k = 'a'")
+        says = {
+            "tables.people.change": changed("people", 1, 2),
+            "tables.people.rows": 3,
+            "tables.forms.change": changed("forms", 0, 3),
+            "tables.hollow.change": {**nothing, "rows": 1},
+            "tables.keyed.change": changed("keyed", 1, 1),
+            "tables.stays.change": nothing,
+        }
+        golden.back_up(kind="incremental", manifest={"kind": "incremental"}, profile=says)
+        connection.execute("INSERT INTO people VALUES (2, 2, 'b')")  # which was there before
+        connection.execute("INSERT INTO forms (rowid, v, w) VALUES (2, 1, 'x'), (9, 'new', 'x')")
+        connection.execute("ALTER TABLE altered ADD COLUMN w DEFAULT 'added'")
+        connection.execute("DROP TABLE dropped")
+        connection.execute("CREATE TABLE made (v)")
+        connection.execute("INSERT INTO made VALUES (1)")
+        says = {
+            "tables.people.change": {**nothing, "rows": 1},
+            "tables.forms.change": {**nothing, "rows": 2},
+            "tables.altered.change": None,
+            "tables.made.change": None,
+        }
+        golden.back_up(kind="incremental", manifest={"kind": "incremental"}, profile=says)
+        says = {
+            "tables.people.change": changed("people", 1, 1),
+            "tables.forms.change": changed("forms", 1, 2),
+            "tables.altered.change": None,
+        }
+        golden.back_up(kind="differential", manifest={"kind": "differential"}, profile=says)
