@@ -91,15 +91,22 @@ def test_a_flipped_bit_in_an_ancestors_archive_is_refused_and_nothing_is_restore
         assert (type(error), str(error)) == (ObjectDamaged, text), trial.what
 
 
-def test_a_sound_copy_of_an_ancestor_on_another_target_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["default.zip.age", "manifest.json"])
+def test_a_sound_copy_of_an_ancestor_on_another_target_is_taken_and_that_is_said(name: str, tmp_path: Path) -> None:
     tiny = Tiny.make(tmp_path / "world", "local", "second")
     (tmp_path / "out").mkdir()
     ids = [backup(tiny.wiring, "app", kind).backup_id for kind in (Kind.FULL, Kind.INCREMENTAL)]
-    key = f"app/{ids[0]}/default.zip.age"
+    key = f"app/{ids[0]}/{name}"
     tiny.storage.plant(key, next(flips(tiny.storage.bytes_of(key))).data)
     done = restore(tiny.wiring, "app", "latest", str(tmp_path / "out" / "app.db"))
-    assert done.backup_id == ids[1]
+    assert done.chain == tuple(ids)
     assert_databases_equal(tiny.world.root / "app.db", tmp_path / "out" / "app.db")
+    why = {
+        "default.zip.age": f"unable to fetch '{key}': target 'local' holds other bytes than the manifest names",
+        "manifest.json": f"unable to verify '{key}': its SHA-256 is not the one that was committed",
+    }
+    told = [warning for warning in done.warnings if "not used" in warning]
+    assert told == [f"the copy on target 'local' was not used: {why[name]}"]
 
 
 # --- archives that are signed and wrong -------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..core.errors import BackupError, ObjectDamaged
 from ..format.manifest import Parent
@@ -33,13 +34,13 @@ def require_archives(wiring: Wiring, chain: Iterable[Chosen]) -> None:
 
 
 def _ancestor(wiring: Wiring, source: str, parent: Parent, targets: Sequence[str]) -> Chosen:
-    failures: list[BackupError] = []
+    failures: dict[str, BackupError] = {}
     for target in targets:
         try:
-            return _open(wiring, source, parent, target)
+            return replace(_open(wiring, source, parent, target), passed_over=failures)
         except BackupError as error:  # whatever is wrong there, another target may hold a sound copy
-            failures.append(error)
-    raise failures[0]
+            failures[target] = error
+    raise failures[targets[0]]
 
 
 def _open(wiring: Wiring, source: str, parent: Parent, target: str) -> Chosen:

@@ -37,8 +37,8 @@ from .wiring import Wiring
 
 @dataclass(frozen=True)
 class Restored:
-    """A finished restore. ``checks`` are the parity with the profile, all PASS; ``chain`` the ids of the backups it took,
-    the full one first; ``seconds`` by phase."""
+    """A finished restore. ``checks`` are the parity with the profile, all PASS; ``chain`` the ids of the backups it
+    took, the full one first; ``seconds`` by phase."""
 
     source: str
     backup_id: str
@@ -122,7 +122,7 @@ def _restore(
         rows=sum(table.rows for table in profile.tables),
         entries=profile.tree.entries if profile.tree else 0,
         checks=tuple(checks),
-        warnings=(*_warnings(chosen, profile), *told),
+        warnings=(*_warnings(chain, profile), *told),
         chain=tuple(one.point.backup_id for one in chain),
         seconds=clock.seconds,
     )
@@ -235,14 +235,16 @@ def _require(checks: list[Check], place: str) -> None:
         raise ParityFailed("restore to", place, cause, "restore another point, or the same one from another target")
 
 
-def _warnings(chosen: Chosen, profile: Profile) -> tuple[str, ...]:
+def _warnings(chain: Sequence[Chosen], profile: Profile) -> tuple[str, ...]:
+    chosen = chain[-1]
     masked = chosen.manifest.masked_columns if chosen.manifest.fidelity == Fidelity.MASKED else ()
     lost = (f"masked for ever, not restored: {', '.join(masked)}",) if masked else ()
     excluded = tuple(f"{EXCLUDED}{item.name} ({item.reason})" for item in profile.excluded)
     if profile.tree is not None:  # every table that is left out is named
         excluded = capped(excluded)
     unasked = tuple(f"target '{name}' may hold a newer one: {why}" for name, why in chosen.unasked.items())
-    over = tuple(f"the copy on target '{name}' was not used: {error}" for name, error in chosen.passed_over.items())
+    passed_over = [item for one in reversed(chain) for item in one.passed_over.items()]
+    over = tuple(f"the copy on target '{name}' was not used: {error}" for name, error in passed_over)
     return (*unasked, *over, *lost, *excluded, *capped(profile.warnings))
 
 
