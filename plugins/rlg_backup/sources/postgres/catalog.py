@@ -89,6 +89,7 @@ SELECT oid, pg_catalog.pg_get_expr(relpartbound, oid) FROM pg_catalog.pg_class W
 _PLAIN = frozenset((16, 21, 23, 20, 700, 701, 25, 1043, 1042, 17))
 """OIDs of the types whose values ADBC gives exactly (tried): bool, int2, int4, int8, float4, float8, text, varchar,
 bpchar, bytea."""
+_WHOLE = frozenset((20, 21, 23))  # of these, those of whole numbers
 _CHAR = 18  # the OID of "char", a byte
 _TEXTS = ("text", "character varying", "public.citext")
 
@@ -114,10 +115,12 @@ class Relation:
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A column that is read: ``expression`` is SQL over the table's alias ``"row"``."""
+    """A column that is read: ``expression`` is SQL over the table's alias ``"row"``, which gives ``whole`` numbers
+    or not."""
 
     name: str
     expression: str
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,9 @@ def _table(
         within,
         demanded,
     )
-    columns = tuple(SourceColumn(row[1], _expression(row[1], types[row[6]])) for row in loaded)
+    columns = tuple(
+        SourceColumn(row[1], _expression(row[1], types[row[6]]), types[row[6]][2] in _WHOLE) for row in loaded
+    )
     place = f"ONLY {qualified(relation.schema, relation.name)}"
     return SourceTable(table, columns, place, relation.method == "heap", _condition(relation.condition))
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 STRETCH_PAGES: Final = 2048  # 16 MiB of a table: some hundred thousand rows' addresses are in memory
 _AT_ONCE: Final = 5000  # addresses in one statement
 _MANY: Final = 4  # from one in so many on, all rows of a stretch are read instead of each by its address
-_WHOLE: Final = ("smallint", "integer", "bigint")
+_ONE_TEXT: Final = ("smallint", "integer", "bigint", "uuid")  # types whose equal values are written alike
+_ROWS: Final = '"$n"'
 
 
 class AddressedReading(ABC):
@@ -63,7 +64,8 @@ class AddressedReading(ABC):
             yield from self._readers.batches(found, None, levels, addressed=True, at=at)
 
     def counted(self, table: Table, totals: Sequence[str]) -> Generator[pa.RecordBatch, None, None]:
-        """Rows are put together by the columns that tell their place before it is looked up: once for each group."""
+        """Rows are put together by the columns that tell their place before it is looked up, once for each group, and
+        then by their place."""
         levels = self._places(table)
         if not levels and not totals:
             return
@@ -78,17 +80,21 @@ class AddressedReading(ABC):
                     )
 
     def _count(self, found: SourceTable, table: Table, levels: Sequence[str], totals: Sequence[str]) -> str:
-        keys = [quoted(name) for name in self._place_columns(table)] if levels else []
+        columns = self._place_columns(table) if levels else []
         declared = {column.name: column.declared_type for column in table.columns}
-        sums = [
-            f"{_sum(quoted(name)) if declared[name] in _WHOLE else 'NULL'} AS s{number}"
-            for number, name in enumerate(totals)
-        ]
-        groups = f" GROUP BY {', '.join(keys)}" if keys else ""
-        inner = f'SELECT {", ".join([*keys, "pg_catalog.count(*) AS n", *sums])} FROM {found.relation} AS "row"'  # noqa: S608  # quoted names
-        outer = [f"{level} AS p{number}" for number, level in enumerate(levels)]
-        outer += ['"row".n', *(f'"row".s{number}::pg_catalog.text' for number in range(len(sums)))]
-        return f'SELECT {", ".join(outer)} FROM ({inner}{where_of(found, None)}{groups}) AS "row"'  # noqa: S608
+        keys = [quoted(name) for name in columns]
+        keys += [_exactly(quoted(name)) for name in columns if declared.get(name) not in _ONE_TEXT]
+        whole = {column.name: column.expression for column in found.columns if column.whole}
+        sums = [f'"$s{number}"' for number in range(len(totals))]
+        rows = [*keys[: len(columns)], f"pg_catalog.count(*) AS {_ROWS}"]
+        rows += [f"{_sum(whole.get(name))} AS {sum_}" for name, sum_ in zip(totals, sums, strict=True)]
+        statement = f'SELECT {", ".join(rows)} FROM {found.relation} AS "row"{where_of(found, None)}{_grouped(keys)}'  # noqa: S608  # quoted names
+        places = [f'"$p{number}"' for number in range(len(levels))]
+        groups = [f"{_exactly(level)} AS {place}" for level, place in zip(levels, places, strict=True)]
+        statement = f'SELECT {", ".join([*groups, _ROWS, *sums])} FROM ({statement}) AS "row"'  # noqa: S608
+        given = [*places, f"pg_catalog.sum({_ROWS})::pg_catalog.int8"]
+        given += [f"pg_catalog.sum({sum_})::pg_catalog.text" for sum_ in sums]
+        return f'SELECT {", ".join(given)} FROM ({statement}) AS "row"{_grouped(places)}'  # noqa: S608
 
     def _place_columns(self, table: Table) -> list[str]:
         """The table's own columns that its geography is told by."""
@@ -121,8 +127,20 @@ def _stretches(piece: Pages | None, pages: int) -> Iterator[Pages]:
         yield Pages(start, start + STRETCH_PAGES if more else last)
 
 
-def _sum(column: str) -> str:
-    return f"coalesce(pg_catalog.sum({column}), 0)"
+def _sum(number: str | None) -> str:
+    """Of what gives whole numbers; NULL where nothing does."""
+    return "NULL::pg_catalog.numeric" if number is None else f"coalesce(pg_catalog.sum({number}), 0)"
+
+
+def _exactly(value: str) -> str:
+    """A value as a text that no other value is equal to: 1.0 and 1.00 are equal, and texts by some collations."""
+    return f'CAST({value} AS pg_catalog.text) COLLATE pg_catalog."C"'
+
+
+def _grouped(keys: Sequence[str]) -> str:
+    """As groups of these; of no rows none, without keys too."""
+    groups = f" GROUP BY {', '.join(keys)}" if keys else ""
+    return f"{groups} HAVING pg_catalog.count(*) > 0"
 
 
 def _only(batch: pa.RecordBatch, places: np.ndarray[Any, np.dtype[np.uint64]]) -> pa.RecordBatch:
