@@ -2,7 +2,8 @@
 
 A row is then known by its INTEGER PRIMARY KEY, which AUTOINCREMENT never gives twice: an incremental backup reads the
 keys, and of the rows those that are new. Rows may be deleted. One that is changed all the same is not noticed before
-the next full backup: what was declared is believed.
+the next full backup: what was declared is believed. So is that nobody copies an older database over the file, which
+gives keys again that were given: only another file in its place is noticed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,6 +38,7 @@ class AppendOnlyReading(ABC):
     """The part of a snapshot that knows tables by their keys (see ``port.AddressedSnapshot``)."""
 
     _connection: sqlite3.Connection
+    _path: Path
     _layouts: Mapping[str, Layout]
 
     @abstractmethod
@@ -45,15 +48,17 @@ class AppendOnlyReading(ABC):
     def _failed(self, table: Table, error: Exception) -> SourceUnreadable: ...
 
     def position(self) -> Mapping[str, str]:
-        """Nothing: what was declared holds whatever became of the file."""
-        return {}
+        """Which file it is: one that was put back from a copy gives keys again."""
+        return {"inode": str(self._path.stat().st_ino)}
 
     def wait_until_kept(self, position: Mapping[str, str]) -> None:
         """Nothing is waited for."""
         return
 
     def why_unrelated(self, position: Mapping[str, str]) -> str | None:
-        return None
+        if position == self.position():
+            return None
+        return "the database file is another one than at the backup before: it was put back, or replaced"
 
     def may_be_new(self, position: Mapping[str, str], versions: Any) -> Any:
         return np.zeros(len(versions), np.bool_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_what_was_appended_and_what_was_deleted_is_saved_and_comes_back(journal:
     done = journal.run("restore", "latest", "--source", "app", "--to", place)
     assert done.code == 0, done.out + done.err
     assert_databases_equal(journal.root / "app.db", place)
+
+
+def test_after_a_file_that_was_put_back_from_a_copy_gives_keys_again_a_full_backup_is_made(journal: World) -> None:
+    place, old = journal.root / "app.db", journal.root / "old.db"
+    shutil.copy(place, old)
+    change(journal, "INSERT INTO journal (note) VALUES ('lost')")
+    assert saved(journal) == (1, 0)
+    old.replace(place)
+    change(journal, "INSERT INTO journal (note) VALUES ('in its place')")
+    done = backup(journal.wiring(), "app", Kind.INCREMENTAL)
+    assert (done.kind, done.warnings[0]) == (
+        "full",
+        "full instead of incremental: "
+        "the database file is another one than at the backup before: it was put back, or replaced",
+    )
 
 
 def test_a_row_that_was_changed_all_the_same_is_not_looked_at_before_the_next_full(journal: World) -> None:
