@@ -126,6 +126,11 @@ UNHELD = {
         "{0}",
         "a value of an enumeration was renamed while it was read",
     ),
+    "a composite type altered": (
+        ("ALTER TYPE pair DROP ATTRIBUTE b",),
+        "{0}",
+        "a composite type was altered while it was read",
+    ),
     "a sequence widened": (
         ("ALTER SEQUENCE narrow AS bigint", "ALTER SEQUENCE narrow RESTART 5000000000"),
         "narrow",
@@ -142,6 +147,7 @@ def test_a_change_that_no_lock_holds_back_is_no_backup(database: Address, change
         *("CREATE SCHEMA live", "CREATE TABLE live.t (v text)", "INSERT INTO live.t VALUES ('live')"),
         *("CREATE SCHEMA next", "CREATE TABLE next.t (v text)", "INSERT INTO next.t VALUES ('next')"),
         *("CREATE TYPE mood AS ENUM ('sad')", "CREATE TABLE m (v mood)", "INSERT INTO m VALUES ('sad')"),
+        *("CREATE TYPE pair AS (a int, b int)", "CREATE TABLE p (v pair)", "INSERT INTO p VALUES (ROW(1, 2))"),
         "CREATE SEQUENCE narrow AS int",
     )
     with pytest.raises(SourceChanged) as caught, PostgresSource(database).snapshot() as snapshot:

@@ -1,7 +1,8 @@
-"""What neither a lock nor a snapshot holds still: the names of schemas, and of the values of enumerations.
+"""What neither a lock nor a snapshot holds still: the names of schemas, and of the values of enumerations, and what
+composite types are made of.
 
-A reader finds a table by its schema's name, and writes a value's label, as these are at that moment: after two schemas
-have changed names, rows would be those of another table.
+A reader finds a table by its schema's name, and writes a value's label or its attributes, as these are at that moment:
+after two schemas have changed names, rows would be those of another table.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 _NAMES: Final = """
 SELECT 'schema', oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_'
 UNION ALL SELECT 'value', oid, enumlabel FROM pg_catalog.pg_enum
+UNION ALL SELECT 'composite', c.oid, string_agg(concat_ws(':', attnum, atttypid, attisdropped), ',' ORDER BY attnum)
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relkind = 'c' GROUP BY c.oid
 """
+_CHANGED: Final = {
+    "schema": "the schema '{}' was renamed",
+    "value": "a value of an enumeration was renamed",
+    "composite": "a composite type was altered",
+}
 
 
 def require_unchanged(held: psycopg.Connection[Any], address: Address) -> None:
@@ -30,8 +38,9 @@ def require_unchanged(held: psycopg.Connection[Any], address: Address) -> None:
         now = _names(other)
     for (kind, oid), name in _names(held).items():
         if now.get((kind, oid), name) != name:
-            what = f"the schema '{name}'" if kind == "schema" else "a value of an enumeration"
-            raise SourceChanged("read", str(address), f"{what} was renamed while it was read", "run it again")
+            raise SourceChanged(
+                "read", str(address), f"{_CHANGED[kind].format(name)} while it was read", "run it again"
+            )
 
 
 def _names(connection: psycopg.Connection[Any]) -> dict[tuple[str, int], str]:
