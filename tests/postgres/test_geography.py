@@ -49,6 +49,13 @@ def test_columns_of_a_user_s_type_and_of_an_extension_s_are_read_as_their_text(a
     ]  # fmt: skip
 
 
+def test_a_cast_by_a_function_within_the_server_is_no_user_s(areas: Address) -> None:
+    """citext brings one for char(n)."""
+    for column in ("shops ALTER country", "countries ALTER id"):
+        execute(areas, f"ALTER TABLE {column} TYPE char(2)")
+    assert [row["$country"] for row in places(areas)["shops"]] == [None, "Oz"]
+
+
 def test_a_type_that_a_function_of_a_user_casts_is_refused_before_it_runs(areas: Address) -> None:
     execute(areas, CAST)
     with pytest.raises(InvalidSetting) as caught:

@@ -24,10 +24,10 @@ JOIN base b ON b.oid = a.atttypid
 JOIN pg_catalog.pg_cast c ON c.castsource = b.type
 JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND p.oid >= 16384 AND l.lanname <> 'c'
+WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
 """
 """Columns whose type, or the one it is a domain of, has a cast by a function that is neither the system's (OIDs below
-16384) nor an extension's compiled one, which only a superuser makes."""
+16384) nor a compiled one, an extension's or the server's own by another name, which only a superuser makes."""
 
 
 def require_no_casts(connection: psycopg.Connection[Any], geography: Geography, found: Sequence[Relation]) -> None:
