@@ -148,14 +148,16 @@ class RemovedRows:
     def __init__(self, members: StagedMembers, segment: str) -> None:
         self._members, self._segment, self._one = members, segment, Lock()
         self._held: list[Lanes] = []
+        self._waiting = 0
         self.names: list[str] = []
         self.rows = 0
 
     def add(self, numbers: Lanes) -> None:
         with self._one:
             self._held.append(numbers)
+            self._waiting += len(numbers[0])
             self.rows += len(numbers[0])
-            if sum(len(first) for first, _ in self._held) >= PART_ROWS:
+            if self._waiting >= PART_ROWS:  # counted: a large table comes in very many small pieces
                 self._flush()
 
     def close(self) -> None:
@@ -163,7 +165,7 @@ class RemovedRows:
             self._flush()
 
     def _flush(self) -> None:
-        numbers, self._held = together(self._held), []
+        numbers, self._held, self._waiting = together(self._held), [], 0
         for start in range(0, len(numbers[0]), PART_ROWS):
             self.names.append(f"removed/{self._segment}/part-{len(self.names):05d}.parquet")
             with self._members.stored(self.names[-1]) as sink:
