@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from ..core.errors import BackupError, ObjectDamaged, StagingLost, StorageFull
+from ..core.errors import BackupError, DocumentDamaged, ObjectDamaged, StagingLost, StorageFull
 from ..core.private import create_private
 from ..format.age import SeekableAgeReader
 from ..format.change_state import LIMIT, SUBJECT, ChangeState, StatePart, StateTable
@@ -95,6 +95,8 @@ def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any])
         )
         members = ZipReader.locate(reader.read_at, reader.size)
         state = ChangeState.load(members.read(SUBJECT, limit=LIMIT), source=source, backup_id=backup_id)
+        if lacking := sorted({*state.members} - set(members.members)):
+            raise DocumentDamaged("read", SUBJECT, f"it names the member '{lacking[0]}', which is not there")
         return ParentState(opened, members, state)
     except BaseException:
         opened.close()

@@ -7,7 +7,7 @@ keyed hashes, and their places say where they lie, not what they are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -82,6 +82,12 @@ class ChangeState(Record):
     def _names_once(self) -> Self:
         require_unique([f"{len(table.schema_name)}:{table.schema_name}{table.name}" for table in self.tables], "table")
         return self
+
+    @property
+    def members(self) -> Iterator[str]:
+        """Every member that it names."""
+        yield from (part.member for table in self.tables for part in table.parts)
+        yield from self.tree.parts if self.tree else ()
 
     def to_bytes(self) -> bytes:
         """The canonical bytes of state.json; raises DocumentDamaged when they exceed LIMIT."""

@@ -125,7 +125,9 @@ def wait_until_kept(connection: psycopg.Connection[Any], position: Mapping[str, 
 
 def why_unrelated(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """Why the server did not simply go on from ``before``; None if it did."""
-    if before.get("version") != now["version"]:
+    if before.keys() != now.keys():
+        return "another release noted where the server stood at the backup before"
+    if before["version"] != now["version"]:
         return "the server is of another version than at the backup before"
     if before["timeline"] != now["timeline"]:
         return "the server's timeline changed since the backup before: it was restored, or another took its place"
