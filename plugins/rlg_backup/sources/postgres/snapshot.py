@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
 
+    from .address import Address
+
 _IDENTITY: Final = """
 SELECT s.system_identifier::text, d.oid::text, pg_catalog.pg_current_snapshot()::text,
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
@@ -46,6 +48,7 @@ class PostgresSnapshot(AddressedReading):
 
     def __init__(
         self,
+        address: Address,
         connection: psycopg.Connection[Any],
         found: Sequence[Relation],
         readers: Readers,
@@ -55,7 +58,7 @@ class PostgresSnapshot(AddressedReading):
         exclude: Sequence[str],
         warning_minutes: int,
     ) -> None:
-        self._connection, self._readers, self._definitions = connection, readers, definitions
+        self._address, self._connection, self._readers, self._definitions = address, connection, readers, definitions
         self._geography = geography
         self._began, self._warning_minutes = time.monotonic(), warning_minutes
         self.identity = _identity(connection)
@@ -112,7 +115,7 @@ class PostgresSnapshot(AddressedReading):
 
     def wait_until_kept(self, position: Mapping[str, str]) -> None:
         """See ``versions.wait_until_kept``."""
-        versions.wait_until_kept(self._connection, position, self.identity.system)
+        versions.wait_until_kept(self._address, position)
 
     def why_unrelated(self, position: Mapping[str, str]) -> str | None:
         """See ``versions.why_unrelated``."""

@@ -92,6 +92,7 @@ class PostgresSource:
                 connection = stack.enter_context(self._address.connected())
                 found, readers, definitions = self._hold(connection, stack)
                 opened = PostgresSnapshot(
+                    self._address,
                     connection,
                     found,
                     readers,

@@ -22,6 +22,8 @@ from ...core.errors import SourceUnavailable
 if TYPE_CHECKING:
     import psycopg
 
+    from .address import Address
+
 _USED: Final = """
 WITH RECURSIVE used (relation, type) AS (
     SELECT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
@@ -112,15 +114,25 @@ def position(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return dict(zip(names, connection.execute(_POSITION).fetchall()[0], strict=True))
 
 
-def wait_until_kept(connection: psycopg.Connection[Any], position: Mapping[str, str], place: str) -> None:
+def wait_until_kept(address: Address, position: Mapping[str, str]) -> None:
     """Waits until the log is on disk up to a position: what a snapshot saw before is then never lost in a crash, after
-    which the ids of its transactions would be given to others. Raises SourceUnavailable (``place`` is whose) when it
-    takes a minute."""
+    which the ids of its transactions would be given to others.
+
+    What reading itself writes there (pages that it tidies) waits for somebody's commit, for some 20 s on an idle
+    server: so one is made, which changes nothing and takes one transaction id. Raises SourceUnavailable when it takes a
+    minute.
+    """
     give_up = time.monotonic() + _PATIENCE
-    while not connection.execute(_FLUSHED, [position["log"]]).fetchall()[0][0]:
-        if time.monotonic() > give_up:
-            raise SourceUnavailable("read", place, "the server does not write its log to disk", "look at its disk")
-        time.sleep(0.02)
+    with address.connected() as session:
+        if not session.execute(_FLUSHED, [position["log"]]).fetchall()[0][0]:
+            session.execute("BEGIN READ WRITE")
+            session.execute("SELECT pg_catalog.pg_current_xact_id()")
+            session.execute("COMMIT")
+        while not session.execute(_FLUSHED, [position["log"]]).fetchall()[0][0]:
+            if time.monotonic() > give_up:
+                cause = "the server does not write its log to disk"
+                raise SourceUnavailable("read", str(address), cause, "look at its disk")
+            time.sleep(0.02)
 
 
 def why_unrelated(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
