@@ -39,6 +39,7 @@ class LayeredTable:
     layers: list[Layer]
     digest_key: bytes
     _removed: Bag | None = None
+    _done: int = 0
     _one: Lock = field(default_factory=Lock)
 
     @property
@@ -56,6 +57,10 @@ class LayeredTable:
             left = batch.filter(pl.Series(~gone).to_arrow()) if gone.any() else batch
             if left.num_rows:
                 yield left
+        with self._one:
+            self._done += len(members)
+            if self._done == len(self.parts):
+                self._removed = None  # it is as large as the rows that went
 
     def _bag(self) -> Bag | None:
         """The rows that went, of all layers; None where none did."""

@@ -158,7 +158,7 @@ class SavedTable:
 
     def state(self) -> StateTable | None:
         """What the next run is told of it; None where changes are not tracked."""
-        return self.tracked.state(self._restored.hexdigest()) if self.tracked else None
+        return self.tracked.state(self._restored.hexdigest(), self.removed.rows) if self.tracked else None
 
 
 class PieceWriter:
@@ -184,8 +184,9 @@ class PieceWriter:
         if self._noted:
             self._noted.add(numbers, addresses)
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Takes in rows as they were read; those that were there before are counted, and not saved again."""
+    def write(self, batch: pa.RecordBatch, known: Bag | None = None) -> None:
+        """Takes in rows as they were read; those that were there before, or are ``known``, are counted, and not saved
+        again."""
         batch, addresses = _without_addresses(batch)
         if not self._table.as_places:  # there the source counts, for rows that are not read
             self.tally.add(batch)
@@ -194,7 +195,7 @@ class PieceWriter:
         self.restored.add(numbers)
         if self._noted:
             self._noted.add(numbers, addresses)
-        if (before := self._table.before) is not None:
+        if (before := self._table.before if known is None else known) is not None:
             new = ~before.take(numbers)
             if not new.any():
                 return

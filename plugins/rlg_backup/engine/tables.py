@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from ..anonymize.actions import Action
 from ..anonymize.originals import Originals
 from ..anonymize.resolution import resolve, unused
+from ..changes.bag import Bag
 from ..changes.places import difference
 from ..config.settings import TableSettings
-from ..core.errors import InvalidSetting
+from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
-from ..sources.port import AddressedSnapshot, Piece, Table, TableSnapshot
+from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
 from .fitting import doubts, require_fitting
 from .members import StagedMembers
 from .parallel import run_all
@@ -128,26 +129,51 @@ class TableSaver:
         return self._addressed.read_addressed(table.table, piece)
 
     def _write_changes(self, table: SavedTable, piece: Piece, writer: PieceWriter) -> None:
-        """Rows that lie where they lay are known; only the others are read."""
+        """Rows that lie where they lay are known; only the others are read. Where addresses are not to be believed, all
+        are read, and those of each stretch told apart by their numbers."""
         assert table.tracked is not None
+        believed = self._addressed.ran_on(table.tracked.position_before)
         with closing(self._addressed.addresses(table.table, piece)) as stretches:
             for stretch in stretches:
                 numbers, before = table.tracked.rows_before(stretch.first, stretch.last)
+                if not believed:
+                    known = Bag(numbers)
+                    self._write_at(table, writer, stretch, stretch.places, known)
+                    table.removed.add(known.rest())
+                    continue
                 new = self._addressed.may_be_new(table.tracked.position_before, stretch.versions)
                 found = difference((before.place, before.version), (stretch.places, stretch.versions), new)
                 kept, gone = found.kept, ~found.kept
                 writer.keep((numbers[0][kept], numbers[1][kept]), before.of(kept))
                 table.removed.add((numbers[0][gone], numbers[1][gone]))
                 self._tell(table, int(kept.sum()))
-                if found.added.any():
-                    added = stretch.places[found.added]
-                    self._write(table, writer, self._addressed.read_at(table.table, stretch, added))
+                self._write_at(table, writer, stretch, stretch.places[found.added])
 
-    def _write(self, table: SavedTable, writer: PieceWriter, read: Generator[pa.RecordBatch, None, None]) -> None:
+    def _write_at(
+        self, table: SavedTable, writer: PieceWriter, stretch: Stretch, places: Any, known: Bag | None = None
+    ) -> None:
+        """Raises SourceUnreadable when other rows come than lie there: what is missing would be gone in silence."""
+        if not len(places):
+            return
+        rows = self._write(table, writer, self._addressed.read_at(table.table, stretch, places), known)
+        if rows != len(places):
+            raise SourceUnreadable("read", table.table.title, f"it gave {rows} rows of the {len(places)} asked for")
+
+    def _write(
+        self,
+        table: SavedTable,
+        writer: PieceWriter,
+        read: Generator[pa.RecordBatch, None, None],
+        known: Bag | None = None,
+    ) -> int:
+        """Saves rows, but for those that are ``known``; how many were read."""
+        rows = 0
         with closing(read) as batches:
             for batch in batches:
-                writer.write(batch)
+                writer.write(batch, known)
+                rows += batch.num_rows
                 self._tell(table, batch.num_rows)
+        return rows
 
     def _count(self, table: SavedTable) -> None:
         """Of a table whose rows were not all read."""

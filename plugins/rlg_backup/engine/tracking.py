@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BAG_ROWS: Final = 2_000_000
 """Rows of a table that are told apart by their numbers, at most: they are in memory. Larger ones are saved whole."""
+FEW: Final = 100_000
+"""Rows that may have gone from any table before it is saved whole again, however small it is."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Tracking:
         by_place = before is not None and table.storage is not None and before.storage == table.storage
         if before is not None and not by_place and before.rows > BAG_ROWS:
             before = None
+        if before is not None and before.gone > max(before.rows, FEW):
+            before = None  # a restore holds what went in memory, and reads it all
         return TrackedTable(table, identity, self.members, self.parent, before)
 
 
@@ -105,14 +109,15 @@ class TrackedTable:
         with self._one:
             self._parts.append(StatePart(member=name, rows=len(numbers[0]), first=places[0], last=places[1]))
 
-    def state(self, digest: str) -> StateTable:
-        """What the state says of it; ``digest`` is that of all its rows."""
+    def state(self, digest: str, removed: int) -> StateTable:
+        """What the state says of it; ``digest`` is that of all its rows, ``removed`` rows went since the parent."""
         return StateTable(
             schema=self._table.schema,
             name=self._table.name,
             identity=self._identity,
             storage=self.storage,
             rows=sum(part.rows for part in self._parts),
+            gone=self.before.gone + removed if self.before else 0,
             digest=digest,
             parts=tuple(sorted(self._parts, key=lambda part: part.member)),
         )

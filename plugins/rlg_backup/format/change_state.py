@@ -34,13 +34,15 @@ class StatePart(Record):
 
 class StateTable(Record):
     """A table as it was seen. ``identity`` is of what it is and how it is saved; ``storage`` of where its rows lie, or
-    null where they are told apart by their numbers alone."""
+    null where they are told apart by their numbers alone; ``gone`` counts the rows that went since the table was last
+    saved whole."""
 
     schema_name: Text = Field(alias="schema")  # pydantic keeps `schema` for itself
     name: Text
     identity: Sha256
     storage: Text | None
     rows: Count
+    gone: Count = 0
     digest: Sha256
     parts: tuple[StatePart, ...]
 

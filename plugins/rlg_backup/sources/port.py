@@ -160,6 +160,11 @@ class AddressedSnapshot(TableSnapshot, Protocol):
         """Why the source did not go on from a ``position``, so that no change can be told from it; None if it did."""
         ...
 
+    def ran_on(self, position: Mapping[str, str]) -> bool:
+        """Whether the source's own program ran on since a ``position``. Where it did not, its files may be another
+        day's: an address then says nothing of what lies there."""
+        ...
+
     def may_be_new(self, position: Mapping[str, str], versions: Any) -> Any:
         """Which (bool) of these versions (uint32) a row made after a ``position`` may have, as one from before has."""
         ...

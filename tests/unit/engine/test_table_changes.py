@@ -84,6 +84,18 @@ def test_a_table_of_more_rows_than_fit_in_memory_is_saved_whole(
     assert saved(world, Kind.INCREMENTAL) == {"people": changes(0, 0, "people"), "orders": expected}
 
 
+def test_a_table_of_which_more_rows_went_than_it_has_is_saved_whole_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore holds the numbers of all that went in memory."""
+    monkeypatch.setattr(tracking, "FEW", 0)
+    saved(world, Kind.FULL)
+    for whole in (False, False, True, False):
+        change(world, "UPDATE orders SET cents = cents + 1")
+        found = saved(world, Kind.INCREMENTAL)["orders"]
+        assert (found is None) == whole, (found, whole)
+
+
 def test_parts_of_the_numbers_that_went_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "PART_ROWS", 30)
     saved(world, Kind.FULL)

@@ -24,7 +24,7 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (Profile, PROFILE),
     (ChangeState, STATE),
 ]
-OPTIONAL = {"row_digest", "within", "state", "change", "first", "last"}  # that the first releases did not write
+OPTIONAL = {"row_digest", "within", "state", "change", "first", "last", "gone"}  # that the first releases did not write
 OPEN = {"position", "witnesses", "options", "geography", "totals", "country", "region", "city", "town"}  # keys are data
 
 

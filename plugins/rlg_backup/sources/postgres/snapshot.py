@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -121,13 +122,17 @@ class PostgresSnapshot(AddressedReading):
         """See ``versions.why_unrelated``."""
         return versions.why_unrelated(position, self.position())
 
+    def ran_on(self, position: Mapping[str, str]) -> bool:
+        """A server that was put back to an older image of its disks, and has passed the position since, was started."""
+        return position["started"] == self._now["started"]
+
     def may_be_new(self, position: Mapping[str, str], versions: Versions) -> Mask:
         """See ``row_addresses.made_again``."""
-        return made_again(int(position["oldest"]), self._following, versions)
+        return made_again(int(position["oldest"]), int(self._now["transaction"]), versions)
 
     @cached_property
-    def _following(self) -> int:
-        return int(self.position()["transaction"])
+    def _now(self) -> Mapping[str, str]:
+        return self.position()
 
     def _pages(self, table: SourceTable) -> int:
         place = qualified(table.table.schema, table.table.name)
@@ -162,6 +167,7 @@ def _identified(connection: psycopg.Connection[Any], found: Sequence[Relation]) 
     for one in catalog.tables(connection, found):
         identity, storage = known.get(oids.get((one.table.schema, one.table.name), 0), ("", None))
         storage = storage if one.columns else None
+        identity = json.dumps([identity, [column.expression for column in one.columns]])  # and how a value is written
         tables.append(replace(one, table=replace(one.table, identity=identity, storage=storage)))
     return tables
 

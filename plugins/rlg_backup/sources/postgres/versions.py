@@ -72,7 +72,8 @@ SELECT c.timeline_id::text, extract(epoch FROM c.checkpoint_time)::int8::text,
        pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text,
        pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                                   ELSE pg_catalog.pg_current_wal_insert_lsn() END, '0/0')::text,
-       (pg_catalog.current_setting('server_version_num')::int / 10000)::text
+       (pg_catalog.current_setting('server_version_num')::int / 10000)::text,
+       pg_catalog.pg_postmaster_start_time()::text
 FROM pg_catalog.pg_control_checkpoint() c
 """
 _FLUSHED: Final = """
@@ -108,9 +109,9 @@ def _may_change(kind: Any) -> bool:
 
 
 def position(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Where the server stands: its timeline, last checkpoint, oldest open and next transaction, write-ahead log and
-    major version."""
-    names = ("timeline", "checkpoint", "oldest", "transaction", "log", "version")
+    """Where the server stands: its timeline, last checkpoint, oldest open and next transaction, write-ahead log, major
+    version, and when it was started."""
+    names = ("timeline", "checkpoint", "oldest", "transaction", "log", "version", "started")
     return dict(zip(names, connection.execute(_POSITION).fetchall()[0], strict=True))
 
 
