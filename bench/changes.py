@@ -94,7 +94,7 @@ def _measured(measurement: Measurement, server: Server, repeats: int, only_ours:
     database = Database(server.programs / "psql", measurement.environment)
     others = [] if only_ours else [one for one in (_RESTIC, _BORG) if not one.missing]
     for contender in CONTENDERS["full"]:
-        yield measurement.run("full", contender)
+        yield _grown(measurement, contender, "full")
     counted = {}
     full = _newest(measurement.root, "plain")
     counted[full] = database.counts()
@@ -105,11 +105,10 @@ def _measured(measurement: Measurement, server: Server, repeats: int, only_ours:
         if night:
             database.change(night)
             for contender in CONTENDERS["incremental"][: len(_SOURCES)]:
-                yield _grown(measurement, contender)
+                yield _grown(measurement, contender, "incremental")
         run_command("pg_dump", ["pg_dump", "-f", "plain.sql"], measurement.environment, measurement.root)
         for contender in others:
-            one = _grown(measurement, contender) if night else measurement.run("first", contender)
-            yield one
+            yield _grown(measurement, contender, "incremental" if night else "first")
     expected = {"$FULL": counted[full], "latest": database.counts()}
     for _ in range(repeats):
         for contender, wanted in zip(CONTENDERS["restore"], expected.values(), strict=True):
@@ -119,11 +118,11 @@ def _measured(measurement: Measurement, server: Server, repeats: int, only_ours:
                 raise CommandFailed(f"'{contender.name}' restored {found}, not {wanted}")
 
 
-def _grown(measurement: Measurement, contender: Contender) -> Measured:
-    """One night's run; stored is what came, change states apart."""
+def _grown(measurement: Measurement, contender: Contender, verb: str) -> Measured:
+    """One run; stored is what came, the change state apart."""
     place = measurement.root / contender.stored
     before = set(place.rglob("*"))
-    one = measurement.run("incremental", contender)
+    one = measurement.run(verb, contender)
     new = [path for path in place.rglob("*") if path not in before and path.is_file()]
     stored = sum(path.stat().st_size for path in new if path.name != "state.zip.age")
     measurement.runs[-1] = one = Measured(**{**vars(one), "stored": stored})

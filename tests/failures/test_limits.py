@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from tests.failures.expect import beside, nothing_lost, records, told, works
+from tests.failures.expect import beside, nothing_lost, records, works
 from tests.failures.room import Room
 from tests.support.compare import assert_databases_equal, assert_trees_equal
 from tests.support.world import EMAILS, PHONES, WORDS, World, dump, holds_any

@@ -81,14 +81,16 @@ STATE: dict[str, Any] = {
     "position": {"timeline": "1", "log": "12345678901234567890"},
     "tables": [
         {
-            "schema": "public", "name": "accounts", "identity": B, "storage": "heap:16385", "rows": 3, "gone": 2, "digest": C,
+            "schema": "public", "name": "accounts", "identity": B, "storage": "heap:16385",
+            "rows": 3, "gone": 2, "digest": C,
             "parts": [
                 {"member": "rows/public.accounts/part-00000.parquet", "rows": 2, "first": 1, "last": 65536},
                 {"member": "rows/public.accounts/part-00001.parquet", "rows": 1, "first": 65537, "last": 65537},
             ],
         },
         {
-            "schema": "public", "name": "empty", "identity": B, "storage": "heap:16390", "rows": 0, "gone": 0, "digest": D,
+            "schema": "public", "name": "empty", "identity": B, "storage": "heap:16390",
+            "rows": 0, "gone": 0, "digest": D,
             "parts": [],
         },
     ],
