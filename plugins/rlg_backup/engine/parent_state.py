@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..sources.port import Table
 
 _FILE: Final = "parent-state"
+_KEPT: Final = 4  # parts in memory, of 7 MB each
 _PART_LIMIT: Final = 16 << 20  # bytes of a member with rows
 
 
@@ -38,6 +39,7 @@ class ParentState:
     def __init__(self, file: BinaryIO, members: ZipReader, state: ChangeState) -> None:
         self.state = state
         self._file, self._members, self._one = file, members, Lock()
+        self._recent: dict[str, tuple[Lanes, Addresses | None]] = {}
         self._tables = {(table.schema_name, table.name): table for table in state.tables}
         self.files = self._files()
 
@@ -76,9 +78,18 @@ class ParentState:
         return KnownFiles(parts, tree.files, tree.backups)
 
     def _part(self, part: StatePart, *, addressed: bool) -> tuple[Lanes, Addresses | None]:
+        """A part; the last few are kept: what follows in a table is asked for piece by piece."""
         with self._one:
+            if (kept := self._recent.pop(part.member, None)) is not None:
+                self._recent[part.member] = kept
+                return kept
             data = BytesIO(self._members.read(part.member, limit=_PART_LIMIT))
-        return read_numbers(data, part.member, addressed=addressed)
+        found = read_numbers(data, part.member, addressed=addressed)
+        with self._one:
+            self._recent[part.member] = found
+            if len(self._recent) > _KEPT:
+                del self._recent[next(iter(self._recent))]
+        return found
 
 
 def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any]) -> ParentState:
