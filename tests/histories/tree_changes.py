@@ -139,8 +139,9 @@ def chmod_folder(root: Path, chance: random.Random) -> None:
 
 
 def link(root: Path, chance: random.Random) -> None:
-    if not os.path.lexists(path := place(root, chance)):
-        os.link(file(root, chance), path)
+    old, path = file(root, chance), place(root, chance)  # in this order: the file may be made now, at that very place
+    if not os.path.lexists(path):
+        os.link(old, path)
 
 
 def symlink(root: Path, chance: random.Random) -> None:
