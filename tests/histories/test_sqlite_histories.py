@@ -32,7 +32,7 @@ def empty_world() -> World:
     return world
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(history=histories(len(CHANGES)), chosen=st.integers(0, 99))
 def test_each_point_of_any_history_is_the_database_as_it_was(
     empty_world: World, history: list[Step], chosen: int

@@ -49,7 +49,7 @@ def empty_world() -> World:
 TRUSTED = st.sampled_from([True, True, False])
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(history=histories(len(CHANGES)), chosen=st.integers(0, 99), trust_times=TRUSTED)
 def test_each_point_of_any_history_is_the_tree_as_it_was(
     empty_world: World, history: list[Step], chosen: int, trust_times: bool
