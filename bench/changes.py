@@ -8,9 +8,6 @@ of each kind beside the next runs of the others. At the end the full backup is r
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +18,9 @@ from rich.table import Table
 
 from bench.contenders import IMPORTS, PLAIN, POLICIES, Contender
 from bench.database import Database
-from bench.machine import described, versions
 from bench.measuring import Measured, Measurement
-from bench.postgres import SETTINGS
-from bench.postgres import prepared as made
-from bench.processes import MB, PROJECT, CommandFailed, run_command
-from rlg_backup.core.errors import BackupError
+from bench.postgres import run_bench
+from bench.processes import MB, CommandFailed, run_command
 from rlg_backup.demo.server import Server
 
 NIGHTS: Final = 6
@@ -57,40 +51,19 @@ CONTENDERS: Final = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=float, default=1.4, help="GB of rows, as COPY writes them  [1.4]")
-    parser.add_argument("--repeats", type=int, default=3, help="how often restores are measured  [3]")
-    parser.add_argument("--ours", action="store_true", help="only our own commands")
-    parser.add_argument("--folder", type=Path, default=PROJECT / ".bench", help="where it is done")
-    given = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    root: Path = given.folder.absolute() / "changes"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    result = given.folder / f"changes-{given.size:g}GB.json"
-    try:
-        with Server(root / "server", durable=True, settings=SETTINGS) as server:
-            measurement = made(root, server, int(given.size * 1000 * MB), console, tracked=True)
-            facts = {
-                "size": given.size,
-                "settings": SETTINGS,
-                **described(),
-                "versions": versions(server.environment()),
-            }
-            for one in _measured(measurement, server, given.repeats, given.ours):
-                console.print(f"[dim]{one.verb} {one.name}: {one.wall:.1f} s, {one.stored / MB:,.1f} MB[/dim]")
-                result.write_text(json.dumps({**facts, **measurement.to_json(CONTENDERS)}, indent=2))
-    except (CommandFailed, BackupError, subprocess.CalledProcessError) as failure:
-        console.print(str(failure), style="red", markup=False)
-        return 1
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-    _show(console, measurement)
-    console.print(f"[dim]{result}[/dim]")
-    return 0
+    return run_bench("changes", str(__doc__), _measured, _show, CONTENDERS, tracked=True)
 
 
-def _measured(measurement: Measurement, server: Server, repeats: int, only_ours: bool) -> Iterator[Measured]:
+def _measured(
+    measurement: Measurement, server: Server, given: argparse.Namespace, console: Console
+) -> Iterator[Measured]:
+    """Every run, as soon as it is done; a restore is counted out before it counts."""
+    for one in _runs(measurement, server, given.repeats, given.ours):
+        console.print(f"[dim]{one.verb} {one.name}: {one.wall:.1f} s, {one.stored / MB:,.1f} MB[/dim]")
+        yield one
+
+
+def _runs(measurement: Measurement, server: Server, repeats: int, only_ours: bool) -> Iterator[Measured]:
     database = Database(server.programs / "psql", measurement.environment)
     others = [] if only_ours else [one for one in (_RESTIC, _BORG) if not one.missing]
     for contender in CONTENDERS["full"]:

@@ -16,13 +16,13 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from bench.contenders import CONTENDERS
+from bench.contenders import CONTENDERS, Contender
 from bench.database import Database
 from bench.machine import described, versions
 from bench.measuring import Measured, Measurement
@@ -37,28 +37,45 @@ since when it comes is chance; the database was vacuumed and analyzed when it wa
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return run_bench("postgres", str(__doc__), _measured, show)
+
+
+Measure = Callable[[Measurement, Server, argparse.Namespace, Console], Iterator[Measured]]
+
+
+def run_bench(
+    name: str,
+    doc: str,
+    measured: Measure,
+    show: Callable[[Console, Measurement], None],
+    contenders: Mapping[str, Sequence[Contender]] = CONTENDERS,
+    *,
+    tracked: bool = False,
+) -> int:
+    """A benchmark over a server of its own: options, folders, the database, what is ``measured`` (the result is written
+    after every run), and the tables at the end. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=float, default=1.4, help="GB of rows, as COPY writes them  [1.4]")
-    parser.add_argument("--repeats", type=int, default=3, help="how often each command is measured  [3]")
+    parser.add_argument("--repeats", type=int, default=3, help="how often a command is measured  [3]")
     parser.add_argument("--ours", action="store_true", help="only our own commands")
     parser.add_argument("--folder", type=Path, default=PROJECT / ".bench", help="where it is done")
     given = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
-    root: Path = given.folder.absolute() / "postgres"
+    root: Path = given.folder.absolute() / name
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    result = given.folder / f"postgres-{given.size:g}GB.json"
+    result = given.folder / f"{name}-{given.size:g}GB.json"
     try:
         with Server(root / "server", durable=True, settings=SETTINGS) as server:
-            measurement = prepared(root, server, int(given.size * 1000 * MB), console)
+            measurement = _prepared(root, server, int(given.size * 1000 * MB), console, tracked=tracked)
             facts = {
                 "size": given.size,
                 "settings": SETTINGS,
                 **described(),
                 "versions": versions(server.environment()),
             }
-            for _ in _measured(measurement, server, given.repeats, given.ours, console):
-                result.write_text(json.dumps({**facts, **measurement.to_json()}, indent=2))
+            for _ in measured(measurement, server, given, console):
+                result.write_text(json.dumps({**facts, **measurement.to_json(contenders)}, indent=2))
     except (CommandFailed, BackupError, subprocess.CalledProcessError) as failure:
         console.print(str(failure), style="red", markup=False)
         return 1
@@ -69,7 +86,7 @@ def main() -> int:
     return 0
 
 
-def prepared(root: Path, server: Server, size: int, console: Console, *, tracked: bool = False) -> Measurement:
+def _prepared(root: Path, server: Server, size: int, console: Console, *, tracked: bool = False) -> Measurement:
     """The database, keys and a configuration, with everything that is read already in the cache. ``tracked``: for
     backups of what changed, with a table that has a key of another kind."""
     environment = _environment(root, server)
@@ -88,13 +105,13 @@ def prepared(root: Path, server: Server, size: int, console: Console, *, tracked
 
 
 def _measured(
-    measurement: Measurement, server: Server, repeats: int, only_ours: bool, console: Console
+    measurement: Measurement, server: Server, given: argparse.Namespace, console: Console
 ) -> Iterator[Measured]:
     """Every run, as soon as it is done; a restore is counted out before it counts."""
     expected = _counts(measurement, server, "bench")
     for verb, contenders in CONTENDERS.items():
-        chosen = [one for one in contenders if (one.ours or not only_ours) and not one.missing]
-        for number in range(repeats):
+        chosen = [one for one in contenders if (one.ours or not given.ours) and not one.missing]
+        for number in range(given.repeats):
             for contender in chosen[::-1] if number % 2 else chosen:
                 with console.status(f"{verb}: {contender.name}"):
                     one = measurement.run(verb, contender)

@@ -34,7 +34,7 @@ def namespace() -> list[str]:
 
 def required_namespace() -> list[str]:
     """The same; skips the test where there is none, which is an error in CI (tests/conftest.py)."""
-    return namespace() or pytest.skip(
+    return namespace() or pytest.skip(  # an error in CI (tests/conftest.py)
         "REQUIRED-IN-CI: this system lets nobody have mounts of his own (unshare --mount)"
     )
 

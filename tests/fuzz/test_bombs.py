@@ -177,10 +177,10 @@ def test_an_index_of_other_types_is_none(what: str) -> None:
     ("changed", "cause"),
     [
         ({"size": -1}, "an entry has a size below zero"),
-        ({"holes": [{"offset": None, "length": 1}]}, "it is not a Parquet file of entries"),
-        ({"xattrs": [{"name": None, "value": b""}]}, "it is not a Parquet file of entries"),
-        ({"holes": [None]}, "it is not a Parquet file of entries"),
-        ({"holes": None}, "it is not a Parquet file of entries"),
+        ({"holes": [{"offset": None, "length": 1}]}, "it is not a Parquet file of entries (TypeError)"),
+        ({"xattrs": [{"name": None, "value": b""}]}, "it is not a Parquet file of entries (TypeError)"),
+        ({"holes": [None]}, "it is not a Parquet file of entries (TypeError)"),
+        ({"holes": None}, "it is not a Parquet file of entries (TypeError)"),
     ],
 )
 def test_an_index_with_values_that_are_none_is_refused(changed: dict[str, Any], cause: str) -> None:

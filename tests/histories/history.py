@@ -3,8 +3,12 @@ says; at the end points are restored, and must be the database as it was."""
 
 from __future__ import annotations
 
-from contextlib import closing
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -34,6 +38,16 @@ def histories(changes: int, most: int = 40) -> st.SearchStrategy[list[Step]]:
     change = st.builds(Step, st.integers(0, changes - 1), st.just(Kind.FULL), seeds)
     saved = st.builds(Step, st.none(), st.sampled_from(KINDS), seeds)
     return st.lists(st.one_of(change, change, change, saved), min_size=4, max_size=most)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for one history: Hypothesis lives through many in one test."""
+    root = Path(tempfile.mkdtemp(prefix="rlg-history-"))
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root)
 
 
 def back_up(wiring: Wiring, kind: Kind) -> str:

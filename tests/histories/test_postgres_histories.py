@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.histories.history import Step, back_up, histories
+from tests.histories.history import Step, back_up, folder, histories
 from tests.histories.postgres_changes import CHANGES, SETUP
 from tests.support.postgres_compare import dumped
 from tests.support.postgres_server import (
@@ -38,7 +34,7 @@ from rlg_backup.sources.postgres.address import Address
 def test_each_point_of_any_history_is_the_database_as_it_was(
     servers: Servers, version: int, history: list[Step], chosen: int
 ) -> None:
-    with fresh_database(servers[version]) as source, _folder() as root:
+    with fresh_database(servers[version]) as source, folder() as root:
         _live_through(servers, version, source, root, history, chosen)
 
 
@@ -49,7 +45,7 @@ def test_each_point_of_any_history_is_the_database_as_it_was(
 def test_each_point_of_any_long_history_is_the_database_as_it_was(
     servers: Servers, version: int, history: list[Step], chosen: int
 ) -> None:
-    with fresh_database(servers[version]) as source, _folder() as root:
+    with fresh_database(servers[version]) as source, folder() as root:
         _live_through(servers, version, source, root, history, chosen)
 
 
@@ -75,12 +71,3 @@ def _live_through(
                 assert dumped(place) == points[backup_id]
             finally:
                 drop_database(server, place.database)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    root = Path(tempfile.mkdtemp(prefix="rlg-history-"))
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.histories.history import Step, back_up, histories
+from tests.histories.history import Step, back_up, folder, histories
 from tests.histories.sqlite_changes import CHANGES
 from tests.support.compare import assert_databases_equal
 from tests.support.world import World
@@ -37,7 +35,7 @@ def empty_world() -> World:
 def test_each_point_of_any_history_is_the_database_as_it_was(
     empty_world: World, history: list[Step], chosen: int
 ) -> None:
-    with _folder() as root:
+    with folder() as root:
         _live_through(empty_world.copy(root / "world"), history, chosen)
 
 
@@ -47,17 +45,8 @@ def test_each_point_of_any_history_is_the_database_as_it_was(
 def test_each_point_of_any_long_history_is_the_database_as_it_was(
     empty_world: World, history: list[Step], chosen: int
 ) -> None:
-    with _folder() as root:
+    with folder() as root:
         _live_through(empty_world.copy(root / "world"), history, chosen)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    root = Path(tempfile.mkdtemp(prefix="rlg-history-"))
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root)
 
 
 def _live_through(world: World, history: list[Step], chosen: int) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.chain import make
+from tests.support.chain import chained_world, make
 from tests.support.verbs import flip
 from tests.support.world import World, dump
 
@@ -19,8 +19,7 @@ KINDS = {"full": Kind.FULL, "first": Kind.INCREMENTAL, "newest": Kind.INCREMENTA
 
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[str, str]]:
-    world = World.make(tmp_path_factory.mktemp("chain") / "world", targets=("local", "second"))
-    return world, {name: make(world.wiring(), kind) for name, kind in KINDS.items()}
+    return chained_world(tmp_path_factory.mktemp("chain") / "world", KINDS)
 
 
 @pytest.fixture

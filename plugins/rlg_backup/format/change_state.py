@@ -12,13 +12,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..core.errors import DocumentDamaged, FormatUnsupported
-from .canonical import parse, serialize
+from ..core.errors import DocumentDamaged
 from .document import BackupId, Count, Name, Record, Sha256, Text, require_unique
+from .versioned import Versioned
 
 SUBJECT = "state.json"
-VERSION = 1
 LIMIT = 256 * 1024 * 1024  # bytes
+DOCUMENT = Versioned("change-state", "a change state", SUBJECT, version=1, limit=LIMIT)
 
 Place = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 
@@ -93,23 +93,13 @@ class ChangeState(Record):
 
     def to_bytes(self) -> bytes:
         """The canonical bytes of state.json; raises DocumentDamaged when they exceed LIMIT."""
-        data = serialize({"type": "change-state", "version": VERSION, **self.to_dict()}, SUBJECT)
-        if len(data) > LIMIT:
-            raise DocumentDamaged("write", SUBJECT, f"it is longer than {LIMIT} bytes")
-        return data
+        return DOCUMENT.write(self.to_dict())
 
     @classmethod
     def load(cls, data: bytes, *, source: str, backup_id: str) -> Self:
         """The state that a backup left. Raises DocumentDamaged (not canonical, a field missing or unknown, of another
         backup) and FormatUnsupported (a later version)."""
-        fields = parse(data, SUBJECT, limit=LIMIT)
-        kind, version = fields.pop("type", None), fields.pop("version", None)
-        if kind != "change-state" or isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise DocumentDamaged("read", SUBJECT, "it does not say that it is a change state, and its version")
-        if version > VERSION:
-            hint = "use the release that wrote it, or a later one"
-            raise FormatUnsupported("read", SUBJECT, f"it has version {version}, this release reads {VERSION}", hint)
-        found = cls.from_dict(fields, SUBJECT)
+        found = cls.from_dict(DOCUMENT.read(data), SUBJECT)
         if (found.source, found.backup_id) != (source, backup_id):
             raise DocumentDamaged("read", SUBJECT, f"it is of the backup '{found.source}/{found.backup_id}'")
         return found

@@ -8,13 +8,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from ..core.errors import DocumentDamaged, FormatUnsupported
-from .canonical import parse, serialize
+from ..core.errors import DocumentDamaged
 from .document import Count, Flag, Record, Sha256, Text, require_unique
+from .versioned import Versioned
 
-VERSION = 1
 LIMIT = 256 * 1024 * 1024  # bytes: some 100,000 tables with their columns
 SUBJECT = "profile.json"
+DOCUMENT = Versioned("profile", "a profile", SUBJECT, version=1, limit=LIMIT)
 
 Digest = Sha256  # 64 hex digits too, of a sum
 Total = Annotated[str, Field(strict=True, pattern=r"^(0|-?[1-9][0-9]*)(\.[0-9]+)?$")]
@@ -135,10 +135,7 @@ class Profile(Record):
 
     def to_bytes(self) -> bytes:
         """The canonical bytes of profile.json; raises DocumentDamaged when they exceed LIMIT."""
-        data = serialize({"type": "profile", "version": VERSION, **self.to_dict()}, SUBJECT)
-        if len(data) > LIMIT:
-            raise DocumentDamaged("write", SUBJECT, f"it is longer than {LIMIT} bytes")
-        return data
+        return DOCUMENT.write(self.to_dict())
 
     @classmethod
     def load(cls, data: bytes, *, sha256: str) -> Self:
@@ -149,11 +146,4 @@ class Profile(Record):
         """
         if hashlib.sha256(data).hexdigest() != sha256:
             raise DocumentDamaged("read", SUBJECT, "its SHA-256 is not the one the manifest names")
-        fields = parse(data, SUBJECT, limit=LIMIT)
-        kind, version = fields.pop("type", None), fields.pop("version", None)
-        if kind != "profile" or isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise DocumentDamaged("read", SUBJECT, "it does not say that it is a profile, and its version")
-        if version > VERSION:
-            hint = "use the release that wrote it, or a later one"
-            raise FormatUnsupported("read", SUBJECT, f"it has version {version}, this release reads {VERSION}", hint)
-        return cls.from_dict(fields, SUBJECT)
+        return cls.from_dict(DOCUMENT.read(data), SUBJECT)

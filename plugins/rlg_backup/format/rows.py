@@ -15,6 +15,7 @@ from ..core.allocator import give_back_large_pieces
 from ..core.errors import MemberDamaged, SourceUnreadable
 from .cluster import ROLES, order_of
 from .forms import FORM, ROLE, TYPES, convert, fault, form_of, merge, role_of
+from .parquet_faults import parquet_faults
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -190,7 +191,7 @@ def read_part(file: BinaryIO, subject: str = "part") -> Iterator[pa.RecordBatch]
     ``file`` is seekable and its bytes are checked already. A part without rows gives one empty batch.
     Raises MemberDamaged when it is no Parquet, or not as this format writes it.
     """
-    try:
+    with parquet_faults(subject):
         schema = pq.ParquetFile(file, pre_buffer=False).schema_arrow.remove_metadata()
         _check_forms(schema, subject)
         # Texts come as numbers in a dictionary, whose size when it is written out can be told before it is.
@@ -201,14 +202,6 @@ def read_part(file: BinaryIO, subject: str = "part") -> Iterator[pa.RecordBatch]
             if part.metadata.row_group(group).num_rows > GROUP_ROWS:
                 raise MemberDamaged("read", subject, f"a row group of it has more than {GROUP_ROWS} rows")
             yield _checked(_written_out(part.read_row_group(group, use_threads=False), schema, subject), subject)
-    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
-        raise
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise MemberDamaged("read", subject, f"it is not a Parquet part ({type(error).__name__})") from None
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the file's own; what pyarrow finds wrong in a Parquet comes without a number
-        raise MemberDamaged("read", subject, "it is not a Parquet part (OSError)") from None
 
 
 def read_texts(file: BinaryIO, choose: Callable[[int], pa.Array | None]) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, BinaryIO
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..core.errors import MemberDamaged
+from .parquet_faults import parquet_faults
 
 ROWS_AT_ONCE = 8_192
 BYTES_AT_ONCE = 16 << 20
@@ -113,7 +113,7 @@ class IndexWriter:
 
 def read_index(file: BinaryIO, name: str) -> Iterator[IndexRow]:
     """The rows of the part ``name``, in order; raises MemberDamaged when it is not one."""
-    with _reading(name):
+    with parquet_faults(name, "a Parquet file of entries", TypeError, KeyError):
         for batch in _part(file, name).iter_batches(batch_size=ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 row["holes"] = _pairs(row["holes"], "offset", "length")
@@ -127,7 +127,7 @@ def read_index(file: BinaryIO, name: str) -> Iterator[IndexRow]:
 
 def read_paths(file: BinaryIO, name: str) -> Iterator[list[bytes]]:
     """The paths alone of the part ``name``, some thousand at a time; raises MemberDamaged when it is not one."""
-    with _reading(name):
+    with parquet_faults(name, "a Parquet file of entries", TypeError, KeyError):
         for batch in _part(file, name).iter_batches(batch_size=ROWS_AT_ONCE, columns=["path"]):
             yield batch.column(0).to_pylist()
 
@@ -147,24 +147,6 @@ def _pairs(items: list[dict[str, Any]], first: str, second: str) -> tuple[tuple[
     if any(None in pair for pair in pairs):
         raise TypeError
     return pairs
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    try:
-        yield
-    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
-        raise
-    except (pa.ArrowException, UnicodeDecodeError, TypeError, KeyError):
-        raise _no_entries(name) from None
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the file's own; what pyarrow finds wrong in a Parquet comes without a number
-        raise _no_entries(name) from None
-
-
-def _no_entries(name: str) -> MemberDamaged:
-    return MemberDamaged("read", name, "it is not a Parquet file of entries")
 
 
 def _size(row: IndexRow) -> int:

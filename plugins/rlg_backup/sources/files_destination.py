@@ -9,13 +9,12 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Final
 
 from ..core.errors import DestinationUnsuitable, MemberDamaged
 from .files import FileSource
 from .folders import open_folder, parent_and_name, shown
-from .placing import Partial, close_after, not_removed, refused, sync
+from .placing import Closing, Partial, not_removed, refused, sync
 from .port import Entry, kept_mode
 from .port import FileSource as Source
 
@@ -23,7 +22,7 @@ _PIECE: Final = 1 << 20
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FileDestination:
+class FileDestination(Closing):
     """A new folder at ``path``, where nothing, or an empty folder, may be. Use as a context manager, or ``close``.
 
     Files belong to who restores; modes are kept, as far as ``kept_mode`` goes. ``warnings`` names what the file
@@ -37,14 +36,6 @@ class FileDestination:
         self._folders: list[Entry] = []
         self._parent: tuple[bytes, int] | None = None  # the folder last used, kept open
         self.warnings: list[str] = []
-
-    def __enter__(self) -> FileDestination:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        close_after(self.close, error)
 
     def close(self) -> None:
         """Removes what is not finished; idempotent."""

@@ -14,10 +14,12 @@ import secrets
 import shutil
 import socket
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from ..core.errors import BackupError, DestinationUnsuitable, StorageFull
 
@@ -182,6 +184,22 @@ def refuse_existing(path: Path) -> None:
     if os.path.lexists(path):
         hint = "name a file that does not exist, or move that one away first"
         raise DestinationUnsuitable("restore to", str(path), "it exists already", hint)
+
+
+class Closing(ABC):
+    """A destination as a context manager: it ends with the block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        close_after(self.close, error)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
 
 
 def close_after(close: Callable[[], None], error: BaseException | None) -> None:

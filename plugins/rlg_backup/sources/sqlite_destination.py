@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -22,8 +21,8 @@ import pyarrow.compute as pc
 from ..core.errors import DestinationUnsuitable, MemberDamaged, ParityFailed, StorageFull
 from . import sqlite_schema
 from .placing import (
+    Closing,
     Partial,
-    close_after,
     not_removed,
     refuse_existing,
     refused,
@@ -48,7 +47,7 @@ _SIDE_FILES: Final = ("-journal", "-wal", "-shm")
 _CONTENT: Final = re.compile(r"(NULL|NUMERIC|TEXT|non-\w+) value in |missing value ")
 
 
-class SqliteDestination:
+class SqliteDestination(Closing):
     """A new database at ``path``, where nothing may exist. Use it as a context manager, or call ``close``.
 
     ``altered`` says that rows were changed on their way (a masked backup, erasures): then broken foreign keys
@@ -64,14 +63,6 @@ class SqliteDestination:
         self._loaded = False  # from then on SQLite computes what the archive's definitions say
         self.warnings: list[str] = []
         self.loaders = 1  # SQLite has one writer
-
-    def __enter__(self) -> SqliteDestination:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        close_after(self.close, error)
 
     def close(self) -> None:
         """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.chain import make, record
+from tests.support.chain import chained_world, make, record
 from tests.support.verbs import flip
 from tests.support.world import World
 
@@ -26,9 +26,8 @@ IDS = ("full", "first", "newest")
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[str, str]]:
     """A full backup and two incremental ones after it, on two targets; their ids by name."""
-    world = World.make(tmp_path_factory.mktemp("chain") / "world", targets=BOTH)
     kinds = (Kind.FULL, Kind.INCREMENTAL, Kind.INCREMENTAL)
-    return world, {name: make(world.wiring(), kind) for name, kind in zip(IDS, kinds, strict=True)}
+    return chained_world(tmp_path_factory.mktemp("chain") / "world", dict(zip(IDS, kinds, strict=True)))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,9 +71,9 @@ def test_there_is_one_spelling_of_it() -> None:
 
 def test_one_over_its_limit_is_neither_written_nor_read(monkeypatch: pytest.MonkeyPatch) -> None:
     data, state = serialize(WHOLE, "x"), ChangeState.from_dict(STATE, "x")
-    monkeypatch.setattr(change_state, "LIMIT", len(data))
+    monkeypatch.setattr(change_state, "DOCUMENT", replace(change_state.DOCUMENT, limit=len(data)))
     assert load(data).to_bytes() == data
-    monkeypatch.setattr(change_state, "LIMIT", len(data) - 1)
+    monkeypatch.setattr(change_state, "DOCUMENT", replace(change_state.DOCUMENT, limit=len(data) - 1))
     assert failure(data) == damaged(f"it is longer than {len(data) - 1} bytes")
     with pytest.raises(DocumentDamaged) as caught:
         state.to_bytes()

@@ -15,14 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.format.parts import Parts, digest, integers, written
 
 from rlg_backup.core.errors import BackupError, MemberDamaged, PayloadDamaged, SourceUnreadable
-from rlg_backup.format.cluster import cluster
-from rlg_backup.format.digest import Xxh3RowDigest
-from rlg_backup.format.forms import FORM, ROLE, VARIANT, Value, from_python, to_python, to_variant
+from rlg_backup.format.forms import FORM, VARIANT, Value, from_python, to_python, to_variant
 from rlg_backup.format.rows import PartWriter, read_part, read_texts
 
-KEY = bytes(32)
 SOME: dict[str, st.SearchStrategy[Value]] = {
     "null": st.none(),
     "int64": st.integers(-(2**63), 2**63 - 1) | st.none(),
@@ -38,50 +36,8 @@ SOME: dict[str, st.SearchStrategy[Value]] = {
 TYPES = {"null": pa.null(), "int64": pa.int64(), "float64": pa.float64(), "utf8": pa.string(), "bytes": pa.binary()}
 
 
-class Parts:
-    """Parts kept in memory."""
-
-    def __init__(self) -> None:
-        self.files: list[io.BytesIO] = []
-        self.contents: list[bytes] = []
-
-    def open(self, number: int) -> BinaryIO:
-        assert number == len(self.files) == len(self.contents)
-        file = Kept(self.contents)
-        self.files.append(file)
-        return file
-
-    def read(self) -> list[pa.RecordBatch]:
-        return [batch for content in self.contents for batch in read_part(io.BytesIO(content))]
-
-    def forms(self) -> list[list[str]]:
-        schemas = [pq.read_schema(io.BytesIO(content)) for content in self.contents]
-        return [[field.metadata[FORM].decode() for field in schema] for schema in schemas]
-
-
-class Kept(io.BytesIO):
-    def __init__(self, contents: list[bytes]) -> None:
-        super().__init__()
-        self.contents = contents
-
-    def close(self) -> None:
-        if not self.closed:
-            self.contents.append(self.getvalue())
-        super().close()
-
-
 def column(form: str, values: Iterable[Value]) -> pa.Array:
     return from_python(values) if form == "variant" else pa.array(list(values), TYPES[form])
-
-
-def written(*batches: pa.RecordBatch, **settings: int) -> Parts:
-    parts = Parts()
-    writer = PartWriter(parts.open, **settings)
-    for batch in batches:
-        writer.write(batch)
-    assert writer.close() == list(range(len(parts.files)))
-    assert len(parts.contents) == len(parts.files)
-    return parts
 
 
 def bits(value: Value) -> object:
@@ -91,13 +47,6 @@ def bits(value: Value) -> object:
 
 def cells(batches: Iterable[pa.RecordBatch], place: int) -> list[object]:
     return [bits(value) for batch in batches for value in to_python(to_variant(batch.column(place)))]
-
-
-def digest(batches: Iterable[pa.RecordBatch]) -> tuple[int, str]:
-    taken = Xxh3RowDigest(KEY)
-    for batch in batches:
-        taken.update(batch)
-    return taken.rows, taken.hexdigest()
 
 
 @st.composite
@@ -146,10 +95,6 @@ def test_not_a_number_keeps_its_bits() -> None:
     array = pa.array(wanted, pa.uint64()).view(pa.float64())
     (back,) = written(pa.record_batch({"a": array})).read()
     assert back.column(0).view(pa.uint64()).to_pylist() == wanted
-
-
-def integers(*values: int | None) -> pa.RecordBatch:
-    return pa.record_batch({"a": pa.array(values, pa.int64())})
 
 
 def texts(*values: str | None) -> pa.RecordBatch:
@@ -353,58 +298,3 @@ def test_errors_of_the_file_itself_pass_through(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         list(read_part(cast("BinaryIO", Failing(written(integers(1)).contents[0], error))))
     assert caught.value is error
-
-
-# --- clustering ------------------------------------------------------------------------------------
-
-
-def placed(regions: list[str | None], countries: list[str | None]) -> pa.RecordBatch:
-    fields = [pa.field("n", pa.int64())]
-    fields += [pa.field(f"${role}", pa.string(), metadata={ROLE: role.encode()}) for role in ("region", "country")]
-    arrays = [pa.array(range(len(regions))), pa.array(regions, pa.string()), pa.array(countries, pa.string())]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
-
-
-places = st.lists(
-    st.tuples(st.sampled_from(["eu", "af", None, "", "é"]), st.sampled_from(["fr", "za", None, "de"])), max_size=40
-)
-
-
-@settings(max_examples=40, deadline=None)
-@given(places)
-def test_rows_are_sorted_by_region_and_country_and_otherwise_stay_in_order(
-    rows: list[tuple[str | None, str | None]],
-) -> None:
-    sorted_batch = cluster(placed([region for region, _ in rows], [country for _, country in rows]))
-    order = sorted(
-        range(len(rows)), key=lambda n: [(value is None, (value or "").encode()) for value in rows[n]] + [(False, b"")]
-    )
-    assert sorted_batch.column(0).to_pylist() == order
-
-
-def test_a_batch_without_geography_or_in_order_is_not_copied() -> None:
-    plain, ordered = integers(3, 1, 2), placed(["a", "a", "b"], ["x", "y", None])
-    assert cluster(plain) is plain
-    assert cluster(ordered) is ordered
-
-
-def test_more_places_than_16_bits_can_count_are_sorted_too() -> None:
-    regions = [f"{number % 300:03d}" for number in range(90_000)]
-    countries = [f"{number % 299:03d}" for number in range(90_000)]
-    sorted_batch = cluster(placed(regions, countries))
-    pairs = list(zip(sorted_batch.column(1).to_pylist(), sorted_batch.column(2).to_pylist(), strict=True))
-    assert pairs == sorted(pairs)
-
-
-def test_a_countrys_rows_lie_together_in_a_part_and_the_roles_are_kept() -> None:
-    chance = random.Random(5)
-    countries: list[str | None] = [chance.choice("abcdefgh") for _ in range(262_144)]
-    batch = placed(["r"] * len(countries), countries)
-    parts = written(*[batch.slice(start, 1000) for start in range(0, len(batch), 1000)])
-    file = pq.ParquetFile(io.BytesIO(parts.contents[0]))
-    column = [file.metadata.row_group(group).column(2).statistics for group in range(file.num_row_groups)]
-    holding = [group for group in column if group.min <= "c" <= group.max]
-    assert (len(column), len(holding) <= 2) == (4, True)
-    assert not file.metadata.row_group(0).column(0).is_stats_set  # values of the table stand in no footer
-    assert [field.metadata.get(ROLE) for field in parts.read()[0].schema] == [None, b"region", b"country"]
-    assert digest(parts.read()) == digest([batch])

@@ -91,7 +91,7 @@ def test_a_member_that_is_no_part_is_damage_with_its_name(read: Callable[[Binary
     pq.write_table(pa.table({"path": [b"a"]}), other)
     name = index_part(3)
     for content, cause in (
-        (b"no Parquet", "it is not a Parquet file of entries"),
+        (b"no Parquet", "it is not a Parquet file of entries (ArrowInvalid)"),
         (other.getvalue(), "its columns are not those of an index"),
     ):
         with pytest.raises(MemberDamaged) as caught:

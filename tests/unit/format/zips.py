@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from rlg_backup.format.container import Directory, ZipReader, ZipWriter
 from rlg_backup.format.packing import Packed, pack
+from rlg_backup.format.zipfields import Member
 
 WHEN = datetime(2026, 11, 23, 2, 0, 1, tzinfo=UTC)
 
@@ -38,3 +39,6 @@ def reader(archive: bytes, directory: Directory) -> ZipReader:
 
 def stored_facts(content: bytes) -> Packed:
     return Packed(len(content), len(content), zlib.crc32(content), hashlib.sha256(content).digest(), False)
+
+
+MEMBER = Member("a", 1, 1, zlib.crc32(b"x"), stored_facts(b"x").sha256, False, 0)

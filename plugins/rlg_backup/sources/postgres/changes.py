@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from ...core.model import LEVELS
-from ..port import PLACE, Piece, Stretch, Table
+from ..port import PLACE, ROLE, Piece, Stretch, Table
 from .catalog import SourceTable, quoted
 from .reader import Pages, Readers, where_of
-from .row_addresses import ADDRESS, addresses, as_array, first_place
+from .row_addresses import ADDRESS, addresses, as_array, first_place, page_of
 
 if TYPE_CHECKING:
     from ..geography import Geography
@@ -54,8 +54,7 @@ class AddressedReading(ABC):
     ) -> Generator[pa.RecordBatch, None, None]:
         found, levels = self._tables[table.schema, table.name], self._places(table)
         if _MANY * len(places) > len(stretch.places):
-            last = None if stretch.last is None else stretch.last >> 16
-            pages = Pages(stretch.first >> 16, last)
+            pages = Pages(page_of(stretch.first), None if stretch.last is None else page_of(stretch.last))
             for batch in self._readers.batches(found, pages, levels, addressed=True):
                 yield _only(batch, places)
             return
@@ -73,7 +72,7 @@ class AddressedReading(ABC):
         with self._readers.running(self._count(found, table, levels, totals), found) as reader:
             for batch in reader:
                 if batch.num_rows:
-                    fields = [pa.field(level, pa.string(), metadata={b"rlg.role": level.encode()}) for level in LEVELS]
+                    fields = [pa.field(level, pa.string(), metadata={ROLE: level.encode()}) for level in LEVELS]
                     rest = list(batch.schema)[len(levels) :]
                     yield pa.RecordBatch.from_arrays(
                         batch.columns, schema=pa.schema([*(fields if levels else ()), *rest])
@@ -147,7 +146,7 @@ def _only(batch: pa.RecordBatch, places: np.ndarray[Any, np.dtype[np.uint64]]) -
     """The rows of a batch that lie at these places, which are in order."""
     import polars as pl
 
-    field = next(number for number, one in enumerate(batch.schema) if (one.metadata or {}).get(b"rlg.role") == PLACE)
+    field = next(number for number, one in enumerate(batch.schema) if (one.metadata or {}).get(ROLE) == PLACE)
     own = pl.Series(pl.from_arrow(batch.column(field))).to_numpy()
     at = np.minimum(np.searchsorted(places, own), len(places) - 1)
     return batch.filter(pl.Series(places[at] == own).to_arrow())

@@ -57,6 +57,10 @@ def first_place(page: int) -> int:
     return page << _BITS
 
 
+def page_of(place: int) -> int:
+    return place >> _BITS
+
+
 def as_array(places: Places) -> str:
     """The places as SQL, an array of tid."""
     pages, numbers = pl.Series(places >> np.uint64(_BITS)), pl.Series(places & np.uint64(2**_BITS - 1))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol
 
 from ...core.errors import DestinationUnsuitable
-from ..placing import close_after
+from ..placing import Closing
 from ..port import TableSource
 from .address import Address
 from .loading import Loading
@@ -20,7 +19,7 @@ class Reopen(Protocol):
     def __call__(self, address: Address, *, schemas: Collection[str] | None = None) -> TableSource: ...
 
 
-class Unfinished:
+class Unfinished(Closing):
     """Use it as a context manager, or call ``close``.
 
     ``reopen`` makes the source that ``finish`` hands on to be proven. ``loaders`` are sessions that load rows, and
@@ -44,14 +43,6 @@ class Unfinished:
         self._loading: Loading | None = None
         self.loaders = loaders
         self.warnings: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        close_after(self.close, error)
 
     def close(self) -> None:
         """Removes what is not finished; idempotent. Raises DestinationUnsuitable when it cannot."""
