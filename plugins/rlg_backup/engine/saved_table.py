@@ -24,6 +24,7 @@ from ..format.row_numbers import Addresses
 from ..format.rows import PartWriter
 from ..sources.port import PLACE, VERSION, Table
 from .members import StagedMembers
+from .samples import Samples
 from .tally import Tally
 from .tracking import NotedRows, RemovedRows, TrackedTable
 
@@ -43,6 +44,7 @@ class SavedTable:
         digest_key: bytes,
         tokenization_key: bytes | None,
         members: StagedMembers,
+        samples: Samples,
         tracked: TrackedTable | None,
     ) -> None:
         nullable = {column.name: column.nullable for column in table.columns}
@@ -55,14 +57,16 @@ class SavedTable:
         for policies in (self.mask, self.tokenize):
             policies.check([column.name for column in table.columns])
         self.protected = [*self.mask.declared, *self.tokenize.declared]
-        self.members, self.tracked = members, tracked
+        self.members, self.samples, self.tracked = members, samples, tracked
         self._segment = table_segment(table.schema, table.name)
         self.removed = RemovedRows(members, self._segment)
         self._before: Bag | None = None
-        self._pieces = 0
+        self._pieces, self._cut = 0, False
         self._lock = Lock()
         self._names: list[str] = []
-        self._rows = 0
+        self._rows = self._saved = 0
+        self.sampled: list[str] = []
+        """The files of its sample; none where its members are read for it."""
         self._restored, self._stored = Xxh3RowDigest(digest_key), Xxh3RowDigest(digest_key)
         self.tally = Tally(totals)
 
@@ -78,7 +82,7 @@ class SavedTable:
 
     def expect(self, pieces: int) -> None:
         """How many pieces there are: after the last one the table is done."""
-        self._pieces = pieces
+        self._pieces, self._cut = pieces, pieces > 1
 
     @property
     def before(self) -> Bag | None:
@@ -104,10 +108,18 @@ class SavedTable:
             self._rows += rows
             return self._rows
 
+    def count_saved(self, rows: int) -> int:
+        """The rows that were saved so far, with these."""
+        with self._lock:
+            self._saved += rows
+            return self._saved
+
     def add(self, piece: PieceWriter) -> None:
         """Ends a piece and takes in what it holds."""
         piece.close()
+        sample = piece.sample.close(piece.stored.rows, alone=not self._cut)
         with self._lock:
+            self.sampled += sample
             self._restored += piece.restored
             self._stored += piece.stored
             self.tally.merge(piece.tally)
@@ -168,7 +180,7 @@ class PieceWriter:
         self._table, self._originals = table, originals
         self._stack = ExitStack()
         self.restored, self.stored = Xxh3RowDigest(table.digest_key), Xxh3RowDigest(table.digest_key)
-        self.tally = Tally(table.totals)
+        self.tally, self.sample = Tally(table.totals), table.samples.begin()
         self._noted = NotedRows(table.tracked) if table.tracked else None
         columns = [column.name for column in table.table.columns]
         self._parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)
@@ -211,6 +223,7 @@ class PieceWriter:
             self.stored.update(restored)
         else:
             self.stored.add(numbers)
+        self.sample.add(restored, self._table.count_saved(len(restored)))
         self._parts.write(restored)
 
     def close(self) -> None:

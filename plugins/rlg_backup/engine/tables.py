@@ -23,6 +23,7 @@ from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapsh
 from .fitting import doubts, require_fitting
 from .members import StagedMembers
 from .parallel import run_all
+from .samples import Samples
 from .saved_table import PieceWriter, SavedTable
 from .tracking import Tracking
 from .wiring import Progress
@@ -39,6 +40,7 @@ class TableSaver:
         snapshot: TableSnapshot,
         settings: TableSettings,
         members: StagedMembers,
+        samples: Samples,
         *,
         digest_key: bytes,
         tokenization_key: bytes | None,
@@ -49,7 +51,7 @@ class TableSaver:
         self._snapshot = snapshot
         self._addressed = cast(AddressedSnapshot, snapshot)  # asked for tables that have a storage
         self._settings = settings
-        self._members = members
+        self._members, self._samples = members, samples
         self._digest_key = digest_key
         self._key = tokenization_key
         self._originals = originals
@@ -57,6 +59,8 @@ class TableSaver:
         self._tables = {table.title: table for table in snapshot.tables}
         self._datasets = {table: name for name, tables in settings.datasets.items() for table in tables}
         self.profiles: list[dict[str, Any]] = []
+        self.samples: list[list[str]] = []
+        """Of each table the files of its sample, for the search for personal data."""
         self.states: list[StateTable] = []
         self.warnings: list[str] = []
 
@@ -72,6 +76,7 @@ class TableSaver:
         jobs += [partial(self._count, table) for table in saved if table.as_places]
         run_all(jobs, self._snapshot.readers)
         self.profiles = [table.profile() for table in saved]
+        self.samples = [table.sampled for table in saved]
         self.states = [state for table in saved if (state := table.state()) is not None]
 
     def _check_settings(self) -> None:
@@ -105,6 +110,7 @@ class TableSaver:
             self._digest_key,
             self._key,
             self._members,
+            self._samples,
             self._tracking.table(table, actions) if self._tracking else None,
         )
 

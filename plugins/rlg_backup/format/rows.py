@@ -212,8 +212,7 @@ def read_texts(file: BinaryIO, choose: Callable[[int], pa.Array | None]) -> Iter
     memory whole.
     """
     part = pq.ParquetFile(file, pre_buffer=False)
-    kinds = (pa.string(), pa.binary(), TYPES["variant"])
-    names = [field.name for field in part.schema_arrow if field.type in kinds]
+    names = with_text(part.schema_arrow)
     schema = pa.schema([part.schema_arrow.field(name) for name in names])
     for group in range(part.num_row_groups):
         chosen = choose(part.metadata.row_group(group).num_rows)
@@ -222,6 +221,11 @@ def read_texts(file: BinaryIO, choose: Callable[[int], pa.Array | None]) -> Iter
             column = part.read_row_group(group, columns=[name], use_threads=False).column(0).combine_chunks()
             columns.append(column if chosen is None else column.take(chosen))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def with_text(schema: pa.Schema) -> list[str]:
+    """The columns of stored rows that hold text, bytes or tokens."""
+    return [field.name for field in schema if field.type in (pa.string(), pa.binary(), TYPES["variant"])]
 
 
 class _Counted(io.RawIOBase):

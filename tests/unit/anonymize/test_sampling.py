@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from rlg_backup.anonymize.sampling import ROWS, Gathered, Sample
+from rlg_backup.anonymize.sampling import ROWS, Drawing, Gathered, Sample, thinned
 
 
 def batch(rows: int, first: int = 0) -> pa.RecordBatch:
@@ -62,3 +62,30 @@ def test_batches_of_another_form_or_of_many_bytes_do_not_wait() -> None:
     assert list(gathered.add(batch(1))) == []
     assert list(gathered.add(tagged)) == [batch(1)]
     assert list(gathered.rest()) == [tagged]
+
+
+def drawn(rows: int, size: int, seed: bytes = b"seed") -> list[int]:
+    """The sample of a table that came in batches of that size, as the numbers of its rows."""
+    drawing = Drawing(seed)
+    kept = [drawing.of(batch(size, first), first + size) for first in range(0, rows, size)]
+    return [number for one in kept for number in thinned(one, rows)["n"].to_pylist()]
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000])
+def test_rows_drawn_as_they_come_are_in_the_end_an_even_sample_of_all(size: int) -> None:
+    rows = 2_000_000
+    numbers = drawn(rows, size)
+    assert numbers == sorted(set(numbers))
+    assert abs(len(numbers) - ROWS) < 5 * ROWS**0.5
+    tenths = [sum(number * 10 // rows == tenth for number in numbers) for tenth in range(10)]
+    assert all(abs(tenth - ROWS / 10) < 5 * (ROWS / 10) ** 0.5 for tenth in tenths)
+
+
+def test_which_rows_are_drawn_depends_on_the_seed() -> None:
+    assert drawn(400_000, 50_000) == drawn(400_000, 50_000) != drawn(400_000, 50_000, b"other")
+
+
+def test_what_is_drawn_too_much_in_the_beginning_stays_small() -> None:
+    drawing = Drawing(b"seed")
+    held = sum(len(drawing.of(batch(50_000, first), first + 50_000)) for first in range(0, 4_000_000, 50_000))
+    assert held < 4.2 * ROWS

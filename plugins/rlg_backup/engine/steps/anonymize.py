@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Iterable
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...anonymize.leaks import Finding, Hit, scan, scan_names
 from ...anonymize.originals import Originals
-from ...anonymize.sampling import Gathered, Sample
+from ...anonymize.sampling import READ_WHOLE, Gathered, Sample
 from ...config.settings import TableSettings
 from ...core.errors import LeakFound
 from ...format.rows import read_texts
@@ -21,6 +22,7 @@ from ...sources.port import table_title
 from ..archives import PIECE
 from ..heartbeat import heartbeat
 from ..parallel import THREADS, run_all
+from ..samples import read_sample
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 from .snapshot import ORIGINALS
@@ -32,9 +34,10 @@ SHOWN = 5
 
 
 def anonymize(wiring: Wiring, reference: Reference) -> Reference:
-    """Look in every staged part (in those of a large table at an even sample of the rows) for original values of
-    protected columns, and for personal data that no policy covers. Either is LeakFound; what is accepted by name, or
-    rare, is a warning in the finding.
+    """Look for original values of protected columns, and for personal data that no policy covers: in every staged part
+    (at an even sample of its rows); of a large table in the sample that was drawn of what went into its parts, and in
+    one part of it, which shows that the parts hold just that. Either is LeakFound; what is accepted by name, or rare,
+    is a warning in the finding.
 
     A tree's contents are saved as they are; personal data in its file names is a warning.
     """
@@ -45,7 +48,7 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
             finding = Finding(allowed=frozenset(settings.personal_text_allowed))
-            checked = _scan_tables(wiring, workspace, staged["profile"], files, finding)
+            checked = _scan_tables(wiring, workspace, staged, files, finding)
         else:
             finding = Finding(allowed=frozenset({"files.path"}))
             checked = _scan_names(workspace, files, finding)
@@ -75,11 +78,12 @@ def _require_clean(reference: Reference, finding: Finding) -> None:
 
 
 def _scan_tables(
-    wiring: Wiring, workspace: Workspace, profile: dict[str, Any], files: dict[str, str], finding: Finding
+    wiring: Wiring, workspace: Workspace, staged: dict[str, Any], files: dict[str, str], finding: Finding
 ) -> int:
     with workspace.open_file(ORIGINALS) as file:
         originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
-    tables = [_TableScan(table, originals, finding) for table in profile["tables"]]
+    pairs = zip(staged["profile"]["tables"], staged["samples"], strict=True)
+    tables = [_TableScan(table, sampled, originals, finding) for table, sampled in pairs]
     done = count(1)
 
     def look(table: _TableScan, name: str) -> None:
@@ -88,28 +92,43 @@ def _scan_tables(
         table.look(part, workspace.derived_key(f"sample {name}"))
         wiring.progress("anonymize", next(done), 0)
 
-    run_all([partial(look, table, name) for table in tables for name in table.members], THREADS)
+    def look_drawn(table: _TableScan, name: str) -> None:
+        table.look_drawn(read_sample(workspace, name, table.rows))
+
+    jobs = [partial(look, table, name) for table in tables for name in table.read]
+    run_all([*jobs, *(partial(look_drawn, table, name) for table in tables for name in table.sampled)], THREADS)
     run_all([table.end for table in tables], THREADS)
     return next(done) - 1
 
 
 class _TableScan:
-    """The search of one table. ``look`` is called for each of its parts, in several threads, then ``end`` once."""
+    """The search of one table. ``look`` is called for each of the parts to ``read`` and ``look_drawn`` for each of the
+    files of its sample, in several threads, then ``end`` once."""
 
     _adding = Lock()  # to the finding, which all tables share
 
-    def __init__(self, table: dict[str, Any], originals: Originals, finding: Finding) -> None:
-        self.members: list[str] = table["members"]
+    def __init__(self, table: dict[str, Any], sampled: list[str], originals: Originals, finding: Finding) -> None:
         schema, name = (table["within"] or [(table["schema"], table["name"])])[-1]
         self._root = table_title(schema, name, table["options"])
-        self._rows: int = (table["change"] or table)["rows"]
+        self.rows: int = (table["change"] or table)["rows"]
+        self.read: list[str] = table["members"]
+        self.sampled: list[str] = []
+        if self.rows > READ_WHOLE and len(self.read) > 1:
+            self.read, self.sampled = [secrets.choice(self.read)], sampled
         self._declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
         self._originals, self._finding = originals, finding
         self._gathered, self._one = Gathered(), Lock()
 
     def look(self, part: BinaryIO, seed: bytes) -> None:
         """Takes the sample's share of a part."""
-        for batch in read_texts(part, Sample(self._rows, seed).of):
+        self._take(read_texts(part, Sample(self.rows, seed).of))
+
+    def look_drawn(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Takes a part of the sample that was drawn."""
+        self._take(batches)
+
+    def _take(self, batches: Iterable[pa.RecordBatch]) -> None:
+        for batch in batches:
             with self._one:
                 enough = list(self._gathered.add(batch))
             self._scan(enough)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +24,8 @@ from ..heartbeat import heartbeat
 from ..members import StagedMembers
 from ..parent_state import ParentState, open_parent
 from ..readme import readme
+from ..samples import KIND as SAMPLE
+from ..samples import Samples
 from ..tables import TableSaver
 from ..tracking import Tracking
 from ..tree_tracking import TreeTracking
@@ -44,6 +47,7 @@ class _Taken:
     profile: dict[str, Any]
     parent: ParentState | None = None
     state: ChangeState | None = None
+    samples: Sequence[Sequence[str]] = ()
 
 
 def snapshot(wiring: Wiring, reference: Reference) -> Reference:
@@ -53,8 +57,9 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
     """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     planned = workspace.record("stage")
-    for leftover in (*workspace.folder.glob("member-*"), *workspace.folder.glob("state-*")):
-        workspace.remove_file(leftover.name)
+    for kind in ("member", "state", SAMPLE):
+        for leftover in workspace.folder.glob(f"{kind}-*"):
+            workspace.remove_file(leftover.name)
     settings = wiring.source_settings(reference.source)
     members, state = StagedMembers(workspace), StagedMembers(workspace, "state")
     members.add("README.txt", readme().encode())
@@ -83,6 +88,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
                 "taken_at": f"{taken.identity.taken_at:%Y-%m-%dT%H:%M:%SZ}",
             },
             "profile": body,
+            "samples": taken.samples,
             "configuration_sha256": _settings_digest(settings),
         },
     )
@@ -107,6 +113,7 @@ def _tables(
             snapshot,
             settings,
             members,
+            Samples(workspace),
             digest_key=digest_key,
             tokenization_key=wiring.tokenization_secret,
             originals=originals,
@@ -137,7 +144,7 @@ def _tables(
         tables=tuple(saver.states),
         tree=None,
     )
-    return _Taken(digest_key, identity, profile, parent, left if tracked else None)
+    return _Taken(digest_key, identity, profile, parent, left if tracked else None, saver.samples)
 
 
 def _parent(
