@@ -63,7 +63,7 @@ def builder(target: str, backup_id: str) -> Callable[[Head | None], CommitRecord
             source=SOURCE,
             backup_id=backup_id,
             kind=Kind.FULL,
-            sequence=head.point.sequence + 1 if head else 1,
+            sequence=head.entry.sequence + 1 if head else 1,
             manifest_sha256=MANIFEST_SHA256,
             previous_sha256=head.sha256 if head else None,
             committed_at=datetime.now(UTC),

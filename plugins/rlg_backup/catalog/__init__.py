@@ -1,22 +1,27 @@
-"""Restore points of a source on a target: listed from names, believed by signatures, committed under a lease."""
+"""Restore points of a source on a target: listed from names, believed by signatures, committed
+and expired under a lease."""
 
 from .heads import Finding, compare_heads
 from .lease import Lease
-from .points import RestorePoint
+from .points import Entry, RestorePoint, RetentionEntry, backups_of
 from .reading import Catalog
 from .records import Head
 from .seen import SeenHead, SeenHeads
-from .writing import commit, commit_backup
+from .writing import commit, commit_backup, commit_retention
 
 __all__ = [
     "Catalog",
+    "Entry",
     "Finding",
     "Head",
     "Lease",
     "RestorePoint",
+    "RetentionEntry",
     "SeenHead",
     "SeenHeads",
+    "backups_of",
     "commit",
     "commit_backup",
+    "commit_retention",
     "compare_heads",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..core.errors import BackupError
-from ..format.commit import CommitRecord, Witness
+from ..format.chained import Chained, Witness
 from .reading import Catalog
 
 
@@ -43,7 +43,7 @@ def compare_heads(catalogs: Mapping[str, Catalog]) -> list[Finding]:
     return findings
 
 
-def witnesses_for(previous: CommitRecord | None, others: Iterable[Catalog]) -> dict[str, Witness]:
+def witnesses_for(previous: Chained | None, others: Iterable[Catalog]) -> dict[str, Witness]:
     """What a new record is to witness of the source's other targets.
 
     ``previous`` is the record before it. A target that cannot be read now, or that shows less than was seen of it
@@ -58,7 +58,7 @@ def witnesses_for(previous: CommitRecord | None, others: Iterable[Catalog]) -> d
             head = other.head()
         except BackupError:  # it is down or contradicts itself: compare_heads tells, and this commit must not wait
             head = None
-        candidates.append(Witness(sequence=head.point.sequence, sha256=head.sha256) if head else None)
+        candidates.append(Witness(sequence=head.entry.sequence, sha256=head.sha256) if head else None)
         known = [candidate for candidate in candidates if candidate is not None]
         if known:
             found[other.target] = max(known, key=lambda witness: witness.sequence)  # of equals the earlier knowledge

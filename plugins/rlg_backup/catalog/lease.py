@@ -25,7 +25,7 @@ from ..core.errors import (
 )
 from ..format.signing import Signer
 from .lease_file import HOLDER_LIMIT, LEASE_LIMIT, LONGEST, LeaseFile, Pending, is_holder, write_instant
-from .points import MOVED_HINT, lease_key, list_points, parse_key
+from .points import MOVED_HINT, lease_key, list_entries, parse_key
 from .records import check_record, follows, put_record, read_record
 from .store import Store
 
@@ -166,15 +166,15 @@ class Lease:
         The file is not signed: what it says is checked as a record of the catalog is. Raises CatalogForged when
         it is not the next record, DocumentDamaged, SignatureInvalid, SignerUnknown, CatalogGap.
         """
-        point = parse_key(self.store.name, self.source, pending.key)
-        pended = check_record(pending.record, point, self.trusted)
-        points = list_points(self.store, self.source)
-        if point not in points:
-            head = read_record(self.store, points[-1], self.trusted) if points else None
-            if not follows(points, head, pended.record):
+        entry = parse_key(self.store.name, self.source, pending.key)
+        pended = check_record(pending.record, entry, self.trusted)
+        entries = list_entries(self.store, self.source)
+        if entry not in entries:
+            head = read_record(self.store, entries[-1], self.trusted) if entries else None
+            if not follows(entries, head, pended.record):
                 cause = f"the commit under way on target '{self.store.name}' does not follow the newest record"
-                raise CatalogForged("commit", point.key, cause, MOVED_HINT)
-        put_record(self.store, point, pending.record, self.trusted)
+                raise CatalogForged("commit", entry.key, cause, MOVED_HINT)
+        put_record(self.store, entry, pending.record, self.trusted)
 
     def finish(self, found: Found, verb: str) -> Found:
         """Completes this lease's own commit under way; another's is for whoever takes the lease.

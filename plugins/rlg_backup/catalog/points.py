@@ -1,16 +1,19 @@
-"""Restore points, known from the names of commit records alone: nothing is opened to list them."""
+"""What a catalog lists, known from the names of its records alone: nothing is opened to list them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from ..core.errors import CatalogForged, CatalogGap, InvalidSetting
 from ..core.model import SOURCE_NAME, Kind, backup_time
+from ..format.retention import WORD
 from .store import Store
 
-_NAME = re.compile(r"([0-9]{8})-([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-(full|incremental|differential)\.json")
+_NAME = re.compile(r"([0-9]{8})-([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-(full|incremental|differential|retention)\.json")
 _SHOWN = 120  # characters of a foreign key that stand in an error
 MOVED_HINT = "compare with the source's other targets before restoring from this one"
 RENEWED_HINT = f"{MOVED_HINT}; a target that was emptied or put back on purpose needs a new name in the configuration"
@@ -37,6 +40,23 @@ class RestorePoint:
         return backup_time(self.backup_id)
 
 
+@dataclass(frozen=True, slots=True)
+class RetentionEntry:
+    """A record of what was decided about restore points, as its name tells."""
+
+    target: str
+    source: str
+    sequence: int
+    record_id: str
+
+    @property
+    def key(self) -> str:
+        return f"{folder(self.source)}{self.sequence:08d}-{self.record_id}-{WORD}.json"
+
+
+Entry = RestorePoint | RetentionEntry
+
+
 def folder(source: str) -> str:
     """``catalog/<source>/``; raises InvalidSetting for what is no source's name."""
     if not SOURCE_NAME.fullmatch(source):
@@ -49,58 +69,65 @@ def lease_key(source: str) -> str:
     return f"{folder(source)}lease.json"
 
 
-def parse_key(target: str, source: str, key: str) -> RestorePoint:
-    """The point whose record has this key; raises CatalogForged when the key cannot be a record's."""
+def parse_key(target: str, source: str, key: str) -> Entry:
+    """The entry whose record has this key; raises CatalogForged when the key cannot be a record's."""
     prefix = folder(source)
     match = _NAME.fullmatch(key[len(prefix) :]) if key.startswith(prefix) else None
     if match is not None and int(match[1]) > 0:
-        point = RestorePoint(target, source, int(match[1]), match[2], Kind(match[3]))
         try:
-            backup_time(point.backup_id)
+            backup_time(match[2])
         except ValueError:  # digits that are no date
             pass
         else:
-            return point
+            if match[3] == WORD:
+                return RetentionEntry(target, source, int(match[1]), match[2])
+            return RestorePoint(target, source, int(match[1]), match[2], Kind(match[3]))
     cause = f"its name on target '{target}' is not that of a commit record"
     raise CatalogForged("list", _shown(key), cause, "find out who wrote it, then remove it")
 
 
-def list_points(store: Store, source: str, *, whole: bool = True) -> list[RestorePoint]:
-    """Every restore point of a source on a target, newest last.
+def list_entries(store: Store, source: str, *, whole: bool = True) -> list[Entry]:
+    """Every record of a source on a target, newest last.
 
     Raises CatalogForged (a name that is none, one sequence or one backup twice) and, unless ``whole``
     is false, CatalogGap when a sequence is missing.
     """
-    points = _scan(store, source)
-    if whole and _first_gap(points) is not None:
+    entries = _scan(store, source)
+    if whole and _first_gap(entries) is not None:
         # A listing is no snapshot: two commits during it can show the second without the first.
-        points = _scan(store, source)
-        missing = _first_gap(points)
+        entries = _scan(store, source)
+        missing = _first_gap(entries)
         if missing is not None:
             cause = f"record {missing:08d} is missing on target '{store.name}': a backup is hidden, or was removed"
             raise CatalogGap("list", folder(source)[:-1], cause, MOVED_HINT)
-    return points
+    return entries
 
 
-def _scan(store: Store, source: str) -> list[RestorePoint]:
+def backups_of(entries: Sequence[Entry]) -> list[RestorePoint]:
+    """The entries that committed a backup, in the same order."""
+    return [entry for entry in entries if isinstance(entry, RestorePoint)]
+
+
+def _scan(store: Store, source: str) -> list[Entry]:
     lease = lease_key(source)
-    points = [parse_key(store.name, source, item.key) for item in store.list(folder(source)) if item.key != lease]
-    points.sort()
-    by_id: dict[str, RestorePoint] = {}
-    for earlier, point in zip([None, *points], points, strict=False):
-        if earlier is not None and earlier.sequence == point.sequence:
+    entries = [parse_key(store.name, source, item.key) for item in store.list(folder(source)) if item.key != lease]
+    entries.sort(key=lambda entry: entry.key)  # by sequence, which has 8 digits in each
+    for earlier, entry in pairwise(entries):
+        if earlier.sequence == entry.sequence:
             cause = f"'{earlier.key}' has the same sequence on target '{store.name}'"
-            raise CatalogForged("list", point.key, cause, MOVED_HINT)
+            raise CatalogForged("list", entry.key, cause, MOVED_HINT)
+    by_id: dict[str, RestorePoint] = {}
+    for point in backups_of(entries):
         other = by_id.setdefault(point.backup_id, point)
         if other is not point:
             cause = f"'{other.key}' is of the same backup on target '{store.name}'"
             raise CatalogForged("list", point.key, cause, MOVED_HINT)
-    return points
+    return entries
 
 
-def _first_gap(points: list[RestorePoint]) -> int | None:
-    """The first sequence that is missing from sorted points; None when they are 1, 2, 3 ..."""
-    return next((number for number, point in enumerate(points, 1) if point.sequence != number), None)
+def _first_gap(entries: Sequence[Entry]) -> int | None:
+    """The first sequence that is missing from sorted entries; None when they are 1, 2, 3 ..."""
+    return next((number for number, entry in enumerate(entries, 1) if entry.sequence != number), None)
 
 
 def _shown(key: str) -> str:

@@ -76,6 +76,10 @@ class BackupNotFound(ConfigurationError):
     """No target lists a backup of that id."""
 
 
+class BackupExpired(BackupNotFound):
+    """The backup of that id was removed from a target on purpose, as a signed record there says."""
+
+
 class SourceUnknown(ConfigurationError):
     """The configuration has no source of that name."""
 
@@ -210,6 +214,12 @@ class CatalogGap(CatalogError):
 
 class CatalogForged(CatalogError):
     """Records contradict each other, or were moved, repeated or brought back."""
+
+
+class ClockImplausible(CatalogError):
+    """By the signed times on a target this machine's clock cannot be relied on to tell what is old."""
+
+    exit_code = UNVERIFIED
 
 
 class LeaseHeld(CatalogError):

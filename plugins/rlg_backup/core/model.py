@@ -87,10 +87,11 @@ class SnapshotIdentity:
 
 @dataclass(frozen=True)
 class Copy:
-    """A committed backup on one target."""
+    """A committed backup on one target. After ``due_at`` (UTC) it may be removed there."""
 
     target: str
     sequence: int
+    due_at: datetime | None = None
 
 
 def new_backup_id(now: datetime) -> str:

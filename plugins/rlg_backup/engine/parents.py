@@ -83,8 +83,8 @@ def remove_old_states(wiring: Wiring, source: str, target: str) -> None:
         fulls = [point.sequence for point in points if point.kind is Kind.FULL]
         kept = {*fulls[-1:], *(point.sequence for point in points[-1:])}
         oldest = fulls[-2] if len(fulls) > 1 else 1
-        for point in points[oldest - 1 :]:
-            if point.sequence not in kept:
+        for point in points:
+            if point.sequence >= oldest and point.sequence not in kept:
                 wiring.storage(target).delete(f"{source}/{point.backup_id}/{STATE}")
     except BackupError as error:
         log.warning("change states that are needed no more stay on '%s': %s", target, error)
@@ -94,7 +94,7 @@ def _newest(wiring: Wiring, source: str, kind: Kind, target: str) -> Chosen:
     catalog = wiring.catalog(target, source)
     catalog.verify_chain()
     wanted = Kind.FULL if kind is Kind.DIFFERENTIAL else None
-    points = [point for point in catalog.points() if wanted in (None, point.kind)]
+    points = [point for point in catalog.offered() if wanted in (None, point.kind)]
     if not points:
         raise _Unsuitable(f"target '{target}' has no {'full ' if wanted else ''}backup of this source yet")
     return choose(wiring, source, points[-1].backup_id, target=target)

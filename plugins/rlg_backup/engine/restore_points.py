@@ -12,10 +12,11 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..catalog import Catalog, RestorePoint, compare_heads
-from ..core.errors import BackupError, BackupNotFound, InvalidSetting, ObjectDamaged, StorageError
+from ..catalog import Catalog, Entry, RestorePoint, backups_of, compare_heads
+from ..core.errors import BackupError, BackupExpired, BackupNotFound, InvalidSetting, ObjectDamaged, StorageError
 from ..core.model import Copy, backup_time
 from ..format.manifest import Manifest
+from ..format.retention import State
 from .wiring import Wiring
 
 MANIFEST_LIMIT = 16 << 20
@@ -41,6 +42,7 @@ class Listed:
             "kind": self.kind,
             "time": f"{self.taken:%Y-%m-%dT%H:%M:%SZ}",
             "targets": {copy.target: copy.sequence for copy in self.copies},
+            "expires": {copy.target: f"{copy.due_at:%Y-%m-%dT%H:%M:%SZ}" for copy in self.copies if copy.due_at},
         }
 
 
@@ -73,18 +75,23 @@ class Chosen:
 
 
 def list_points(wiring: Wiring, source: str) -> Listing:
-    """From names alone: quick over thousands. A target that cannot be listed does not hide the others."""
+    """From names, and the newest decision about them: quick over thousands. A target that cannot be listed does not
+    hide the others; one whose newest decision cannot be read shows all it has, and is said to be unreadable."""
     copies: dict[str, list[Copy]] = {}
     kinds: dict[str, str] = {}
     unreadable: dict[str, BackupError] = {}
     for target in wiring.source_settings(source).targets:
         try:
             catalog = wiring.catalog(target, source)
-            points = catalog.points(whole=False)
-            for point in points:
-                copies.setdefault(point.backup_id, []).append(Copy(target, point.sequence))
-                kinds[point.backup_id] = point.kind.value
-            if _is_short(catalog, points):
+            entries = catalog.entries(whole=False)
+            state = _state(catalog, entries, unreadable)
+            for point in backups_of(entries):
+                if not state.gone(point.sequence):
+                    mark = state.mark_of(point.backup_id)
+                    copy = Copy(target, point.sequence, mark.due_at if mark else None)
+                    copies.setdefault(point.backup_id, []).append(copy)
+                    kinds[point.backup_id] = point.kind.value
+            if _is_short(catalog, entries):
                 catalog.head()  # says what is hidden
         except BackupError as error:
             unreadable[target] = error
@@ -93,10 +100,18 @@ def list_points(wiring: Wiring, source: str) -> Listing:
     return Listing(tuple(listed), unreadable)
 
 
-def _is_short(catalog: Catalog, points: Sequence[RestorePoint]) -> bool:
+def _state(catalog: Catalog, entries: Sequence[Entry], unreadable: dict[str, BackupError]) -> State:
+    try:
+        return catalog.state(entries)
+    except BackupError as error:
+        unreadable[catalog.target] = error
+        return State()
+
+
+def _is_short(catalog: Catalog, entries: Sequence[Entry]) -> bool:
     """Whether records are missing: within the list, or after it as far as this machine has seen it."""
     known = catalog.seen.get(catalog.target, catalog.source)
-    return len(points) < max(points[-1].sequence if points else 0, known.sequence if known else 0)
+    return len(entries) < max(entries[-1].sequence if entries else 0, known.sequence if known else 0)
 
 
 def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | None = None) -> Chosen:
@@ -119,6 +134,7 @@ def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | 
             missing.append(error)
         except BackupError as error:  # whatever is wrong there, another target may hold a sound copy
             failures[name] = error
+    missing.sort(key=lambda error: not isinstance(error, BackupExpired))  # that it was there once says more
     raise next(iter([*failures.values(), *missing]))
 
 
@@ -137,7 +153,7 @@ def _newest(wiring: Wiring, source: str, targets: Sequence[str], moment: datetim
     for name in targets:
         if name not in down:
             catalogs[name].verify_chain()
-            points += [point for point in catalogs[name].points() if moment is None or point.time <= moment]
+            points += [point for point in catalogs[name].offered() if moment is None or point.time <= moment]
     while points:
         newest = _last(points).backup_id
         chosen = _open_any(wiring, source, [point for point in points if point.backup_id == newest])

@@ -35,7 +35,7 @@ from rlg_backup.core.errors import (
     SignatureInvalid,
     SignerUnknown,
 )
-from rlg_backup.format.commit import Witness
+from rlg_backup.format.chained import Witness
 
 MOVED = "hint: compare with the source's other targets before restoring from this one"
 RENEWED = f"{MOVED}; a target that was emptied or put back on purpose needs a new name in the configuration"

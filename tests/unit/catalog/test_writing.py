@@ -39,7 +39,7 @@ from rlg_backup.core.errors import (
     StorageUnavailable,
 )
 from rlg_backup.core.model import Kind
-from rlg_backup.format.commit import Witness
+from rlg_backup.format.chained import Witness
 from rlg_backup.format.manifest import Parent
 
 MOVED = "hint: compare with the source's other targets before restoring from this one"

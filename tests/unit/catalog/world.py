@@ -14,7 +14,8 @@ from rlg_backup.catalog.records import Head
 from rlg_backup.catalog.writing import NO_ERASURES
 from rlg_backup.core.errors import ObjectDamaged, ObjectExists, ObjectMissing
 from rlg_backup.core.model import Kind
-from rlg_backup.format.commit import CommitRecord, Witness
+from rlg_backup.format.chained import Witness
+from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.keys import SigningKey
 
 START = datetime(2026, 11, 23, 2, 0, 0, tzinfo=UTC)
@@ -162,7 +163,7 @@ def build(
             source=source,
             backup_id=backup_id(number),
             kind=kind,
-            sequence=head.point.sequence + 1 if head else 1,
+            sequence=head.entry.sequence + 1 if head else 1,
             manifest_sha256=digest(backup_id(number).encode()),
             previous_sha256=head.sha256 if head else None,
             committed_at=clock(),
@@ -219,10 +220,10 @@ def catalog(store: MemoryStorage | Watched, folder: Path, source: str = SOURCE) 
 
 def assert_whole(store: MemoryStorage) -> list[RestorePoint]:
     """The catalog has no hole and no double, and every record verifies and follows the one before."""
-    from rlg_backup.catalog.points import list_points
+    from rlg_backup.catalog.points import list_entries
     from rlg_backup.catalog.records import read_record
 
-    points = list_points(store, SOURCE)
+    points = list_entries(store, SOURCE)
     previous = None
     for point in points:
         head = read_record(store, point, TRUSTED)
