@@ -10,7 +10,7 @@ import click
 
 from ..config.load import load
 from ..core.errors import FAILED, BackupError, BackupNotFound
-from ..core.model import Check, Kind, Verdict
+from ..core.model import Check, Copy, Kind, Verdict
 from ..engine.wiring import Wiring
 from .output import Output, printable, progress_bar, told
 
@@ -29,7 +29,7 @@ def wire(config: Path, progress: Callable[[str, int, int], None] | None = None) 
     return Wiring(settings, base=base, progress=progress) if progress else Wiring(settings, base=base)
 
 
-def _source_of(wiring: Wiring, source: str | None, which: str) -> str:
+def source_of(wiring: Wiring, source: str | None, which: str) -> str:
     """The source a restore point belongs to: as named, the only one, or the one that lists the id."""
     from ..engine.restore_points import list_points
 
@@ -110,7 +110,7 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
             click.echo(printable(f"warning: target '{target}' may hold more than is listed: {error}"), err=True)
             code = error.exit_code
         for point in listing.points:
-            copies = ", ".join(copy.target for copy in point.copies)
+            copies = ", ".join(_copy(copy) for copy in point.copies)
             rows.append([point.backup_id, name, point.kind, f"{point.taken:%Y-%m-%d %H:%M:%S}Z", copies])
             data.append(point.to_json())
     if rows:
@@ -119,6 +119,10 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
         out.say("no restore points yet")
     out.data(data)
     return code
+
+
+def _copy(copy: Copy) -> str:
+    return f"{copy.target} (marked, goes after {copy.due_at:%Y-%m-%d %H:%M}Z)" if copy.due_at else copy.target
 
 
 @click.command()
@@ -136,7 +140,7 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
     from ..engine.restore_points import choose
 
     out, wiring = Output(as_json), wire(config)
-    chosen = choose(wiring, _source_of(wiring, source, which), which, target=target)
+    chosen = choose(wiring, source_of(wiring, source, which), which, target=target)
     manifest = chosen.manifest
     held = manifest.contents
     masked = f" (for ever masked: {', '.join(manifest.masked_columns)})" if manifest.masked_columns else ""
@@ -203,7 +207,7 @@ def verify(config: Path, which: str, source: str | None, target: str | None, ful
     out = Output(as_json)
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
-        found = run(wiring, _source_of(wiring, source, which), which, target=target, full=full)
+        found = run(wiring, source_of(wiring, source, which), which, target=target, full=full)
     out.verdict(found.verdict, f"{found.source}  {found.backup_id}  on {found.target}")
     out.checks(found.checks)
     out.data(found.to_json())
@@ -258,7 +262,7 @@ def restore(
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
         wanted = _wanted(wiring, which, as_of)
-        name = _source_of(wiring, source, wanted)
+        name = source_of(wiring, source, wanted)
         renamed = dict(_renamed(schema) for schema in schemas)
         done = run(wiring, name, wanted, to, target=target, identities=identities, schemas=renamed)
     what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"

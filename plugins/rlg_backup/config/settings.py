@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from ..core.model import SOURCE_NAME
+from ..core.model import SOURCE_NAME, Kind
+from ..core.span import Span
 
 
 class Strict(BaseModel):
@@ -210,7 +211,56 @@ class Schedule(Strict):
     incremental: str = "0 2 * * *"
     differential: str = "none"
     drill: str = "0 4 1 * *"
+    retention: str = "0 6 * * *"
     full_covers_hours: int = Field(default=12, ge=0, le=7 * 24)
+
+
+def _span(value: object) -> object:
+    return value if isinstance(value, Span) else Span.parse(str(value))
+
+
+Duration = Annotated[Span, BeforeValidator(_span)]  # "3 months", "10 days", "forever"
+AtLeast = Annotated[int, Field(ge=0)]
+
+
+class RetentionRules(Strict):
+    """How long backups of each kind are kept, and how many of each at least, whatever their age. ``grace``: how long
+    one that is marked can still be brought back. ``longest_gap``: a longer time between two backups is a clock that
+    jumped, or a pause: for a grace time after it nothing is removed."""
+
+    full: Duration = Span(months=3)
+    incremental: Duration = Span(months=1)
+    differential: Duration = Span(months=1)
+    at_least: dict[Kind, AtLeast] = {Kind.FULL: 2}
+    grace: Duration = Span(days=7)
+    longest_gap: Duration = Span(days=35)
+
+    def age(self, kind: Kind) -> Span:
+        return {Kind.FULL: self.full, Kind.INCREMENTAL: self.incremental, Kind.DIFFERENTIAL: self.differential}[kind]
+
+
+class RetentionOfSource(Strict):
+    """What is otherwise for one source."""
+
+    full: Duration | None = None
+    incremental: Duration | None = None
+    differential: Duration | None = None
+    at_least: dict[Kind, AtLeast] | None = None
+    grace: Duration | None = None
+    longest_gap: Duration | None = None
+
+
+class Retention(RetentionRules):
+    """The rules, and for some sources others."""
+
+    sources: dict[Name, RetentionOfSource] = {}
+
+    def rules(self, source: str) -> RetentionRules:
+        """What holds for a source."""
+        own = self.sources.get(source, RetentionOfSource())
+        given = {name: getattr(own, name) for name in RetentionOfSource.model_fields}
+        general = {name: getattr(self, name) for name in RetentionRules.model_fields}
+        return RetentionRules(**{name: general[name] if given[name] is None else given[name] for name in general})
 
 
 class Retries(Strict):
@@ -267,6 +317,7 @@ class Settings(Strict):
     targets: dict[Name, Target]
     sources: dict[Name, SourceSettings]
     schedule: Schedule = Schedule()
+    retention: Retention = Retention()
     retries: Retries = Retries()
     alerts: Alerts = Alerts()
     drill: Drill | None = None
@@ -307,6 +358,8 @@ class Settings(Strict):
                 raise ValueError(f"the source '{name}' has no target")
             if unknown := [target for target in source.targets if target not in self.targets]:
                 raise ValueError(f"the source '{name}' names the target '{unknown[0]}', which 'targets' does not have")
+        if extra := sorted(set(self.retention.sources) - set(self.sources)):
+            raise ValueError(f"'retention.sources' names the source '{extra[0]}', which 'sources' does not have")
         if self.drill and (extra := sorted(set(self.drill.suites) - set(self.sources))):
             raise ValueError(f"'drill.suites' names the source '{extra[0]}', which 'sources' does not have")
         return self

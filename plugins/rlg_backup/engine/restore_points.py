@@ -128,7 +128,7 @@ def choose(wiring: Wiring, source: str, which: str = "latest", *, target: str | 
     failures: dict[str, BackupError] = {}
     for name in targets:
         try:
-            chosen = _open(wiring, source, name, wiring.catalog(name, source).find(which))
+            chosen = open_point(wiring, source, name, wiring.catalog(name, source).find(which))
             return replace(chosen, passed_over=failures)
         except BackupNotFound as error:
             missing.append(error)
@@ -183,13 +183,14 @@ def _open_any(wiring: Wiring, source: str, copies: Sequence[RestorePoint]) -> Ch
     failures: dict[str, BackupError] = {}
     for point in copies:
         try:
-            return replace(_open(wiring, source, point.target, point), passed_over=failures)
+            return replace(open_point(wiring, source, point.target, point), passed_over=failures)
         except BackupError as error:  # whatever is wrong there, another target may hold a sound copy
             failures[point.target] = error
     raise next(iter(failures.values()))
 
 
-def _open(wiring: Wiring, source: str, target: str, point: RestorePoint) -> Chosen:
+def open_point(wiring: Wiring, source: str, target: str, point: RestorePoint) -> Chosen:
+    """A listed restore point with its manifest, both checked; raises as Catalog.record, and ObjectDamaged."""
     record = wiring.catalog(target, source).record(point)
     key = f"{source}/{point.backup_id}/manifest.json"
     data, _ = wiring.storage(target).get_bytes(key, limit=MANIFEST_LIMIT)

@@ -15,12 +15,12 @@ from .chained import Chained, Sequence8
 from .document import BackupId, Count, Instant, Record, Sha256, Text
 
 WORD = "retention"
-_LINE = 500  # characters
+LINE = 500  # characters of a text to people
 
 
 def _line(value: str) -> str:
-    if not (0 < len(value) <= _LINE and value.isprintable()):
-        raise ValueError(f"it is not one line of 1 to {_LINE} printable characters")
+    if not (0 < len(value) <= LINE and value.isprintable()):
+        raise ValueError(f"it is not one line of 1 to {LINE} printable characters")
     return value
 
 
@@ -57,6 +57,13 @@ class Mark(Record):
     due_at: Instant
 
 
+class ListedObject(Record):
+    """An object as it was when its backup ceased to be a restore point."""
+
+    key: Text
+    size: Count
+
+
 class Removal(Record):
     """A backup that is no restore point any more, and whose objects are being removed."""
 
@@ -64,6 +71,7 @@ class Removal(Record):
     sequence: Sequence8
     reason: Line
     since: Instant
+    objects: tuple[ListedObject, ...]
 
 
 class Drill(Record):

@@ -1,0 +1,163 @@
+"""expire: marks what the policy does not keep, and removes what was marked a grace time before.
+
+All is decided again under the source's lease. A signed record comes first and the objects go after it, so that
+whatever stops this leaves a backup that is listed and whole, or one that is not listed and whose rest the next run
+removes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from ...catalog import Lease, commit_retention
+from ...core.errors import BackupError
+from ...core.model import Verdict
+from ...format.retention import LINE, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
+from ..verify import verdict_of
+from ..wiring import Wiring
+from .lease import held, whoever
+from .planning import Action, Decision
+from .removal import erase_backup, remove_abandoned
+from .shelf import Shelf, decisions_on, read_shelf
+
+log = logging.getLogger(__name__)
+
+BATCH = 100  # backups that one record says to be going
+
+
+@dataclass
+class Outcome:
+    """What was decided and done about a source on one target; ``error`` stopped it, ``failures`` did not."""
+
+    source: str
+    target: str
+    dry_run: bool
+    decisions: list[Decision] = field(default_factory=list)
+    certificates: list[Erased] = field(default_factory=list)
+    abandoned: list[str] = field(default_factory=list)
+    failures: list[BackupError] = field(default_factory=list)
+    error: BackupError | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.error is not None:
+            return verdict_of(self.error)
+        return Verdict.FAIL if self.failures else Verdict.PASS
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "target": self.target,
+            "verdict": self.verdict.value,
+            "dry_run": self.dry_run,
+            "restore_points": [_told(decision) for decision in self.decisions],
+            "certificates": [certificate.to_dict() for certificate in self.certificates],
+            "abandoned": self.abandoned,
+            "failures": [str(error) for error in (*self.failures, *([self.error] if self.error else []))],
+        }
+
+
+def expire(wiring: Wiring, source: str, target: str, *, dry_run: bool = False) -> Outcome:
+    """Carries the retention policy out for one source on one target. What goes wrong is in the outcome.
+
+    ``dry_run`` decides and writes nothing, and needs neither lease nor signing key. Idempotent.
+    """
+    outcome = Outcome(source, target, dry_run)
+    try:
+        if dry_run:
+            now = _now(wiring)
+            shelf = read_shelf(wiring, source, target, now)
+            outcome.decisions, outcome.abandoned = decisions_on(wiring, shelf, now), shelf.abandoned(now)
+        else:
+            wiring.signing_key  # noqa: B018  # without one nothing can be said, so nothing is begun
+            with held(wiring, source, target) as lease:
+                _carry_out(wiring, lease, outcome)
+    except BackupError as error:  # one target's trouble is not another's
+        outcome.error = error
+    return outcome
+
+
+def changes(decisions: Sequence[Decision], state: State, now: datetime) -> list[Event]:
+    """The marks to set and to take back, where ``state`` does not have them so already."""
+    found: list[Event] = []
+    for decision in decisions:
+        backup_id = decision.fact.backup_id
+        marked = state.mark_of(backup_id) is not None
+        if decision.action is Action.COMES_BACK and marked:
+            found.append(Kept(backup_id=backup_id, reason=decision.reasons[0][:LINE]))
+        elif decision.action is Action.IS_MARKED and decision.due_at is not None and not marked:
+            mark = Mark(backup_id=backup_id, reason=decision.reasons[0], marked_at=now, due_at=decision.due_at)
+            found.append(Marked(mark=mark))
+    return found
+
+
+def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
+    now = _now(wiring)
+    shelf = read_shelf(wiring, outcome.source, outcome.target, now)
+    _remove(wiring, lease, shelf, shelf.state.removals, outcome)  # what a run before began
+    outcome.decisions = decisions_on(wiring, shelf, now)
+    _record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
+    going = [one for one in reversed(outcome.decisions) if one.action is Action.GOES]  # later commits first
+    for start in range(0, len(going), BATCH):
+        removals = [_removal(shelf, decision, now) for decision in going[start : start + BATCH]]
+        _record(wiring, lease, partial(_new_removals, removals))
+        _remove(wiring, lease, shelf, removals, outcome)
+    for name in shelf.abandoned(now):
+        lease.renew()
+        remove_abandoned(wiring, shelf, name)
+        outcome.abandoned.append(name)
+
+
+def _removal(shelf: Shelf, decision: Decision, now: datetime) -> Removal:
+    fact = decision.fact
+    listed = tuple(ListedObject(key=info.key, size=info.size) for info in shelf.objects.get(fact.backup_id, ()))
+    return Removal(
+        backup_id=fact.backup_id, sequence=fact.sequence, reason=decision.reasons[0], since=now, objects=listed
+    )
+
+
+def _new_removals(removals: Sequence[Removal], state: State) -> list[Event]:
+    return [Expired(removal=removal) for removal in removals if not state.gone(removal.sequence)]
+
+
+def _remove(wiring: Wiring, lease: Lease, shelf: Shelf, removals: Sequence[Removal], outcome: Outcome) -> None:
+    """Removes what records say to be going, and certifies it; one that cannot be removed yet does not stop the rest."""
+    done: list[Erased] = []
+    for removal in removals:
+        lease.renew()  # raises LeaseLost: who was superseded removes nothing any more
+        try:
+            done.append(erase_backup(wiring, shelf.source, shelf.target, removal))
+        except BackupError as error:
+            log.error("%s", error)
+            outcome.failures.append(error)
+    if done:
+        _record(wiring, lease, lambda state: [one for one in done if one.removal in state.removals])
+        outcome.certificates += done
+
+
+def _record(wiring: Wiring, lease: Lease, decide: Callable[[State], Sequence[Event]]) -> None:
+    source, target = lease.source, lease.store.name
+    others = [wiring.catalog(name, source) for name in wiring.source_settings(source).targets if name != target]
+    catalog = wiring.catalog(target, source)
+    commit_retention(lease, catalog, key=wiring.signing_key, by=whoever(), decide=decide, others=others)
+
+
+def _now(wiring: Wiring) -> datetime:
+    """To the second, as records tell it."""
+    return wiring.clock().replace(microsecond=0)
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    return {
+        "backup_id": decision.fact.backup_id,
+        "kind": decision.fact.kind.value,
+        "time": f"{decision.fact.taken_at:%Y-%m-%dT%H:%M:%SZ}",
+        "action": decision.action.value,
+        "due_at": f"{decision.due_at:%Y-%m-%dT%H:%M:%SZ}" if decision.due_at else None,
+        "reasons": list(decision.reasons),
+    }

@@ -1,0 +1,40 @@
+"""Takes objects off a target: an expired backup's, with a certificate, and those of runs that committed nothing."""
+
+from __future__ import annotations
+
+import logging
+
+from ...core.errors import ObjectDamaged
+from ...format.retention import Erased, ErasedObject, Removal
+from ..steps.checksum import MANIFEST
+from ..wiring import Wiring
+from .shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+
+def erase_backup(wiring: Wiring, source: str, target: str, removal: Removal) -> Erased:
+    """Removes every object of a backup that a record says to be going, with all versions; the manifest last.
+
+    Idempotent: what an earlier run removed is in the certificate with no version. Raises StorageError, ObjectLocked
+    among them, and ObjectDamaged where the target lists objects that it was told to remove.
+    """
+    storage, folder = wiring.storage(target), f"{source}/{removal.backup_id}/"
+    sizes = {one.key: one.size for one in removal.objects} | {info.key: info.size for info in storage.list(folder)}
+    keys = sorted(sizes, key=lambda key: (key == folder + MANIFEST, key))
+    versions = {key: storage.erase(key) for key in keys}
+    if left := next(iter(storage.list(folder)), None):
+        raise ObjectDamaged("erase", left.key, f"target '{target}' still lists it")
+    objects = tuple(ErasedObject(key=key, size=sizes[key], versions=versions[key]) for key in keys)
+    total, count = sum(sizes.values()), sum(versions.values())
+    log.info("erased '%s' on '%s': %d objects, %d bytes, %d versions", folder, target, len(keys), total, count)
+    return Erased(removal=removal, objects=objects)
+
+
+def remove_abandoned(wiring: Wiring, shelf: Shelf, name: str) -> None:
+    """Removes what a run left that committed nothing; its manifest last, too. Idempotent; raises StorageError."""
+    storage = wiring.storage(shelf.target)
+    keys = sorted((info.key for info in shelf.objects[name]), key=lambda key: (key.endswith(f"/{MANIFEST}"), key))
+    for key in keys:
+        storage.erase(key)
+    log.info("removed what a run left uncommitted on '%s': %s/%s", shelf.target, shelf.source, name)

@@ -1,0 +1,147 @@
+"""What a target holds of a source: every restore point with its signed facts, and what no record speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ...catalog import Catalog, RestorePoint, backups_of, compare_heads
+from ...core.errors import ClockImplausible
+from ...core.model import BACKUP_ID, backup_time
+from ...format.retention import State
+from ...storage.port import ObjectInfo
+from ..restore_points import Chosen, open_point
+from ..wiring import Wiring
+from .planning import Action, Decision, Fact, plan, require_plausible
+
+ABANDONED = timedelta(days=2)  # no run goes on for that long
+SKEW = timedelta(minutes=10)  # by which the target's clock may differ from this machine's
+_READERS = 8  # a request to a cloud takes 30 ms
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A source's restore points on a target, oldest commit first. ``points`` are their entries; ``objects`` what lies
+    below each id, committed or not; ``committed`` the ids of everything that ever was."""
+
+    target: str
+    source: str
+    facts: tuple[Fact, ...]
+    points: Mapping[str, RestorePoint]
+    objects: Mapping[str, tuple[ObjectInfo, ...]]
+    committed: frozenset[str]
+    state: State
+
+    def abandoned(self, now: datetime) -> list[str]:
+        """Ids of runs that committed nothing, and of which nothing was written for two days, by either clock."""
+        limit = now - ABANDONED
+        return [
+            name
+            for name, objects in sorted(self.objects.items())
+            if name not in self.committed
+            and backup_time(name) < limit
+            and all(info.modified < limit for info in objects)
+        ]
+
+
+def read_shelf(wiring: Wiring, source: str, target: str, now: datetime) -> Shelf:
+    """Reads and checks everything that a decision is made from. Writes nothing.
+
+    Raises whatever is wrong with the catalog, with what other targets witnessed of it, with any record or manifest;
+    ClockImplausible where what is old cannot be told.
+    """
+    others = wiring.source_settings(source).targets
+    catalogs = {name: wiring.catalog(name, source) for name in others}
+    for finding in compare_heads(catalogs):
+        if finding.target == target:
+            raise finding.error
+    catalog = catalogs[target]
+    entries = catalog.entries()
+    state = catalog.state(entries)
+    points = [point for point in backups_of(entries) if not state.gone(point.sequence)]
+    head = catalog.verify_chain(down_to=points[0].sequence if points else None)
+    objects = _objects(wiring, source, target)
+    shelf = Shelf(
+        target=target,
+        source=source,
+        facts=_facts(wiring, catalog, points, objects),
+        points={point.backup_id: point for point in points},
+        objects=objects,
+        committed=frozenset(point.backup_id for point in backups_of(entries)),
+        state=state,
+    )
+    if head is not None:
+        times = [point.time for point in backups_of(entries)]
+        require_plausible(times, head.record.made_at, wiring.settings.retention.rules(source), now)
+        _require_same_clock(wiring, target)
+    return shelf
+
+
+def decisions_on(wiring: Wiring, shelf: Shelf, now: datetime) -> list[Decision]:
+    """``plan``, with what the target says of locks on those that would be marked or go; raises StorageError."""
+    rules = wiring.settings.retention.rules(shelf.source)
+    first = plan(shelf.facts, shelf.state, rules, now)
+    leaving = {one.fact.backup_id for one in first if one.action in (Action.IS_MARKED, Action.GOES)}
+    if not leaving:
+        return first
+    facts = [
+        replace(fact, locked_until=_locked_until(wiring, shelf, fact)) if fact.backup_id in leaving else fact
+        for fact in shelf.facts
+    ]
+    return plan(facts, shelf.state, rules, now)
+
+
+def _locked_until(wiring: Wiring, shelf: Shelf, fact: Fact) -> datetime | None:
+    storage = wiring.storage(shelf.target)
+    found = [storage.stat(info.key).locked_until for info in shelf.objects.get(fact.backup_id, ())]
+    return max((until for until in found if until is not None), default=None)
+
+
+def _objects(wiring: Wiring, source: str, target: str) -> dict[str, tuple[ObjectInfo, ...]]:
+    """What lies below the source's name by backup id; of other names nothing is known, and nothing is done to it."""
+    found: dict[str, tuple[ObjectInfo, ...]] = {}
+    for info in wiring.storage(target).list(f"{source}/"):
+        name = info.key.split("/")[1]
+        if _is_id(name):
+            found[name] = (*found.get(name, ()), info)
+    return found
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return bool(BACKUP_ID.fullmatch(name) and backup_time(name))
+    except ValueError:  # digits that are no date
+        return False
+
+
+def _facts(
+    wiring: Wiring, catalog: Catalog, points: Sequence[RestorePoint], objects: Mapping[str, tuple[ObjectInfo, ...]]
+) -> tuple[Fact, ...]:
+    def read(point: RestorePoint) -> Fact:
+        chosen = open_point(wiring, catalog.source, catalog.target, point)
+        parent = chosen.manifest.parent
+        return Fact(
+            backup_id=point.backup_id,
+            sequence=point.sequence,
+            kind=point.kind,
+            taken_at=chosen.manifest.snapshot.taken_at,
+            parent=parent.backup_id if parent else None,
+            whole=_is_whole(chosen, objects.get(point.backup_id, ())),
+        )
+
+    with ThreadPoolExecutor(_READERS, "rlg") as pool:
+        return tuple(pool.map(read, points))
+
+
+def _is_whole(chosen: Chosen, objects: Sequence[ObjectInfo]) -> bool:
+    sizes = {info.key: info.size for info in objects}
+    return all(sizes.get(f"{chosen.folder}/{one.zone}.zip.age") == one.size for one in chosen.manifest.archives)
+
+
+def _require_same_clock(wiring: Wiring, target: str) -> None:
+    skew = wiring.storage(target).facts().clock_skew
+    if skew is not None and abs(skew) > SKEW:
+        cause = f"the clock of target '{target}' is {abs(skew)} {'ahead' if skew > timedelta(0) else 'behind'}"
+        raise ClockImplausible("expire by", "this clock", cause, "set the clock; nothing was marked or removed")
