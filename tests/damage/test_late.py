@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.damage.runs import KINDS, verdicts
@@ -22,7 +23,7 @@ from rlg_backup.engine.archives import ARCHIVE, fetch
 from rlg_backup.engine.backup import BackupResult, backup
 from rlg_backup.engine.restore_points import choose
 from rlg_backup.format.commit import CommitRecord
-from rlg_backup.storage.port import ObjectInfo, Progress, Storage
+from rlg_backup.storage.port import ObjectInfo, Storage
 
 LATE = (Damage.ARRIVE_LATE, Damage.ANSWER_LATE)
 
@@ -160,13 +161,13 @@ class Weighing(FaultyStorage):
         super().__init__(inner)
         self.sizes: list[int] = []
 
-    def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
+    def put_file(self, key: str, path: Path, **options: Any) -> ObjectInfo:
         self.sizes.append(path.stat().st_size)
-        return super().put_file(key, path, sha256=sha256, progress=progress)
+        return super().put_file(key, path, **options)
 
-    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
+    def put_bytes(self, key: str, data: bytes, **options: Any) -> ObjectInfo:
         self.sizes.append(len(data))
-        return super().put_bytes(key, data, replacing=replacing)
+        return super().put_bytes(key, data, **options)
 
 
 def stored_sizes(tiny: Tiny) -> list[int]:

@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 from rlg_backup.core.errors import ObjectDamaged, ObjectMissing, StorageError, StorageFull, StorageUnavailable
-from rlg_backup.storage.port import ObjectInfo, Progress, Storage
+from rlg_backup.core.model import Tier
+from rlg_backup.storage.port import ObjectInfo, Progress, Storage, TargetFacts
 
 
 class Damage(StrEnum):
@@ -84,21 +85,39 @@ class FaultyStorage:
         with self._changed:
             assert self._changed.wait_for(lambda: self._hits[fault], _PATIENCE), f"never met: {fault}"
 
-    def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        progress: Progress | None = None,
+        locked_until: datetime | None = None,
+    ) -> ObjectInfo:
         self._make_room("put_file", key, path.stat().st_size if path.exists() else 0)
+
+        def put(path: Path, sha256: str) -> ObjectInfo:
+            return self.inner.put_file(key, path, sha256=sha256, progress=progress, locked_until=locked_until)
+
         fault = self._take("put_file", key, *_CHANGES)
         if fault is None:
-            return self._run("put_file", key, lambda: self.inner.put_file(key, path, sha256=sha256, progress=progress))
+            return self._run("put_file", key, lambda: put(path, sha256))
         with tempfile.TemporaryDirectory() as folder:
             bad = Path(folder, "damaged")
             bad.write_bytes(_changed(path.read_bytes(), fault))
             digest = hashlib.sha256(bad.read_bytes()).hexdigest()
-            return self._run("put_file", key, lambda: self.inner.put_file(key, bad, sha256=digest, progress=progress))
+            return self._run("put_file", key, lambda: put(bad, digest))
 
-    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
+    def put_bytes(
+        self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
+    ) -> ObjectInfo:
         self._make_room("put_bytes", key, len(data))
         stored = _changed(data, self._take("put_bytes", key, *_CHANGES))
-        return self._run("put_bytes", key, lambda: self.inner.put_bytes(key, stored, replacing=replacing))
+
+        def put() -> ObjectInfo:
+            return self.inner.put_bytes(key, stored, replacing=replacing, locked_until=locked_until)
+
+        return self._run("put_bytes", key, put)
 
     def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
         data, info = self._run("get_bytes", key, lambda: self.inner.get_bytes(key, limit=limit))
@@ -143,6 +162,21 @@ class FaultyStorage:
 
     def delete(self, key: str) -> None:
         self._run("delete", key, lambda: self.inner.delete(key))
+
+    def lock(self, key: str, until: datetime) -> None:
+        self._run("lock", key, lambda: self.inner.lock(key, until))
+
+    def erase(self, key: str) -> int:
+        return self._run("erase", key, lambda: self.inner.erase(key))
+
+    def move_to(self, key: str, tier: Tier) -> ObjectInfo:
+        return self._run("move_to", key, lambda: self.inner.move_to(key, tier))
+
+    def thaw(self, key: str, days: int) -> bool:
+        return self._run("thaw", key, lambda: self.inner.thaw(key, days))
+
+    def facts(self) -> TargetFacts:
+        return self._run("facts", "", self.inner.facts)
 
     def sweep(self, older_than: timedelta) -> int:
         return self._run("sweep", "", lambda: self.inner.sweep(older_than))

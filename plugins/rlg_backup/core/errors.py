@@ -152,6 +152,20 @@ class StorageFull(StorageError):
     """No space is left, at a target or in staging."""
 
 
+class ObjectLocked(StorageError):
+    """The object may not be deleted or overwritten yet."""
+
+
+class ObjectFrozen(StorageError):
+    """The object lies in a tier from which it must be thawed before it can be read."""
+
+
+class LockUnavailable(StorageError):
+    """The target keeps no locks."""
+
+    exit_code = MISCONFIGURED
+
+
 # --- damage ---------------------------------------------------------------------------------------
 
 

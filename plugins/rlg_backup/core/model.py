@@ -49,6 +49,19 @@ class Verdict(StrEnum):
         return Verdict.PASS if found == {Verdict.PASS} else Verdict.COULD_NOT_VERIFY
 
 
+class Tier(StrEnum):
+    """How cold an object lies: the colder, the cheaper to keep and the dearer or slower to read."""
+
+    HOT = "hot"
+    COOL = "cool"
+    COLD = "cold"
+    ARCHIVE = "archive"
+
+    def colder_than(self, other: Tier) -> bool:
+        order = list(Tier)
+        return order.index(self) > order.index(other)
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that was looked at. Holds counts and names, never a row value.

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from rlg_backup.core.errors import InvalidSetting, ObjectDamaged, ObjectExists, ObjectMissing
+from datetime import datetime
+
+from rlg_backup.core.errors import (
+    InvalidSetting,
+    LockUnavailable,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectFrozen,
+    ObjectLocked,
+    ObjectMissing,
+)
+from rlg_backup.core.model import Tier
 
 
 def missing(verb: str, key: str, target: str) -> ObjectMissing:
@@ -37,3 +48,25 @@ def check_range(key: str, offset: int, length: int) -> None:
     """InvalidSetting for a range no object can have."""
     if offset < 0 or length < 0:
         raise InvalidSetting("read", key, f"{length} bytes from offset {offset} are not a range")
+
+
+def locked(verb: str, key: str, until: datetime) -> ObjectLocked:
+    return ObjectLocked(verb, key, f"it is locked until {until:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def keeps_no_locks(verb: str, key: str, target: str) -> LockUnavailable:
+    return LockUnavailable(verb, key, f"target '{target}' keeps no locks")
+
+
+def frozen(key: str, target: str) -> ObjectFrozen:
+    return ObjectFrozen("read", key, f"it lies frozen on target '{target}'", "thaw it first, which may take hours")
+
+
+def has_no_tier(key: str, tier: Tier, target: str) -> InvalidSetting:
+    return InvalidSetting("move", key, f"target '{target}' has no tier '{tier}'")
+
+
+def check_days(key: str, days: int) -> None:
+    """InvalidSetting for a time no object can be thawed for."""
+    if days < 1:
+        raise InvalidSetting("thaw", key, f"{days} is not a number of days")

@@ -8,27 +8,33 @@ import io
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from rlg_backup.core.errors import InvalidSetting, ObjectExists, StorageDenied, StorageFull, StorageUnavailable
-from rlg_backup.storage import faults
+from rlg_backup.core.errors import (
+    InvalidSetting,
+    ObjectDamaged,
+    ObjectExists,
+    StorageDenied,
+    StorageFull,
+    StorageUnavailable,
+)
+from rlg_backup.core.model import Tier
+from rlg_backup.storage import faults, local_lock
 from rlg_backup.storage.folder import TEMPORARY, Folder, LinkRefused, sync
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key, check_prefix, is_key
-from rlg_backup.storage.port import ObjectInfo, Progress
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from rlg_backup.storage.local_file import Reading, begin_writeback, describe, move_on, write
+from rlg_backup.storage.locks import lock_time, still_locked
+from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
 
 _BLOCK = 1 << 20
-_WRITEBACK = 8 << 20
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_COARSE_CLOCK = 2_000_000_000  # ns; the coarsest file times in use (FAT) count two seconds
 
 
 class LocalStorage:
@@ -36,40 +42,53 @@ class LocalStorage:
 
     A tag is made of the file's time, size and inode; the driver sets the time itself and moves it on
     at each replacement. Symbolic links below the root are refused wherever they lead. A key cannot be
-    another key's folder. The folder is created at the first write.
+    another key's folder. The folder is created at the first write. How far a lock holds is told in
+    storage/local_lock.py. There is one tier, hot, and nothing keeps versions.
     """
 
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
         self._folder = Folder(root.absolute())
 
-    def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
-        check_key("store", key)
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        progress: Progress | None = None,
+        locked_until: datetime | None = None,
+    ) -> ObjectInfo:
+        until = lock_time("store", check_key("store", key), locked_until)
         with self._errors("store", key), PromisedFile("store", key, path, sha256) as source:
             self._folder.make()
             self._refuse_existing(key)  # before the copy, which may take hours
-            with self._folder.temporary() as (file, temporary):
+            with self._writing(key, until) as (file, temporary):
                 while block := source.read(_BLOCK):
-                    _write(file, block)
-                    _begin_writeback(file)
+                    write(file, block)
+                    begin_writeback(file)
                     if progress:
                         progress(len(block))
                 source.verify()
-                return self._publish(key, file, temporary)
+                info = self._publish(key, file, temporary)
+        return replace(info, locked_until=until)
 
-    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
-        check_key("store", key)
+    def put_bytes(
+        self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
+    ) -> ObjectInfo:
+        until = lock_time("store", check_key("store", key), locked_until)
         with self._errors("store", key):
             self._folder.make()
             if replacing is None:
                 self._refuse_existing(key)  # also where there is no room for a copy to try it with
-            with self._folder.temporary() as (file, temporary):
-                _write(file, data)
-                return self._publish(key, file, temporary, replacing)
+            with self._writing(key, until) as (file, temporary):
+                write(file, data)
+                info = self._publish(key, file, temporary, replacing)
+        return replace(info, locked_until=until)
 
     def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
         with self._read(key) as stream, self._errors("read", key):
-            info = _info(key, os.fstat(stream.fileno()))
+            info = self._describe(key, os.fstat(stream.fileno()), stream.fileno())
             if info.size > limit:
                 raise faults.too_large(key, info.size, limit)
             return stream.read(info.size), info
@@ -93,19 +112,69 @@ class LocalStorage:
     def stat(self, key: str) -> ObjectInfo:
         segments = check_key("read", key).split("/")
         with self._errors("read", key):
-            return _info(key, self._folder.status(segments))
+            status = self._folder.status(segments)
+            if not local_lock.may_be_locked(status):
+                return describe(key, status)
+            with self._opened(segments) as file:
+                return self._describe(key, os.fstat(file), file)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
         with self._errors("list", prefix):
             yield from self._walk((), prefix)
 
-    def delete(self, key: str) -> None:
-        segments = check_key("delete", key).split("/")
-        with self._errors("delete", key), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    def lock(self, key: str, until: datetime) -> None:
+        segments, wanted = check_key("lock", key).split("/"), lock_time("lock", key, until)
+        with self._errors("lock", key):
             self._folder.status(segments)  # a folder never written to gets no lock file
-            with self._folder.locked():
-                self._folder.remove(segments)
+            with self._folder.locked(), self._opened(segments) as file:
+                present = still_locked(local_lock.time_of(file))
+                longest = max((time for time in (present, wanted) if time), default=None)
+                if longest is None:
+                    return
+                if longest != present:
+                    local_lock.release(file)
+                    local_lock.note(file, longest)
+                local_lock.hold(file)  # also where a crash came before it
+                sync(file)
+
+    def delete(self, key: str) -> None:
+        self._remove("delete", key)
+
+    def erase(self, key: str) -> int:
+        return self._remove("erase", key)
+
+    def move_to(self, key: str, tier: Tier) -> ObjectInfo:
+        if tier is not Tier.HOT:
+            raise faults.has_no_tier(check_key("move", key), tier, self.name)
+        return self.stat(key)
+
+    def thaw(self, key: str, days: int) -> bool:
+        faults.check_days(key, days)
+        return self.stat(key).readable
+
+    def facts(self) -> TargetFacts:
+        """Tried with a file of our own that is gone again; all None of a folder that was never written to.
+
+        ``locks`` says whether the immutable attribute can be set, ``public`` whether others than owner and
+        group may enter, read or write the folder.
+        """
+        with self._errors("ask", str(self._folder.root)):
+            if not self._folder.root.exists():
+                return TargetFacts()
+            with self._folder.at(()) as root:
+                public, binding = bool(os.fstat(root).st_mode & 0o007), local_lock.binds_others(root)
+            try:
+                with self._folder.temporary() as (file, _):
+                    ahead = timedelta(seconds=round(os.fstat(file).st_mtime - time.time()))
+                    local_lock.note(file, datetime.now(UTC))
+            except local_lock.NoAttributes:
+                binding = False
+            except OSError as error:
+                if error.errno not in _DENIED:
+                    raise
+                return TargetFacts(versioned=False, locks=binding, public=public, may_delete=False)
+        return TargetFacts(versioned=False, locks=binding, public=public, clock_skew=ahead, may_delete=True)
 
     def sweep(self, older_than: timedelta) -> int:
         """Remove what writers that were killed left, if older than that; the number removed. Idempotent."""
@@ -124,6 +193,18 @@ class LocalStorage:
             self._folder.status(key.split("/"))
             raise faults.exists("store", key, self.name)
 
+    @contextlib.contextmanager
+    def _writing(self, key: str, until: datetime | None) -> Iterator[tuple[int, str]]:
+        """A temporary file to write and publish, which is locked before it is written."""
+        with self._folder.temporary() as (file, temporary):
+            if until is not None:
+                local_lock.note(file, until)
+            yield file, temporary
+        if until is not None:
+            with self._opened(key.split("/")) as file:
+                local_lock.hold(file)
+                sync(file)
+
     def _publish(self, key: str, file: int, temporary: str, replacing: str | None = None) -> ObjectInfo:
         segments = key.split("/")
         os.utime(file, ns=(time.time_ns(),) * 2)
@@ -131,21 +212,54 @@ class LocalStorage:
         with self._folder.locked():
             if replacing is None:
                 self._folder.publish(temporary, segments)
-                return _info(key, os.fstat(file))
+                return describe(key, os.fstat(file))
             try:
                 present = self._folder.status(segments)
             except (FileNotFoundError, NotADirectoryError):
                 raise faults.replaced("store", key, self.name) from None
-            if _info(key, present).tag != replacing:
+            if describe(key, present).tag != replacing:
                 raise faults.replaced("store", key, self.name)
-            _move_on(file, present.st_mtime_ns)
+            self._free("store", key)
+            move_on(file, present.st_mtime_ns)
             self._folder.replace(temporary, segments)
-            return _info(key, os.fstat(file))
+            return describe(key, os.fstat(file))
+
+    def _remove(self, verb: str, key: str) -> int:
+        segments = check_key(verb, key).split("/")
+        with self._errors(verb, key), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._folder.status(segments)  # a folder never written to gets no lock file
+            with self._folder.locked():
+                self._free(verb, key)
+                self._folder.remove(segments)
+                return 1
+        return 0
+
+    def _free(self, verb: str, key: str) -> None:
+        """ObjectLocked while the file is; the immutable attribute of a lock that has passed goes. Call it locked."""
+        with self._opened(key.split("/")) as file:
+            noted = local_lock.time_of(file)
+            if until := still_locked(noted):
+                raise faults.locked(verb, key, until)
+            if noted is not None:  # else the attribute is not ours
+                local_lock.release(file)
+
+    @contextlib.contextmanager
+    def _opened(self, segments: Sequence[str]) -> Iterator[int]:
+        file = self._folder.open(segments)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def _describe(self, key: str, status: os.stat_result, file: int) -> ObjectInfo:
+        noted = local_lock.time_of(file) if local_lock.may_be_locked(status) else None
+        return describe(key, status, still_locked(noted))
 
     def _read(self, key: str) -> io.BufferedReader:
         segments = check_key("read", key).split("/")
         with self._errors("read", key):
-            return io.BufferedReader(_Reading(self, key, self._folder.open(segments)), _BLOCK)
+            file = self._folder.open(segments)
+            return io.BufferedReader(Reading(file, lambda: self._errors("read", key)), _BLOCK)
 
     def _walk(self, above: tuple[str, ...], prefix: str) -> Iterator[ObjectInfo]:
         # Sorted with the '/' of folders in place, names come in the order of the whole keys.
@@ -167,7 +281,7 @@ class LocalStorage:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
             raise LinkRefused
-        return _info(key, status)
+        return describe(key, status)
 
     @contextlib.contextmanager
     def _errors(self, verb: str, key: str) -> Iterator[None]:
@@ -177,6 +291,10 @@ class LocalStorage:
         except LinkRefused:
             cause = f"a symbolic link, device or pipe stands in its path on target '{self.name}'"
             raise StorageDenied(verb, key, cause) from None
+        except local_lock.NoAttributes:
+            raise faults.keeps_no_locks(verb, key, self.name) from None
+        except local_lock.LockTimeDamaged:
+            raise ObjectDamaged(verb, key, "the time of its lock cannot be read") from None
         except FileExistsError:
             raise faults.exists(verb, key, self.name) from None
         except NotADirectoryError:
@@ -198,50 +316,3 @@ class LocalStorage:
             if error.errno == errno.ENAMETOOLONG:
                 raise InvalidSetting(verb, key, cause) from None
             raise StorageUnavailable(verb, key, cause) from None
-
-
-class _Reading(io.RawIOBase):
-    """An open object whose read errors come as the storage port's."""
-
-    def __init__(self, storage: LocalStorage, key: str, file: int) -> None:
-        self._storage, self._key, self._file = storage, key, file
-
-    def readable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._file
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        with self._storage._errors("read", self._key):
-            return os.readv(self._file, [buffer])
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._file)
-        super().close()
-
-
-def _info(key: str, status: os.stat_result) -> ObjectInfo:
-    tag = f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
-    return ObjectInfo(key, status.st_size, tag, datetime.fromtimestamp(status.st_mtime, UTC))
-
-
-def _move_on(file: int, before: int) -> None:
-    # Inodes are used again at once: the time of a replacement must be later than that of what it replaces.
-    for at in (max(time.time_ns(), before + 1), before + _COARSE_CLOCK):
-        os.utime(file, ns=(at, at))
-        if os.fstat(file).st_mtime_ns > before:
-            return
-
-
-def _begin_writeback(file: int) -> None:
-    """Has the system begin to put on the disk what it holds of a file: else all of that waits for the fsync."""
-    if hasattr(os, "posix_fadvise") and not (end := os.lseek(file, 0, os.SEEK_CUR)) % _WRITEBACK:
-        os.posix_fadvise(file, end - _WRITEBACK, _WRITEBACK, os.POSIX_FADV_DONTNEED)
-
-
-def _write(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from rlg_backup.core.errors import (
     InvalidSetting,
@@ -23,13 +23,16 @@ from rlg_backup.core.errors import (
     StorageError,
     StorageUnavailable,
 )
-from rlg_backup.storage import faults
+from rlg_backup.core.model import Tier
+from rlg_backup.storage import faults, s3_copy, s3_facts, s3_versions
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key, check_prefix, is_key
-from rlg_backup.storage.port import ObjectInfo, Progress
-from rlg_backup.storage.s3_bucket import CONFLICT, WRITE_ID, Bucket, answer, quoted
+from rlg_backup.storage.locks import lock_time
+from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
+from rlg_backup.storage.s3_bucket import CONFLICT, PART_SIZE, WRITE_ID, Bucket, answer, quoted
+from rlg_backup.storage.s3_checksum import checksum
 from rlg_backup.storage.s3_read import ObjectStream
-from rlg_backup.storage.s3_upload import MEMORY, MIB, Multipart, checksum, part_size_for
+from rlg_backup.storage.s3_upload import MEMORY, MIB, Multipart, part_size_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,9 +47,11 @@ class S3Storage:
 
     Files larger than ``part_size`` bytes go up in parts, ``threads`` at a time; memory stays under 128
     MiB for files up to a terabyte. ``upload_options`` are added to PutObject and CreateMultipartUpload of
-    files, not of small objects (StorageClass, ObjectLockMode ...). Plain HTTP is InvalidSetting unless
-    ``emulator``. Each write carries a random id as metadata: a write whose answer was lost, and that the
-    SDK repeated, is recognised as ours instead of being taken for somebody else's.
+    files, not of small objects (StorageClass ...), ``encryption`` to every request that makes an object
+    (ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled). ``lock_mode`` is COMPLIANCE, which nobody can shorten, or
+    GOVERNANCE, which those can whom the bucket's owner lets; s3_versions.py tells what a lock protects.
+    Plain HTTP is InvalidSetting unless ``emulator``. Each write carries a random id as metadata: a write whose answer
+    was lost, and that the SDK repeated, is recognised as ours instead of being taken for somebody else's.
     """
 
     def __init__(
@@ -59,6 +64,8 @@ class S3Storage:
         part_size: int = 16 * MIB,
         threads: int = 4,
         upload_options: Mapping[str, Any] | None = None,
+        encryption: Mapping[str, Any] | None = None,
+        lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE",
         emulator: bool = False,
     ) -> None:
         if not emulator and not client.meta.endpoint_url.startswith("https://"):
@@ -66,25 +73,39 @@ class S3Storage:
         if part_size < _LEAST_PART or threads < 1:
             raise InvalidSetting("use", name, f"parts have at least {_LEAST_PART} bytes, and at least one thread sends")
         below = prefix.strip("/")
+        above = check_key("use", below) + "/" if below else ""
         self.name = name
-        self._bucket = Bucket(name, client, bucket, check_key("use", below) + "/" if below else "")
+        self._bucket = Bucket(name, client, bucket, above, lock_mode, dict(encryption or {}))
         self._part_size, self._threads = part_size, threads
         self._upload_options = dict(upload_options or {})
 
-    def put_file(self, key: str, path: Path, *, sha256: str, progress: Progress | None = None) -> ObjectInfo:
-        with PromisedFile("store", check_key("store", key), path, sha256) as source:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        progress: Progress | None = None,
+        locked_until: datetime | None = None,
+    ) -> ObjectInfo:
+        options = self._options("store", key, locked_until, self._upload_options)
+        with PromisedFile("store", key, path, sha256) as source:
             if source.size > self._part_size:
-                return self._put_parts(key, source, progress)
+                return self._put_parts(key, source, options, progress)
             data = source.read(self._part_size + 1)
             source.verify()
-        info = self._put(key, data, None, self._upload_options)
+        info = self._put(key, data, None, options)
         if progress:
             progress(len(data))
         return info
 
-    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> ObjectInfo:
-        check_key("store", key)
-        return self._put(key, data, replacing, {})
+    def put_bytes(
+        self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
+    ) -> ObjectInfo:
+        options = self._options("store", key, locked_until)
+        if replacing is not None:
+            s3_versions.refuse_locked(self._bucket, "store", key)
+        return self._put(key, data, replacing, options)
 
     def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
         with ObjectStream(self._bucket, check_key("read", key)) as stream:
@@ -105,7 +126,7 @@ class S3Storage:
             return stream.readall()
 
     def stat(self, key: str) -> ObjectInfo:
-        head = self._head("read", check_key("read", key))
+        head = self._bucket.head("read", check_key("read", key))
         return self._bucket.info(key, head["ContentLength"], head)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -119,10 +140,30 @@ class S3Storage:
                     if is_key(key):  # nothing of ours has another name: the "folders" of a web console
                         yield self._bucket.info(key, entry["Size"], entry)
 
+    def lock(self, key: str, until: datetime) -> None:
+        s3_versions.lock(self._bucket, key, lock_time("lock", check_key("lock", key), until))
+
     def delete(self, key: str) -> None:
-        check_key("delete", key)
+        s3_versions.refuse_locked(self._bucket, "delete", check_key("delete", key))
         with self._bucket.errors("delete", key):
             self._bucket.client.delete_object(**self._bucket.address(key))
+
+    def erase(self, key: str) -> int:
+        return s3_versions.erase(self._bucket, check_key("erase", key))
+
+    def move_to(self, key: str, tier: Tier) -> ObjectInfo:
+        return s3_copy.move(self._bucket, check_key("move", key), tier, self._threads)
+
+    def thaw(self, key: str, days: int) -> bool:
+        """Standard retrieval: within 12 hours from DEEP_ARCHIVE, 5 from GLACIER. Asked again it lasts from then on."""
+        faults.check_days(check_key("thaw", key), days)
+        head = self._bucket.head("thaw", key)
+        frozen = self._bucket.info(key, 0, head).tier is Tier.ARCHIVE
+        return s3_versions.restore(self._bucket, key, days) if frozen else True
+
+    def facts(self) -> TargetFacts:
+        """``public`` by policy and access list; s3_facts.py tells how ``may_delete`` is asked."""
+        return s3_facts.facts(self._bucket)
 
     def sweep(self, older_than: timedelta) -> int:
         """Abort uploads begun longer ago than that, which only the bill lists; the number aborted. Idempotent."""
@@ -138,20 +179,31 @@ class S3Storage:
                         aborted += 1
         return aborted
 
-    def _put_parts(self, key: str, source: PromisedFile, progress: Progress | None) -> ObjectInfo:
+    def _options(
+        self, verb: str, key: str, until: datetime | None, options: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """What a request that makes an object is to say beside its content."""
+        lock = self._bucket.lock_options(lock_time(verb, check_key(verb, key), until))
+        return {**(options or {}), **self._bucket.encryption, **lock}
+
+    def _put_parts(
+        self, key: str, source: PromisedFile, options: Mapping[str, Any], progress: Progress | None
+    ) -> ObjectInfo:
         self._refuse_taken(key)
         part_size = part_size_for(source.size, self._part_size)
         threads = max(1, min(self._threads, MEMORY // part_size))
         write_id = secrets.token_hex(16)
-        options = {**self._upload_options, "Metadata": {WRITE_ID: write_id}}
-        upload = Multipart(self._bucket, key, part_size, threads, options, progress)
+        request = {**options, "Metadata": {WRITE_ID: write_id, PART_SIZE: str(part_size)}}
+        upload = Multipart(self._bucket, key, part_size, threads, request, progress)
         try:
             with self._bucket.errors("store", key):
-                return self._bucket.info(key, source.size, upload.run(source))
+                return self._bucket.info(key, source.size, {**options, **upload.run(source)})
         except (ObjectExists, StorageUnavailable):
             if info := self._landed(key, write_id):
                 return info
             raise
+        except StorageDenied as error:
+            raise s3_versions.refused(self._bucket, options, error) from None
 
     def _put(self, key: str, data: bytes, replacing: str | None, options: Mapping[str, Any]) -> ObjectInfo:
         write_id = secrets.token_hex(16)
@@ -160,13 +212,15 @@ class S3Storage:
         request = {**options, **condition, **kept}
         try:
             with self._bucket.errors("store", key):
-                return self._bucket.info(key, len(data), self._put_object(key, data, request))
+                return self._bucket.info(key, len(data), {**options, **self._put_object(key, data, request)})
         except (ObjectExists, StorageUnavailable) as error:
             if info := self._landed(key, write_id):
                 return info
             if replacing is not None and isinstance(error, ObjectExists):
                 raise faults.replaced("store", key, self.name) from None
             raise
+        except StorageDenied as error:
+            raise s3_versions.refused(self._bucket, options, error) from None
 
     def _put_object(self, key: str, data: bytes, request: Mapping[str, Any]) -> Mapping[str, Any]:
         # 409 says that another request on the key was under way, not how it ended: ask again.
@@ -183,7 +237,7 @@ class S3Storage:
     def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
         """What our write left, if the object there is of that write: its answer was lost, not the write."""
         try:
-            head = self._head("store", key)
+            head = self._bucket.head("store", key)
         except StorageError:
             return None  # the error of the write is the one to report
         if head.get("Metadata", {}).get(WRITE_ID) != write_id:
@@ -193,14 +247,10 @@ class S3Storage:
     def _refuse_taken(self, key: str) -> None:
         # Before hours of upload. One who may write but not look is told at the end, by the condition.
         try:
-            self._head("read", key)
+            self._bucket.head("read", key)
         except (ObjectMissing, StorageDenied):
             return
         raise faults.exists("store", key, self.name)
-
-    def _head(self, verb: str, key: str) -> Mapping[str, Any]:
-        with self._bucket.errors(verb, key):
-            return self._bucket.client.head_object(**self._bucket.address(key))
 
 
 def s3_client(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,9 @@ from rlg_backup.core.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults
+from rlg_backup.storage.locks import still_locked
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
@@ -32,6 +34,16 @@ if TYPE_CHECKING:
 
 CONFLICT = "ConditionalRequestConflict"
 WRITE_ID = "rlg-write"  # user metadata: which write made this version of the object
+PART_SIZE = "rlg-part"  # user metadata: bytes in each part but the last of an upload in parts
+# Amazon S3 User Guide, "Understanding and managing Amazon S3 storage classes". GLACIER_IR is read at once; what nobody
+# expects to read again lies in DEEP_ARCHIVE, at a quarter of the price of GLACIER, which takes hours to thaw, too.
+CLASS_OF = {
+    Tier.HOT: "STANDARD",
+    Tier.COOL: "STANDARD_IA",
+    Tier.COLD: "GLACIER_IR",
+    Tier.ARCHIVE: "DEEP_ARCHIVE",
+}
+_TIER_OF = {name: tier for tier, name in CLASS_OF.items()} | {"ONEZONE_IA": Tier.COOL, "GLACIER": Tier.ARCHIVE}
 _DENIED_HINT = "check the credentials and the bucket policy; without s3:ListBucket a missing object is answered 403 too"
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 _PASSING = {  # answered with a 4xx, and yet worth another try
@@ -49,16 +61,31 @@ _PASSING = {  # answered with a 4xx, and yet worth another try
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where a target keeps its objects. ``prefix`` is empty or ends in '/'."""
+    """Where a target keeps its objects, and how. ``prefix`` is empty or ends in '/'.
+
+    ``lock_mode`` is that of Object Lock; ``encryption`` goes into every request that makes an object.
+    """
 
     target: str
     client: S3Client
     name: str
     prefix: str
+    lock_mode: str = "COMPLIANCE"
+    encryption: Mapping[str, Any] = field(default_factory=dict)
 
-    def address(self, key: str) -> dict[str, Any]:
-        """``Bucket`` and ``Key`` of a request."""
-        return {"Bucket": self.name, "Key": self.prefix + key}
+    def address(self, key: str, version: str | None = None) -> dict[str, Any]:
+        """``Bucket`` and ``Key`` of a request, and ``VersionId`` where there is one."""
+        place = {"Bucket": self.name, "Key": self.prefix + key}
+        return {**place, "VersionId": version} if version else place
+
+    def lock_options(self, until: datetime | None) -> dict[str, Any]:
+        """What makes a request lock the object that it makes."""
+        return {"ObjectLockMode": self.lock_mode, "ObjectLockRetainUntilDate": until} if until else {}
+
+    def head(self, verb: str, key: str, version: str | None = None) -> Mapping[str, Any]:
+        """Everything a target tells of an object, or of one version of it, but its bytes."""
+        with self.errors(verb, key):
+            return self.client.head_object(**self.address(key, version))
 
     @contextlib.contextmanager
     def errors(self, verb: str, key: str) -> Iterator[None]:
@@ -71,8 +98,7 @@ class Bucket:
         except sdk.ClientError as error:
             raise self._answered(verb, key, error) from None
         except sdk.FlexibleChecksumError:
-            cause = f"its bytes differ from the checksum that target '{self.target}' keeps of them"
-            raise ObjectDamaged(verb, key, cause) from None
+            raise differs(key, self.target) from None
         except (
             sdk.NoCredentialsError,
             sdk.PartialCredentialsError,
@@ -101,6 +127,10 @@ class Bucket:
             return faults.replaced(verb, key, self.target)
         if status == 404:
             return faults.missing(verb, key, self.target)
+        if code == "InvalidObjectState" and verb == "read":
+            return faults.frozen(key, self.target)
+        if status == 412 and verb == "move":
+            return faults.replaced(verb, key, self.target)
         if status == 412 and verb == "read":
             return ObjectDamaged(verb, key, "it was replaced while it was read")
         if status == 412:
@@ -109,7 +139,7 @@ class Bucket:
             return ObjectExists(verb, key, f"another writer was changing it on target '{self.target}'")
         if code in _FULL or status == 507:
             return StorageFull(verb, key, said)
-        if status >= 500 or status == 429 or code in _PASSING:
+        if (status >= 500 and status != 501) or status == 429 or code in _PASSING:
             return StorageUnavailable(verb, key, said)
         return StorageDenied(verb, key, said, _DENIED_HINT if status == 403 else None)
 
@@ -119,7 +149,27 @@ class Bucket:
         if not isinstance(modified, datetime):
             date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
             modified = parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return ObjectInfo(key, size, response["ETag"].strip('"'), modified.astimezone(UTC))
+        tier = _TIER_OF.get(response.get("StorageClass", "STANDARD"), Tier.HOT)
+        frozen = response.get("StorageClass") in ("GLACIER", "DEEP_ARCHIVE") or "ArchiveStatus" in response
+        return ObjectInfo(
+            key,
+            size,
+            response["ETag"].strip('"'),
+            modified.astimezone(UTC),
+            tier,
+            still_locked(response.get("ObjectLockRetainUntilDate")),
+            not frozen or 'ongoing-request="false"' in response.get("Restore", ""),
+        )
+
+
+def differs(key: str, target: str) -> ObjectDamaged:
+    return ObjectDamaged("read", key, f"its bytes differ from the checksum that target '{target}' keeps of them")
+
+
+def version_of(response: Mapping[str, Any]) -> str | None:
+    """The version of an answer; None where the bucket keeps none."""
+    version = response.get("VersionId")
+    return None if version in (None, "null") else str(version)
 
 
 def answer(error: ClientError) -> tuple[int, str]:

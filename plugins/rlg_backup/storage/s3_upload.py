@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -15,16 +13,12 @@ from rlg_backup.core.errors import StorageError
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.port import Progress
 from rlg_backup.storage.s3_bucket import Bucket
+from rlg_backup.storage.s3_checksum import checksum
 
 MIB = 1 << 20
 MAX_PARTS = 10_000  # Amazon S3 User Guide, "Amazon S3 multipart upload limits"
 MEMORY = 128 * MIB  # of parts on their way, unless a single one is larger
 _log = logging.getLogger(__name__)
-
-
-def checksum(data: bytes) -> str:
-    """SHA-256 as S3 writes it: base64."""
-    return base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
 
 
 def part_size_for(size: int, least: int) -> int:
@@ -62,7 +56,7 @@ class Multipart:
                 **address, UploadId=self._id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
             )
         except BaseException:
-            self._abort()
+            abort(self.bucket, self.key, self._id)
             raise
         return dict(answer)
 
@@ -97,10 +91,11 @@ class Multipart:
         if self.progress:
             self.progress(length)
 
-    def _abort(self) -> None:
-        try:
-            with self.bucket.errors("abort", self.key):
-                self.bucket.client.abort_multipart_upload(**self.bucket.address(self.key), UploadId=self._id)
-        except StorageError as error:
-            # The first error is the one to report; sweep removes what is left here.
-            _log.warning("%s", error)
+
+def abort(bucket: Bucket, key: str, upload: str) -> None:
+    """Drop an upload and its parts. An error is noted only: sweep removes what is left."""
+    try:
+        with bucket.errors("abort", key):
+            bucket.client.abort_multipart_upload(**bucket.address(key), UploadId=upload)
+    except StorageError as error:
+        _log.warning("%s", error)
