@@ -162,8 +162,11 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
         ["read from", f"{chosen.target}, sequence {chosen.point.sequence}"],
     ]
     rows += [["not asked", f"{name}: {why}"] for name, why in chosen.unasked.items()]
+    expires = _expiry(wiring, chosen)
+    rows += [["expires", expires]] if expires else []
     out.table(["", ""], rows)
     data: dict[str, Any] = {"target": chosen.target, "sequence": chosen.point.sequence, "manifest": manifest.to_dict()}
+    data["expires"] = expires
     try:
         chain = [_link(link) for link in chain_of(wiring, chosen)]
     except BackupError as error:  # what is known of the point itself is shown all the same
@@ -175,6 +178,15 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
         out.table(["ID", "KIND", "TIME", "BYTES", "TARGET"], rows, right=(3,))
     out.data({**data, "chain": chain, "fault": None})
     return 0
+
+
+def _expiry(wiring: Wiring, chosen: Chosen) -> str | None:
+    """When a marked restore point goes, and why; None for one that stays."""
+    try:
+        mark = wiring.catalog(chosen.target, chosen.source).state().mark_of(chosen.point.backup_id)
+    except BackupError as error:  # the point itself is sound all the same
+        return f"not known: {error}"
+    return f"after {mark.due_at:%Y-%m-%d %H:%M:%S}Z: {mark.reason}" if mark else None
 
 
 def _link(link: Chosen) -> dict[str, Any]:
