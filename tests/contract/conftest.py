@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.faulty_storage import FaultyStorage
+from tests.support.gcs_server import GcsServer
 from tests.support.memory_storage import MemoryStorage, Shelf
 from tests.support.s3_server import S3Server
 
+from rlg_backup.storage.gcs import GcsStorage
 from rlg_backup.storage.local import LocalStorage
 from rlg_backup.storage.port import Storage
 from rlg_backup.storage.s3 import S3Storage
@@ -25,6 +27,12 @@ def s3_server() -> Iterator[S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[GcsServer]:
+    with GcsServer() as server:
+        yield server
+
+
 @dataclass
 class Target:
     """A fresh target: ``open`` gives a storage on it, as another process would have one."""
@@ -33,7 +41,7 @@ class Target:
     seed: Callable[[list[str]], None]  # one-byte objects, made without the driver
 
 
-@pytest.fixture(params=["local", "wrapped", "memory", "s3"])
+@pytest.fixture(params=["local", "wrapped", "memory", "s3", "gcs"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     root = tmp_path / "target"
     if request.param == "local":
@@ -43,6 +51,15 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     if request.param == "memory":  # the harness of damage tests again
         shelf = Shelf()
         return Target(lambda: MemoryStorage("t", shelf), lambda keys: seed_shelf(shelf, keys))
+    if request.param == "gcs":
+        gcs: GcsServer = request.getfixturevalue("gcs_server")
+        gcs.order()
+        name = f"bucket-{uuid.uuid4()}"
+        gcs.make_bucket(name)
+        return Target(
+            lambda: GcsStorage("t", gcs.client(), name, "below/this", chunk_size=5 * MIB, emulator=True),
+            lambda keys: gcs.seed(name, [f"below/this/{key}" for key in keys]),
+        )
     server: S3Server = request.getfixturevalue("s3_server")
     server.order()
     client, bucket = server.client(), f"bucket-{uuid.uuid4()}"

@@ -1,0 +1,250 @@
+"""A target that is a bucket of Google Cloud Storage.
+
+Sources: the Cloud Storage documentation, by the names of its pages. What an object is conditional on is its
+generation ("Request preconditions"), which is the tag here.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from rlg_backup.core.errors import (
+    InvalidSetting,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectMissing,
+    StorageDenied,
+    StorageError,
+    StorageUnavailable,
+)
+from rlg_backup.core.model import Tier
+from rlg_backup.storage import faults, gcs_versions
+from rlg_backup.storage.gcs_bucket import WRITE_ID, Bucket, kept_until, resource
+from rlg_backup.storage.gcs_facts import ask_facts
+from rlg_backup.storage.gcs_read import ObjectStream
+from rlg_backup.storage.gcs_upload import CONTENT_TYPE, QUANTUM, Resumable
+from rlg_backup.storage.intake import PromisedFile
+from rlg_backup.storage.keys import check_key, check_prefix, is_key
+from rlg_backup.storage.locks import lock_time
+from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob, Client
+
+MIB = 1 << 20
+_SINGLE = 8 * MIB  # bytes the SDK sends in one request with the object's metadata
+_FIELDS = "items(name,size,generation,timeCreated,storageClass,retention,retentionExpirationTime),nextPageToken"
+
+
+class GcsStorage:
+    """``Storage`` in a bucket, below ``prefix``, over a client that the caller built.
+
+    Files that do not go in one request go up in chunks of ``chunk_size`` bytes, two of which are in memory.
+    ``lock_mode``: Locked binds everybody until its time; Unlocked all but those who hold
+    storage.objects.overrideUnlockedRetention. Beside our own encryption the target's can be by a key in Cloud KMS
+    (``kms_key_name``) or by ``customer_key`` (32 bytes, which the target does not keep). What may pass is tried
+    again for ``patience`` seconds. Plain HTTP is InvalidSetting unless ``emulator``.
+
+    Replacing an object takes storage.objects.delete ("IAM permissions for JSON methods"): a worker that may not
+    delete backups needs it for the leases, by an IAM condition on their names. Each write carries a random id as
+    metadata: one whose answer was lost, and that was repeated, is recognised as ours.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        bucket: str,
+        prefix: str = "",
+        *,
+        chunk_size: int = 16 * MIB,
+        lock_mode: Literal["Locked", "Unlocked"] = "Locked",
+        kms_key_name: str | None = None,
+        customer_key: bytes | None = None,
+        patience: float = 120,
+        emulator: bool = False,
+    ) -> None:
+        if not emulator and not client.api_endpoint.startswith("https://"):
+            raise InvalidSetting("use", name, "its endpoint is not https", "only an emulator may do without TLS")
+        if chunk_size < QUANTUM or chunk_size % QUANTUM:
+            raise InvalidSetting("use", name, f"chunks are a multiple of {QUANTUM} bytes")
+        if customer_key is not None and (kms_key_name or len(customer_key) != 32):
+            raise InvalidSetting("use", name, "a customer key has 32 bytes, and no key in Cloud KMS beside it")
+        below = prefix.strip("/")
+        self.name = name
+        self._chunk_size, self._lock_mode = chunk_size, lock_mode
+        self._bucket = Bucket(
+            name,
+            client,
+            bucket,
+            check_key("use", below) + "/" if below else "",
+            patience,
+            kms_key_name,
+            customer_key,
+        )
+
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        progress: Progress | None = None,
+        locked_until: datetime | None = None,
+    ) -> ObjectInfo:
+        blob = self._new(key, locked_until)
+        with PromisedFile("store", key, path, sha256) as source:
+            if source.size > min(self._chunk_size, _SINGLE):
+                self._refuse_taken(key)
+                upload = Resumable(self._bucket, key, blob, self._chunk_size, progress)
+                return self._written(key, blob, 0, lambda: upload.run(source))
+            data = source.read(_SINGLE + 1)
+            source.verify()
+        info = self._put(key, blob, data, 0)
+        if progress:
+            progress(len(data))
+        return info
+
+    def put_bytes(
+        self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
+    ) -> ObjectInfo:
+        blob = self._new(key, locked_until)
+        if replacing is None:
+            return self._put(key, blob, data, 0)
+        if not (replacing.isascii() and replacing.isdecimal() and int(replacing)):
+            raise faults.replaced("store", key, self.name)
+        self._refuse_locked(key)
+        return self._put(key, blob, data, int(replacing))
+
+    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
+        with ObjectStream(self._bucket, check_key("read", key)) as stream:
+            if stream.info.size > limit:
+                raise faults.too_large(key, stream.info.size, limit)
+            return stream.readall(), stream.info
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return io.BufferedReader(ObjectStream(self._bucket, check_key("read", key)), MIB)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        faults.check_range(check_key("read", key), offset, length)
+        if length == 0:  # not expressible as a range
+            if self.stat(key).size < offset:
+                raise faults.too_short(key, offset, length)
+            return b""
+        with ObjectStream(self._bucket, key, offset, length) as stream:
+            return stream.readall()
+
+    def stat(self, key: str) -> ObjectInfo:
+        return self._bucket.info(key, resource(self._bucket.look("read", check_key("read", key))))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        check_prefix(prefix)
+        above = len(self._bucket.prefix)
+        with self._bucket.errors("list", prefix):
+            for blob in self._bucket.listed(prefix, fields=_FIELDS):
+                key = blob.name[above:]
+                if is_key(key):  # nothing of ours has another name: the "folders" of the console
+                    yield self._bucket.info(key, resource(blob))
+
+    def lock(self, key: str, until: datetime) -> None:
+        gcs_versions.lock(self._bucket, check_key("lock", key), until, self._lock_mode)
+
+    def delete(self, key: str) -> None:
+        gcs_versions.delete(self._bucket, check_key("delete", key))
+
+    def erase(self, key: str) -> int:
+        return gcs_versions.erase(self._bucket, check_key("erase", key))
+
+    def move_to(self, key: str, tier: Tier) -> ObjectInfo:
+        return gcs_versions.move(self._bucket, check_key("move", key), tier)
+
+    def thaw(self, key: str, days: int) -> bool:
+        """True: every class can be read at once ("Storage classes")."""
+        faults.check_days(check_key("thaw", key), days)
+        self._bucket.look("thaw", key)
+        return True
+
+    def facts(self) -> TargetFacts:
+        return ask_facts(self._bucket, self._lock_mode)
+
+    def sweep(self, older_than: timedelta) -> int:
+        """0: an upload that broke off is neither listed nor billed, and gone in a week ("Resumable uploads")."""
+        return 0
+
+    def _new(self, key: str, locked_until: datetime | None) -> Blob:
+        """An object as it is to be, with the id of this write."""
+        blob = self._bucket.blob(check_key("store", key))
+        blob.metadata = {WRITE_ID: secrets.token_hex(16)}
+        if until := lock_time("store", key, locked_until):
+            gcs_versions.retain(blob, until, self._lock_mode)
+        return blob
+
+    def _put(self, key: str, blob: Blob, data: bytes, generation: int) -> ObjectInfo:
+        def send() -> Mapping[str, Any]:
+            options = {"checksum": "crc32c", "if_generation_match": generation, **self._bucket.calls}
+            blob.upload_from_string(data, CONTENT_TYPE, **options)
+            return resource(blob)
+
+        return self._written(key, blob, generation, send)
+
+    def _written(self, key: str, blob: Blob, generation: int, write: Callable[[], Mapping[str, Any]]) -> ObjectInfo:
+        """What a write made; a write that landed and whose answer was lost is one that was answered."""
+        write_id = blob.metadata[WRITE_ID]
+        try:
+            with self._bucket.errors("store", key, locking=blob.retention.mode is not None):
+                return self._bucket.info(key, write())
+        except (ObjectExists, StorageUnavailable) as error:
+            if info := self._landed(key, write_id):
+                return info
+            if generation and isinstance(error, ObjectExists):
+                raise faults.replaced("store", key, self.name) from None
+            raise
+
+    def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
+        try:
+            blob = self._bucket.look("store", key)
+        except (StorageError, ObjectDamaged):
+            return None  # the error of the write is the one to report
+        ours = (blob.metadata or {}).get(WRITE_ID) == write_id
+        return self._bucket.info(key, resource(blob)) if ours else None
+
+    def _refuse_taken(self, key: str) -> None:
+        # Before hours of upload. One who may write but not look is told at the end, by the condition.
+        try:
+            self._bucket.look("read", key)
+        except (ObjectMissing, StorageDenied):
+            return
+        raise faults.exists("store", key, self.name)
+
+    def _refuse_locked(self, key: str) -> None:
+        # A bucket that keeps versions would set a locked one aside.
+        blob = self._bucket.find("store", key)
+        if until := blob and kept_until(key, resource(blob)):
+            raise faults.locked("store", key, until)
+
+
+def gcs_client(project: str | None = None, endpoint_url: str | None = None, *, emulator: bool = False) -> Client:
+    """A client for the command line: credentials come from the SDK's own chain (Application Default Credentials).
+
+    ``project`` is who pays where the credentials do not say. An ``emulator`` is spoken to without credentials.
+    Nothing is sent, but for credentials that a server keeps. Raises InvalidSetting and StorageDenied.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage import Client
+
+    options = {"api_endpoint": endpoint_url} if endpoint_url else None
+    credentials = AnonymousCredentials() if emulator else None  # type: ignore[no-untyped-call]
+    try:
+        return Client(project, credentials=credentials, client_options=options)
+    except GoogleAuthError as error:
+        cause = f"there are no usable credentials ({type(error).__name__})"
+        raise StorageDenied("use", "gcs", cause) from None
+    except (ValueError, OSError) as error:
+        raise InvalidSetting("use", "gcs", f"the SDK refuses its settings ({type(error).__name__})") from None
