@@ -98,7 +98,7 @@ ARGUMENTS = {
     ),
     "another's identity": (
         ["restore", "latest", "--to", "{out}", "--identity", "env:RLG_TEST_STRANGER"],
-        "unable to decrypt 'archive': none of the identities given opens it\n"
+        "unable to decrypt 'app/{id}/default.zip.age': none of the identities given opens it\n"
         "hint: the manifest's 'recipients' are the ids of the keys that do; give the identity of one of them",
     ),
 }

@@ -144,7 +144,10 @@ BREAKS: dict[str, tuple[Callable[[World, list[str]], None], str]] = {
         lost_identity,
         "unable to read 'file:keys/backup-worker/state.txt': there is no such file",
     ),
-    "its identity is another": (another_identity, "unable to decrypt 'archive': none of the identities given opens it"),
+    "its identity is another": (
+        another_identity,
+        "unable to decrypt 'app/{2}/state.zip.age': none of the identities given opens it",
+    ),
     "its identity is not configured": (
         no_identity,
         "unable to open 'change_state.identities': no identity is configured here",

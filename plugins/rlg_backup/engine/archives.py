@@ -159,7 +159,8 @@ def require_size(wiring: Wiring, chosen: Chosen) -> None:
 
 def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> Archive:
     entry = chosen.manifest.archives[0]
-    plaintext, one = SeekableAgeReader(read_range, entry.size, identities), Lock()
+    name = f"{chosen.folder}/{ARCHIVE}"
+    plaintext, one = SeekableAgeReader(read_range, entry.size, identities, name=name), Lock()
 
     def read_at(offset: int, length: int) -> bytes:
         with one:  # the reader is for one thread at a time, an archive for several

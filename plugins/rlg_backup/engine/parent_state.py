@@ -96,13 +96,15 @@ def open_parent(wiring: Wiring, workspace: Workspace, parent: Mapping[str, Any])
     """Downloads the state of the parent, from the first target with a sound copy, and opens it. Raises what says that
     it is of no use: ObjectMissing, ObjectDamaged, StorageUnavailable, WrongIdentity, DocumentDamaged and their like."""
     source, backup_id = workspace.reference.source, parent["backup_id"]
-    _fetch_any(wiring, workspace, f"{source}/{backup_id}/{STATE}", parent)
+    key = f"{source}/{backup_id}/{STATE}"
+    _fetch_any(wiring, workspace, key, parent)
     opened = workspace.path(_FILE).open("rb")
     try:
         reader = SeekableAgeReader(
             lambda offset, length: os.pread(opened.fileno(), length, offset),
             parent["state"]["size"],
             wiring.state_identities,
+            name=key,
         )
         members = ZipReader.locate(reader.read_at, reader.size)
         state = ChangeState.load(members.read(SUBJECT, limit=LIMIT), source=source, backup_id=backup_id)
