@@ -11,6 +11,7 @@ from ..core.errors import (
     BackupError,
     CatalogError,
     CatalogGap,
+    ClockImplausible,
     DamageError,
     DestinationUnsuitable,
     InvalidSetting,
@@ -35,7 +36,7 @@ from .wiring import Wiring
 
 PIECE = 1 << 20
 NOT_CHECKABLE = (
-    *(KeyUnavailable, WrongIdentity, CatalogGap),
+    *(KeyUnavailable, WrongIdentity, CatalogGap, ClockImplausible),
     *(ResourceExhausted, SystemRefused, InvalidSetting, DestinationUnsuitable),  # of this machine, not of the backup
 )
 
