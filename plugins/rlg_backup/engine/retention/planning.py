@@ -61,7 +61,7 @@ def require_plausible(times: Sequence[datetime], newest: datetime, rules: Retent
     if now < newest:
         cause = f"by this machine's clock it is {shown(now)}, and the newest record was signed at {shown(newest)}"
         raise ClockImplausible("expire by", "this clock", cause, "set the clock; nothing was marked or removed")
-    for earlier, later in pairwise([*_ascending(times, now), now]):
+    for earlier, later in pairwise([*_ascending([time for time in times if time <= now], now), now]):
         if rules.longest_gap.after(earlier) < later and now < rules.grace.after(later):
             cause = (
                 f"no backup was made from {shown(earlier)} to {shown(later)}, which is longer than "
