@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from tests.contract.conftest import Target
 
 from rlg_backup.core.errors import InvalidSetting, ObjectDamaged, ObjectExists, ObjectMissing
+from rlg_backup.core.model import Tier
 from rlg_backup.storage.port import ObjectInfo, Storage
 
 MIB = 1 << 20
+LATER = datetime.now(UTC) + timedelta(days=1)
 RULE = "keys are segments of A-Z a-z 0-9 . _ - joined by '/', none empty or beginning with a dot"
 
 
@@ -296,7 +299,11 @@ def test_a_key_that_is_none_is_refused_by_every_operation(storage, key, tmp_path
         lambda: storage.open(key),
         lambda: storage.read_range(key, 0, 1),
         lambda: storage.stat(key),
+        lambda: storage.lock(key, LATER),
         lambda: storage.delete(key),
+        lambda: storage.erase(key),
+        lambda: storage.move_to(key, Tier.HOT),
+        lambda: storage.thaw(key, 1),
     ):
         with pytest.raises(InvalidSetting) as caught:
             operation()

@@ -110,13 +110,7 @@ class LocalStorage:
         return data
 
     def stat(self, key: str) -> ObjectInfo:
-        segments = check_key("read", key).split("/")
-        with self._errors("read", key):
-            status = self._folder.status(segments)
-            if not local_lock.may_be_locked(status):
-                return describe(key, status)
-            with self._opened(segments) as file:
-                return self._describe(key, os.fstat(file), file)
+        return self._stat("read", key)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
@@ -147,11 +141,11 @@ class LocalStorage:
     def move_to(self, key: str, tier: Tier) -> ObjectInfo:
         if tier is not Tier.HOT:
             raise faults.has_no_tier(check_key("move", key), tier, self.name)
-        return self.stat(key)
+        return self._stat("move", key)
 
     def thaw(self, key: str, days: int) -> bool:
         faults.check_days(key, days)
-        return self.stat(key).readable
+        return self._stat("thaw", key).readable
 
     def facts(self) -> TargetFacts:
         """Tried with a file of our own that is gone again; all None of a folder that was never written to.
@@ -242,6 +236,15 @@ class LocalStorage:
                 raise faults.locked(verb, key, until)
             if noted is not None:  # else the attribute is not ours
                 local_lock.release(file)
+
+    def _stat(self, verb: str, key: str) -> ObjectInfo:
+        segments = check_key(verb, key).split("/")
+        with self._errors(verb, key):
+            status = self._folder.status(segments)
+            if not local_lock.may_be_locked(status):
+                return describe(key, status)
+            with self._opened(segments) as file:
+                return self._describe(key, os.fstat(file), file)
 
     @contextlib.contextmanager
     def _opened(self, segments: Sequence[str]) -> Iterator[int]:
