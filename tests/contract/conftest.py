@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.support.azure_server import AzureServer
 from tests.support.faulty_storage import FaultyStorage
 from tests.support.gcs_server import GcsServer
 from tests.support.memory_storage import MemoryStorage, Shelf
@@ -15,6 +16,7 @@ from tests.support.s3_server import S3Server
 
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import local_lock
+from rlg_backup.storage.azure import AzureStorage
 from rlg_backup.storage.gcs import GcsStorage
 from rlg_backup.storage.local import LocalStorage
 from rlg_backup.storage.port import Storage
@@ -32,6 +34,12 @@ def s3_server() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[GcsServer]:
     with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[AzureServer]:
+    with AzureServer() as server:
         yield server
 
 
@@ -62,7 +70,7 @@ ATTRIBUTES = "every file system here keeps extended attributes; tests/unit/stora
 ONE_TIER = "a folder has one tier"
 
 
-@pytest.fixture(params=["local", "wrapped", "memory", "s3", "gcs"])
+@pytest.fixture(params=["local", "wrapped", "memory", "s3", "gcs", "azure"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
     root = tmp_path / "target"
     if request.param == "memory":  # the harness of damage tests, on a shelf
@@ -71,6 +79,8 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
         yield s3_target(request.getfixturevalue("s3_server"))
     elif request.param == "gcs":
         yield gcs_target(request.getfixturevalue("gcs_server"))
+    elif request.param == "azure":
+        yield azure_target(request.getfixturevalue("azure_server"))
     else:
         yield folder_target(root, wrapped=request.param == "wrapped")
         release(root)
@@ -131,6 +141,25 @@ def gcs_target(server: GcsServer) -> Target:
         lambda: storage(plain),
         tuple(Tier),
         cannot={"thaw": "every class can be read at once"},
+    )
+
+
+def azure_target(server: AzureServer) -> Target:
+    server.order()
+    plain, locking = f"plain-{uuid.uuid4()}", f"locking-{uuid.uuid4()}"
+    server.make_container(plain)
+    server.make_container(locking, immutable=True)
+
+    def storage(container: str) -> Storage:
+        return AzureStorage("t", server.client(), container, "below/this", part_size=5 * MIB, emulator=True)
+
+    return Target(
+        lambda: storage(plain),
+        lambda keys: server.seed(plain, [f"below/this/{key}" for key in keys]),
+        lambda: storage(locking),
+        lambda: storage(plain),
+        tuple(Tier),
+        lambda: server.thaw(plain),
     )
 
 

@@ -1,0 +1,246 @@
+"""A target that is a container of Azure Blob Storage, in an account with a flat namespace.
+
+What the service gives: conditions on ETags for every write, blocks that are nothing until a list of them is put, and
+strong consistency (Microsoft Learn, "Specifying conditional headers", "Put Block List").
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from rlg_backup.core.errors import (
+    InvalidSetting,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectMissing,
+    StorageDenied,
+    StorageError,
+    StorageUnavailable,
+)
+from rlg_backup.core.model import Tier
+from rlg_backup.storage import azure_versions, faults
+from rlg_backup.storage.azure_container import WRITE_ID, Container, LockMode, if_free, if_still
+from rlg_backup.storage.azure_facts import StorageAccount, ask_facts
+from rlg_backup.storage.azure_read import ObjectStream
+from rlg_backup.storage.azure_upload import CONTENT_TYPE, BlockUpload
+from rlg_backup.storage.intake import PromisedFile
+from rlg_backup.storage.keys import check_key, check_prefix, is_key
+from rlg_backup.storage.locks import lock_time
+from rlg_backup.storage.parts import MIB
+from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient
+
+_TAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")  # "*", even in quotes, is any
+_PAGE = 5_000  # "List Blobs": the most there is
+_MOST_PART = 4_000 * MIB  # "Put Block"
+_log = logging.getLogger(__name__)
+
+
+class AzureStorage:
+    """``Storage`` in a container, below ``prefix``, over a client that the caller built.
+
+    Files larger than ``part_size`` bytes go up in blocks, ``threads`` at a time; memory stays under 128 MiB for files
+    up to five terabytes. ``lock_mode``: see azure_versions.py. ``encryption_scope`` names the key the service is to
+    write with; ``customer_key``, 32 bytes, is one that it forgets, which takes HTTPS and is needed for each read.
+    ``account`` is who is asked for the region. Plain HTTP is InvalidSetting unless ``emulator``. Each write carries a
+    random id as metadata: a write whose answer was lost, and that the SDK repeated, is recognised as ours instead of
+    being taken for somebody else's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: BlobServiceClient,
+        container: str,
+        prefix: str = "",
+        *,
+        part_size: int = 16 * MIB,
+        threads: int = 4,
+        lock_mode: LockMode = "Locked",
+        encryption_scope: str | None = None,
+        customer_key: bytes | None = None,
+        account: StorageAccount | None = None,
+        emulator: bool = False,
+    ) -> None:
+        if not client.url.startswith("https://") and (not emulator or customer_key):
+            hint = "only an emulator may do without TLS, and that without a customer's key"
+            raise InvalidSetting("use", name, "its endpoint is not https", hint)
+        if not (0 < part_size <= _MOST_PART and threads > 0):
+            raise InvalidSetting("use", name, f"parts have 1 to {_MOST_PART} bytes, and at least one thread sends")
+        if customer_key is not None and (len(customer_key) != 32 or encryption_scope):
+            raise InvalidSetting("use", name, "a customer's key has 32 bytes, and no encryption scope beside it")
+        if account is not None and account.name != client.account_name:
+            raise InvalidSetting("use", name, f"the resource id is of account '{account.name}'")
+        below = prefix.strip("/")
+        above = check_key("use", below) + "/" if below else ""
+        self.name = name
+        self._container = Container(
+            name, client.get_container_client(container), above, lock_mode, encryption_scope, customer_key
+        )
+        self._account, self._part_size, self._threads = account, part_size, threads
+
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        progress: Progress | None = None,
+        locked_until: datetime | None = None,
+    ) -> ObjectInfo:
+        until = lock_time("store", check_key("store", key), locked_until)
+        with PromisedFile("store", key, path, sha256) as source:
+            if source.size > self._part_size:
+                return self._put_blocks(key, source, until, progress)
+            data = source.read(self._part_size + 1)
+            source.verify()
+        info = self._put(key, data, None, until)
+        if progress:
+            progress(len(data))
+        return info
+
+    def put_bytes(
+        self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
+    ) -> ObjectInfo:
+        until = lock_time("store", check_key("store", key), locked_until)
+        if replacing is not None:
+            if not _TAG.fullmatch(replacing):
+                raise faults.replaced("store", key, self.name)
+            azure_versions.refuse_locked(self._container, "store", key)
+        return self._put(key, data, replacing, until)
+
+    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
+        with ObjectStream(self._container, check_key("read", key)) as stream:
+            if stream.info.size > limit:
+                raise faults.too_large(key, stream.info.size, limit)
+            return stream.readall(), stream.info
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return io.BufferedReader(ObjectStream(self._container, check_key("read", key)), MIB)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        faults.check_range(check_key("read", key), offset, length)
+        if length == 0:  # not expressible as a range
+            if self.stat(key).size < offset:
+                raise faults.too_short(key, offset, length)
+            return b""
+        with ObjectStream(self._container, key, offset, length) as stream:
+            return stream.readall()
+
+    def stat(self, key: str) -> ObjectInfo:
+        return self._container.info(key, self._container.look("read", check_key("read", key)))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """InvalidSetting in an account with a hierarchical namespace: it lists folder by folder, in another order."""
+        check_prefix(prefix)
+        above, last = self._container.prefix, ""
+        with self._container.errors("list", prefix):
+            for blob in self._container.client.list_blobs(above + prefix, results_per_page=_PAGE):
+                if blob.name < last:
+                    raise InvalidSetting("list", prefix, f"target '{self.name}' has a hierarchical namespace")
+                key, last = blob.name[len(above) :], blob.name
+                if is_key(key):  # nothing of ours has another name: the "folders" of the portal
+                    yield self._container.info(key, blob)
+
+    def lock(self, key: str, until: datetime) -> None:
+        azure_versions.lock(self._container, key, lock_time("lock", check_key("lock", key), until))
+
+    def delete(self, key: str) -> None:
+        azure_versions.delete(self._container, check_key("delete", key))
+
+    def erase(self, key: str) -> int:
+        return azure_versions.erase(self._container, check_key("erase", key))
+
+    def move_to(self, key: str, tier: Tier) -> ObjectInfo:
+        return azure_versions.move(self._container, check_key("move", key), tier)
+
+    def thaw(self, key: str, days: int) -> bool:
+        """A blob that was thawed is hot, and stays so: ``days`` is not Azure's to count. It takes up to 15 hours
+        ("Blob rehydration from the archive tier")."""
+        faults.check_days(check_key("thaw", key), days)
+        return azure_versions.thaw(self._container, key)
+
+    def facts(self) -> TargetFacts:
+        return ask_facts(self._container, self._account)
+
+    def sweep(self, older_than: timedelta) -> int:
+        """0: blocks without a list are dropped by the service a week after the last one came ("Put Block"), and before
+        that only by a blob of the name, which would be visible. How many wait for it is logged."""
+        with self._container.errors("sweep", self._container.prefix):
+            names = self._container.client.list_blobs(self._container.prefix, include=["uncommittedblobs"])
+            waiting = sum(1 for blob in names if blob.size == 0 and blob.etag is None)
+        if waiting:
+            _log.info("%d uploads to target '%s' broke off; it drops them a week later", waiting, self.name)
+        return 0
+
+    def _put_blocks(
+        self, key: str, source: PromisedFile, until: datetime | None, progress: Progress | None
+    ) -> ObjectInfo:
+        self._refuse_taken(key)
+        write_id, options = self._options(key, until)
+        upload = BlockUpload(self._container, key, write_id, self._part_size, self._threads, options, progress)
+        return self._written(key, source.size, None, until, write_id, lambda: upload.run(source))
+
+    def _put(self, key: str, data: bytes, replacing: str | None, until: datetime | None) -> ObjectInfo:
+        from azure.storage.blob import ContentSettings
+
+        write_id, options = self._options(key, until)
+        condition = if_free() if replacing is None else if_still(replacing)
+        options |= {"content_settings": ContentSettings(content_type=CONTENT_TYPE), "overwrite": replacing is not None}
+
+        def send() -> Mapping[str, Any]:
+            blob = self._container.blob(key)
+            return blob.upload_blob(data, length=len(data), validate_content=True, **condition, **options)
+
+        return self._written(key, len(data), replacing, until, write_id, send)
+
+    def _options(self, key: str, until: datetime | None) -> tuple[str, dict[str, Any]]:
+        """A new id of a write, and what a call that makes an object is to say beside its content."""
+        write_id = secrets.token_hex(16)
+        lock = azure_versions.lock_options(self._container, key, until)
+        return write_id, {"metadata": {WRITE_ID: write_id}, **self._container.sealing, **lock}
+
+    def _written(
+        self,
+        key: str,
+        size: int,
+        replacing: str | None,
+        until: datetime | None,
+        write_id: str,
+        write: Callable[[], Mapping[str, Any]],
+    ) -> ObjectInfo:
+        """What a write made; a write that landed and whose answer was lost is one that was answered."""
+        try:
+            with self._container.errors("store", key):
+                return self._container.made(key, size, write(), until)
+        except (ObjectExists, StorageUnavailable) as error:
+            if info := self._landed(key, write_id):
+                return info
+            if replacing is not None and isinstance(error, ObjectExists):
+                raise faults.replaced("store", key, self.name) from None
+            raise
+
+    def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
+        try:
+            found = self._container.look("store", key)
+        except (StorageError, ObjectDamaged):
+            return None  # the error of the write is the one to report
+        return self._container.info(key, found) if found.metadata.get(WRITE_ID) == write_id else None
+
+    def _refuse_taken(self, key: str) -> None:
+        # Before hours of upload. One who may write but not look is told at the end, by the condition.
+        try:
+            self._container.look("read", key)
+        except (ObjectMissing, StorageDenied):
+            return
+        raise faults.exists("store", key, self.name)
