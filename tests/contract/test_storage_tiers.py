@@ -167,10 +167,8 @@ def test_erasing_leaves_nothing_of_an_object_and_touches_no_other(target: Target
             storage.put_bytes(key, b"1")
         if deleted:
             storage.delete("a/x")
-        if storage.facts().versioned:
-            assert storage.erase("a/x") >= 3
-        else:
-            assert storage.erase("a/x") == (0 if deleted else 1)
+        # Deleted, or replaced, and yet there: in versions, or softly deleted.
+        assert storage.erase("a/x") >= (3 if storage.facts().versioned else not deleted)
         assert list(listed(storage)) == kept
         assert storage.erase("a/x") == 0
         storage.put_bytes("a/x", b"again")

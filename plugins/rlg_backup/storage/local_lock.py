@@ -44,19 +44,23 @@ def time_of(file: int) -> datetime | None:
     if not hasattr(os, "getxattr"):
         return None
     try:
-        return datetime.strptime(os.getxattr(file, _TIME).decode("ascii"), _FORMAT).replace(tzinfo=UTC)
+        until = datetime.fromisoformat(os.getxattr(file, _TIME).decode("ascii"))
     except OSError as error:
         if error.errno not in _NEVER_SET:
             raise
         return None
     except ValueError:
         raise LockTimeDamaged from None
+    if until.utcoffset() is None:
+        raise LockTimeDamaged
+    return until.astimezone(UTC)
 
 
 def note(file: int, until: datetime) -> None:
     """Write down a lock's time, and take the write modes away. NoAttributes; OSError."""
     if not hasattr(os, "setxattr"):
         raise NoAttributes
+    os.fchmod(file, 0o600)  # a file without a write mode takes no attribute, but from root
     try:
         os.setxattr(file, _TIME, until.strftime(_FORMAT).encode("ascii"))
     except OSError as error:
@@ -67,9 +71,12 @@ def note(file: int, until: datetime) -> None:
 
 
 def hold(file: int) -> None:
-    """Set the immutable attribute where that is possible."""
+    """Complete a lock: no write mode, and the immutable attribute where it can be set. Idempotent."""
+    if (flags := _flags(file)) & _IMMUTABLE:
+        return
+    os.fchmod(file, 0o400)
     if binds_others(file):
-        _set_flags(file, _flags(file) | _IMMUTABLE)
+        _set_flags(file, flags | _IMMUTABLE)
 
 
 def release(file: int) -> None:

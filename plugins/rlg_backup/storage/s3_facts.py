@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rlg_backup.core.errors import ObjectMissing, StorageDenied
+from rlg_backup.storage.clock import skew
 from rlg_backup.storage.port import TargetFacts
 from rlg_backup.storage.s3_bucket import Bucket, answer
 from rlg_backup.storage.s3_versions import keeps_locks
@@ -26,13 +26,14 @@ def facts(bucket: Bucket) -> TargetFacts:
     begun = datetime.now(UTC)
     head = _ask(bucket, lambda: client.head_bucket(**name))  # a bucket that is not there ends it here
     ended = datetime.now(UTC)
+    date = (head or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     versioning = _ask(bucket, lambda: client.get_bucket_versioning(**name))
     return TargetFacts(
         region=(head or {}).get("BucketRegion") or _location(bucket),
         versioned=None if versioning is None else versioning.get("Status") == "Enabled",
         locks=keeps_locks(bucket),
         public=_public(bucket),
-        clock_skew=_skew(head, begun, ended),
+        clock_skew=skew(date, begun, ended),
         may_delete=_may_delete(bucket, never_versioned=versioning is not None and "Status" not in versioning),
     )
 
@@ -75,14 +76,6 @@ def _public(bucket: Bucket) -> bool | None:
         False if blocked.get("IgnorePublicAcls") else by_grant,
     )
     return True if True in ways else None if None in ways else False
-
-
-def _skew(head: Any, begun: datetime, ended: datetime) -> timedelta | None:
-    date = (head or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    if not date:
-        return None
-    ahead = parsedate_to_datetime(date).astimezone(UTC) - (begun + (ended - begun) / 2)
-    return timedelta(seconds=round(ahead.total_seconds()))
 
 
 def _may_delete(bucket: Bucket, *, never_versioned: bool) -> bool | None:

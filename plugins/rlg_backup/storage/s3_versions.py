@@ -1,8 +1,8 @@
 """What an S3 bucket keeps beside the newest version of an object, and for how long it must.
 
 Object Lock protects versions, not keys (Amazon S3 User Guide, "How S3 Object Lock works"): a locked version
-cannot be deleted, though others may be put above it, and a delete marker hide it. The driver refuses both;
-against who goes round it, the locked version stays and is what ``erase`` of those above brings back.
+cannot be deleted, though others may be put above it, and a delete marker hide it. The driver refuses both; against
+who goes round it, the locked version stays, and is the object again once what lies above it is removed.
 """
 
 from __future__ import annotations
