@@ -144,6 +144,11 @@ class Bucket:
             text = "At least one of the pre-conditions you specified did not hold."
             raise Refused(412, "conditionNotMet", text)
 
+    def check_retention(self, wanted: Resource) -> None:
+        if wanted.get("retention") and self.resource.get("objectRetention", {}).get("mode") != "Enabled":
+            text = "Object retention can be set on objects of buckets that have it enabled only."
+            raise Refused(400, "invalid", text)
+
     # --- changing -----------------------------------------------------------------------------------
 
     def store(self, wanted: Resource, data: bytes, conditions: dict[str, int], key: str | None) -> Version:
@@ -156,7 +161,7 @@ class Bucket:
                 if wanted.get(kind, value) != value:
                     text = f'Provided {kind} "{wanted[kind]}" doesn\'t match calculated {kind} "{value}".'
                     raise Refused(400, "invalid", text)
-            self._retainable(wanted)
+            self.check_retention(wanted)
             self._displace(wanted["name"])
             made = stamp(now())
             generation = str(next(self._generations))
@@ -246,16 +251,11 @@ class Bucket:
             gone = {"softDeleteTime": stamp(now()), "hardDeleteTime": stamp(now() + timedelta(seconds=kept))}
             self.softly.append(Version(version.resource | gone, version.data, version.key))
 
-    def _retainable(self, wanted: Resource) -> None:
-        if wanted.get("retention") and self.resource.get("objectRetention", {}).get("mode") != "Enabled":
-            text = "Object retention can be set on objects of buckets that have it enabled only."
-            raise Refused(400, "invalid", text)
-
     def _retain(self, version: Version, changes: Resource, *, override: bool) -> None:
         """ "Object Retention Lock": Locked never becomes shorter or Unlocked; "Objects: patch": Unlocked becomes
         shorter or Locked where that is asked for."""
         self.demand("storage.objects.setRetention")
-        self._retainable(changes)
+        self.check_retention(changes)
         held, wanted = version.resource.get("retention"), changes["retention"]
         if held:
             reduced = not wanted or _until(wanted) < _until(held)

@@ -171,6 +171,8 @@ class _Service:
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # an answer's head and body go out together
     service: _Service
 
     def do_GET(self) -> None:
@@ -208,7 +210,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _make_bucket(self) -> Answer:
         bucket = Bucket(json.loads(self._read()))
-        if self.query.get("enableObjectRetention") == "true":
+        if self._flag("enableObjectRetention"):
             bucket.resource["objectRetention"] = {"mode": "Enabled"}
         self.service.buckets[bucket.name] = bucket
         return said(bucket.resource)
@@ -234,9 +236,10 @@ class _Request(BaseHTTPRequestHandler):
     def _list(self, name: str) -> Answer:
         bucket = self.service.bucket(name)
         bucket.demand("storage.objects.list")
-        asked = {kind: self.query.get(kind) == "true" for kind in ("versions", "softDeleted")}
         with bucket.lock:
-            found = bucket.listed(self.query.get("prefix", ""), versions=asked["versions"], softly=asked["softDeleted"])
+            found = bucket.listed(
+                self.query.get("prefix", ""), versions=self._flag("versions"), softly=self._flag("softDeleted")
+            )
         page, token = pages(found, int(self.query.get("maxResults", 1000)), self.query.get("pageToken", ""))
         document: Resource = {"kind": "storage#objects", "items": [version.resource for version in page]}
         return said(document | ({"nextPageToken": token} if token else {}))
@@ -277,7 +280,7 @@ class _Request(BaseHTTPRequestHandler):
         return Answer(206, version.data[first : last + 1], headers | {"Content-Range": f"bytes {first}-{last}/{size}"})
 
     def _patch(self, bucket: str, name: str) -> Answer:
-        override = self.query.get("overrideUnlockedRetention") == "true"
+        override = self._flag("overrideUnlockedRetention")
         changes, holder = json.loads(self._read()), self.service.bucket(bucket)
         return said(holder.patch(name, changes, self._conditions(), override=override).resource)
 
@@ -313,6 +316,7 @@ class _Request(BaseHTTPRequestHandler):
         wanted = self._with_key_name(json.loads(self._read() or b"{}"))
         holder.demand("storage.objects.create")
         holder.check(wanted["name"], self._conditions())
+        holder.check_retention(wanted)
         name = uuid4().hex
         self.service.uploads[name] = Upload(holder, wanted, self._conditions(), self._key())
         place = (
@@ -354,6 +358,9 @@ class _Request(BaseHTTPRequestHandler):
 
     def _number(self, name: str) -> int | None:
         return int(self.query[name]) if name in self.query else None
+
+    def _flag(self, name: str) -> bool:
+        return self.query.get(name, "").lower() == "true"  # the SDK writes True
 
     def _conditions(self) -> dict[str, int]:
         return {name: int(self.query[name]) for name in _CONDITIONS if name in self.query}

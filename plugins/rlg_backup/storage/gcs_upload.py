@@ -47,14 +47,13 @@ class Resumable:
     def run(self, source: PromisedFile) -> Mapping[str, Any]:
         """Send everything, compare the digest before the last chunk, end on condition that the key is free.
 
-        Returns the object's resource. Raises StorageError and ObjectDamaged; either way the upload is cancelled.
+        Returns the object's resource. Raises the SDK's errors, and ours; either way the upload is cancelled.
         """
-        with self.bucket.errors("store", self.key):
-            self._url = self.blob.create_resumable_upload_session(
-                CONTENT_TYPE, source.size, if_generation_match=0, checksum=None, **self.bucket.calls
-            )
+        self._url = self.blob.create_resumable_upload_session(
+            CONTENT_TYPE, source.size, if_generation_match=0, checksum=None, **self.bucket.calls
+        )
         try:
-            with self.bucket.errors("store", self.key), ThreadPoolExecutor(1, "gcs-chunk") as sender:
+            with ThreadPoolExecutor(1, "gcs-chunk") as sender:
                 return self._send_all(source, sender)
         except BaseException:
             self._cancel()
