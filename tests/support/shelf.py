@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,6 +99,34 @@ class Shelves:
         """Everything below the source's name."""
         memory = self.memory[target]
         return {key: memory.bytes_of(key) for key in memory.keys("app/")}
+
+    def save(self) -> Callable[[], None]:
+        """How everything is now; the result brings it back."""
+        seen = self.world.root / "state" / "seen.json"
+        kept = {name: dict(memory.shelf.objects) for name, memory in self.memory.items()}
+        heads, now = seen.read_bytes(), self.clock.now
+
+        def bring_back() -> None:
+            for name, memory in self.memory.items():
+                memory.shelf.objects = dict(kept[name])
+            seen.write_bytes(heads)
+            self.clock.now = now
+
+        return bring_back
+
+    def assert_whole(self, target: str = "local") -> list[str]:
+        """Everything listed is there with its whole chain, byte for byte, and what is not listed is being removed by a
+        record that says so; returns what is listed."""
+        catalog = self.wiring(self.memory).catalog(target, "app")
+        catalog.verify_chain(down_to=1)
+        listed, objects = [point.backup_id for point in catalog.points()], self.objects(target)
+        for backup_id in listed:
+            chain = self.chain(backup_id)
+            assert set(chain) <= set(listed), backup_id
+            assert objects[f"app/{backup_id}/default.zip.age"] == backup_id.encode() * 3
+            manifest = hashlib.sha256(objects[f"app/{backup_id}/manifest.json"]).hexdigest()
+            assert manifest == self.manifests[backup_id]
+        return listed
 
     def chain(self, backup_id: str) -> list[str]:
         """A backup and all that it is restored from."""
