@@ -2,8 +2,9 @@
 
 In containers made for it: versions, with a policy of immutability or a legal hold each, and soft delete of versions.
 A locked version is not deleted, a current one not by its version id, and a locked policy never becomes shorter.
-In all containers: a blob that is to leave the archive is on its way until a test says it is there. ("Delete Blob", "Set
-Blob Immutability Policy", "Set Blob Legal Hold", "Set Blob Tier", "List Blobs" in the REST reference.)
+Where a container is to have a hierarchical namespace, it lists in that order. In all: a blob that is to leave the
+archive is on its way until a test says it is there. ("Delete Blob", "Set Blob Immutability Policy", "Set Blob Legal
+Hold", "Set Blob Tier", "List Blobs" in the REST reference.)
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Container:
     immutable: bool
     soft_delete: bool
     purge: bool
+    hierarchical: bool
     blobs: dict[str, list[Version]] = field(default_factory=dict)
 
     def current(self, name: str) -> Version | None:
@@ -124,8 +126,8 @@ class Rules:
         self._ids = itertools.count(1)
         self._one_at_a_time = threading.RLock()
 
-    def make(self, name: str, immutable: bool, soft_delete: bool, purge: bool) -> None:
-        self._containers[name] = Container(immutable, soft_delete, purge)
+    def make(self, name: str, immutable: bool, soft_delete: bool, purge: bool, hierarchical: bool) -> None:
+        self._containers[name] = Container(immutable, soft_delete, purge, hierarchical)
 
     def thaw(self, container: str, ask: Ask) -> None:
         """Ends the way out of the archive of all blobs of a container."""
@@ -142,6 +144,8 @@ class Rules:
         container = self._containers.get(request.container)
         if container is None or not container.immutable:
             answer = ask(method, place, headers, body)
+            if container and container.hierarchical and request.comp == "list":
+                answer.body = _by_folder(answer.body)
         else:
             with self._one_at_a_time:
                 answer = self._refusal(request, container) or self._carry_out(request, container, ask)
@@ -231,6 +235,13 @@ class Rules:
         elif request.name and (current := container.current(request.name)):
             answer.headers |= current.headers()
         return answer
+
+
+def _by_folder(body: bytes) -> bytes:
+    """A list in the order of an account with a hierarchical namespace."""
+    entries = re.findall(b"<Blob>.*?</Blob>", body, re.DOTALL)
+    ordered = sorted(entries, key=lambda entry: entry.split(b"</Name>")[0].replace(b"/", b"\0"))
+    return body.replace(b"".join(entries), b"".join(ordered))
 
 
 def _listing(body: str, container: Container, prefix: str) -> str:

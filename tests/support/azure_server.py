@@ -12,10 +12,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +46,8 @@ class Fault:
     ``status`` and ``code``: the request is not carried out and answered so. ``status=0``: it is carried out,
     and the connection is cut after ``cut`` bytes of the answer's body (-1: before any answer), or, with
     ``flip`` set, the answer comes whole with one bit of the byte at ``flip`` changed. ``take`` set: it is not carried
-    out, and the connection cut once that many bytes of its body came. ``skip`` requests are spared first.
+    out, and the connection cut once that many bytes of its body came. ``spoil`` set: one bit of that byte of its body
+    is changed before it is carried out. ``skip`` requests are spared first.
     """
 
     method: str
@@ -54,21 +58,32 @@ class Fault:
     cut: int = -1
     flip: int = -1
     take: int = -1
+    spoil: int = -1
     skip: int = 0
 
 
 class AzureServer:
-    """Both processes. They end with ``stop`` or with the process that started them."""
+    """Both processes. They end with ``stop`` or with the process that started them.
+
+    With a ``certificate``, a PEM file of a key and a certificate of 127.0.0.1, the front speaks TLS.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = certificate
 
     def start(self) -> Self:
-        command = [sys.executable, str(Path(__file__).resolve())]
+        command = [
+            sys.executable,
+            str(Path(__file__).resolve()),
+            *([str(self._certificate)] if self._certificate else []),
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the Azure emulator did not start: exit code {self._process.wait()}")
         self.port, self.azurite_port = (int(port) for port in line.split())
-        self.url = f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+        self.url = f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}/{ACCOUNT}"
         return self
 
     def stop(self) -> None:
@@ -87,16 +102,22 @@ class AzureServer:
         """The client of the command line, which does not wait between its tries; ``attempts`` counts the first."""
         from rlg_backup.storage.azure_client import azure_client
 
-        return azure_client(self.url, emulator=True, attempts=attempts, pause=0, read_timeout=read_timeout)
+        options: Any = {"attempts": attempts, "pause": 0, "read_timeout": read_timeout, "ca_bundle": self._certificate}
+        return azure_client(self.url, emulator=True, **options)
 
     def make_container(
-        self, name: str, *, immutable: bool = False, soft_delete: bool = False, purge: bool = True
+        self,
+        name: str,
+        *,
+        immutable: bool = False,
+        soft_delete: bool = False,
+        purge: bool = True,
+        hierarchical: bool = False,
     ) -> None:
         """A container; an ``immutable`` one keeps versions, and policies of each; ``purge``: what was deleted softly
         may be deleted for good."""
         self.client().create_container(name)
-        if immutable or soft_delete:
-            self._post("rules", [name, immutable, soft_delete, purge])
+        self._post("rules", [name, immutable, soft_delete, purge, hierarchical])
 
     def seed(self, container: str, keys: list[str]) -> None:
         """Make many one-byte objects, past the front."""
@@ -116,11 +137,23 @@ class AzureServer:
         """What the answers' Date is ahead of this machine's clock."""
         self._post("clock", seconds)
 
-    def _post(self, what: str, document: object) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+    def seen(self, match: str) -> list[dict[str, str]]:
+        """The headers, by names in lower case, of the last requests whose method, path and query hold ``match``."""
+        found: list[dict[str, str]] = self._post("seen", match)
+        return found
+
+    def _post(self, what: str, document: object) -> Any:
+        if self._certificate:
+            context = ssl.create_default_context(cafile=self._certificate)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("POST", _CONTROL + what, json.dumps(document))
-        assert connection.getresponse().status == 200
+        answer = connection.getresponse()
+        assert answer.status == 200
+        said = json.loads(answer.read())
         connection.close()
+        return said
 
 
 class _Front:
@@ -131,18 +164,20 @@ class _Front:
         self.rules = Rules()
         self.faults: list[dict[str, Any]] = []
         self.ahead = timedelta()
+        self.seen: deque[tuple[str, dict[str, str]]] = deque(maxlen=200)
         self.deciding = threading.Lock()
         self._lines = threading.local()
 
-    def control(self, what: str, document: Any) -> None:
+    def control(self, what: str, document: Any) -> Any:
         if what == "faults":
             self.faults = document
         elif what == "clock":
             self.ahead = timedelta(seconds=document)
         elif what == "thaw":
             self.rules.thaw(document, self.ask)
-        else:
+        elif what == "rules":
             self.rules.make(*document)
+        return [headers for place, headers in self.seen if document in place] if what == "seen" else None
 
     def due(self, method: str, place: str) -> dict[str, Any] | None:
         with self.deciding:
@@ -179,9 +214,11 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         place, front = self.path, self.front
         if place.startswith(_CONTROL):
-            front.control(place.removeprefix(_CONTROL), json.loads(self.rfile.read(length)))
-            self._send(Answer(200, {}, b""), None)
+            said = front.control(place.removeprefix(_CONTROL), json.loads(self.rfile.read(length)))
+            self._send(Answer(200, {}, json.dumps(said).encode()), None)
             return
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        front.seen.append((f"{self.command} {place}", {name.lower(): value for name, value in headers.items()}))
         fault = front.due(self.command, place)
         if fault and fault["take"] >= 0:
             self.rfile.read(fault["take"])
@@ -191,7 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault["status"]:
             self._send(refusal(fault["status"], fault["code"]), None)
             return
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        if fault and fault["spoil"] >= 0:
+            body = _changed(body, fault["spoil"])
+            fault = None
         answer = front.rules.carry_out(self.command, place, headers, body, front.ask)
         self._send(answer, fault)
 
@@ -214,21 +253,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        at = 0
-        for block in answer.blocks():
-            if fault and fault["cut"] >= 0:
-                self.wfile.write(block[: max(0, fault["cut"] - at)])
-                if at + len(block) >= fault["cut"]:
-                    answer.drain()
-                    self._hang_up()
-                    return
-            else:
-                if fault and at <= fault["flip"] < at + len(block):
-                    changed = bytearray(block)
-                    changed[fault["flip"] - at] ^= 1
-                    block = bytes(changed)
-                self.wfile.write(block)
-            at += len(block)
+        for block in _spoiled(answer.blocks(), fault):
+            self.wfile.write(block)
         if fault and fault["cut"] >= 0:
             self._hang_up()
 
@@ -236,6 +262,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _spoiled(blocks: Iterator[bytes], fault: dict[str, Any] | None) -> Iterator[bytes]:
+    """The blocks of an answer's body, cut or changed as it was ordered."""
+    at = 0
+    for block in blocks:
+        if fault and fault["cut"] >= 0:
+            yield block[: max(0, fault["cut"] - at)]
+        elif fault and at <= fault["flip"] < at + len(block):
+            yield _changed(block, fault["flip"] - at)
+        else:
+            yield block
+        at += len(block)
+
+
+def _changed(data: bytes, at: int) -> bytes:
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
 
 
 class _Server(ThreadingHTTPServer):
@@ -278,6 +323,10 @@ def _serve() -> None:
         _await(port, child)
         handler = type("Handler", (_Handler,), {"front": _Front(port)})
         server = _Server(("127.0.0.1", 0), handler)
+        for certificate in sys.argv[1:]:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(f"{server.server_port} {port}\n")
         sys.stdout.flush()

@@ -176,9 +176,10 @@ class AzureStorage:
     def sweep(self, older_than: timedelta) -> int:
         """0: blocks without a list are dropped by the service a week after the last one came ("Put Block"), and before
         that only by a blob of the name, which would be visible. How many wait for it is logged."""
+        client = self._container.client
         with self._container.errors("sweep", self._container.prefix):
-            names = self._container.client.list_blobs(self._container.prefix, include=["uncommittedblobs"])
-            waiting = sum(1 for blob in names if blob.size == 0 and blob.etag is None)
+            found = client.list_blobs(self._container.prefix, include=["uncommittedblobs"])
+            waiting = sum(1 for blob in found if blob.size == 0 and not client.get_blob_client(blob.name).exists())
         if waiting:
             _log.info("%d uploads to target '%s' broke off; it drops them a week later", waiting, self.name)
         return 0

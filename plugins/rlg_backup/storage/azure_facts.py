@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from rlg_backup.core.errors import InvalidSetting, StorageDenied
+from rlg_backup.core.errors import InvalidSetting, ObjectMissing, StorageDenied
 from rlg_backup.storage.azure_container import Container, but_gone
 from rlg_backup.storage.port import TargetFacts
 
@@ -110,6 +110,9 @@ def _account(container: Container, account: StorageAccount | None) -> tuple[str 
             return account.region(), account.versioned()
     except StorageDenied:
         return None, None
+    except ObjectMissing:
+        cause = f"the resource id of target '{container.target}' is of no account"
+        raise ObjectMissing("ask", account.name, cause) from None
 
 
 def _may_delete(container: Container, versioned: bool) -> bool | None:

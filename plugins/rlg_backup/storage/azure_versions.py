@@ -67,8 +67,8 @@ def lock(container: Container, key: str, until: datetime | None) -> None:
         return
     if keeps_locks(container) is False:
         raise faults.keeps_no_locks("lock", key, container.target)
-    locked = found.immutability_policy and found.immutability_policy.policy_mode == "Locked"
-    policy = _policy(until, "Locked" if locked else container.lock_mode)
+    present = str(found.immutability_policy.policy_mode) if found.immutability_policy else ""
+    policy = _policy(until, "Locked" if present.lower() == "locked" else container.lock_mode)
     version: dict[str, Any] = {"version_id": found.version_id} if found.version_id else {}
     try:
         with container.errors("lock", key):
