@@ -25,7 +25,7 @@ VARIABLES = {
 }
 KINDS = ("full", "incremental", "differential")
 BACKUPS = [f"rlg_{kind}_backup" for kind in KINDS]
-FILES = {f"{name}.py" for name in (*BACKUPS, "rlg_restore", "rlg_restore_drill", "rlg_verify")}
+FILES = {f"{name}.py" for name in (*BACKUPS, "rlg_restore", "rlg_restore_drill", "rlg_retention", "rlg_verify")}
 SOURCES = ("data", "fans", "files")
 
 
@@ -92,11 +92,12 @@ def dags() -> dict[str, Any]:
 def test_schedules_are_those_of_the_configuration_in_its_time_zone(dags: dict[str, Any]) -> None:
     assert {
         name: (dags[name].timetable.expression, str(dags[name].timetable.timezone))
-        for name in ("rlg_full_backup", "rlg_incremental_backup", "rlg_restore_drill")
+        for name in ("rlg_full_backup", "rlg_incremental_backup", "rlg_restore_drill", "rlg_retention")
     } == {
         "rlg_full_backup": ("0 2 * * 0", "Africa/Johannesburg"),
         "rlg_incremental_backup": ("0 2 * * *", "Africa/Johannesburg"),
         "rlg_restore_drill": ("0 4 1 * *", "Africa/Johannesburg"),
+        "rlg_retention": ("0 6 * * *", "Africa/Johannesburg"),
     }
     assert (dags["rlg_restore"].schedule, dags["rlg_differential_backup"].schedule) == (None, None)
 
@@ -126,7 +127,7 @@ def test_who_waits_for_a_source_holds_no_worker_and_looks_again_for_half_a_day(d
 
 
 def test_scheduled_work_refuses_backfills_and_runs_once_at_a_time(dags: dict[str, Any]) -> None:
-    for name in (*BACKUPS, "rlg_restore_drill"):
+    for name in (*BACKUPS, "rlg_restore_drill", "rlg_retention"):
         assert sorted(str(getattr(kind, "value", kind)) for kind in dags[name].allowed_run_types) == [
             "manual",
             "scheduled",
@@ -159,7 +160,15 @@ def test_the_verbs_of_a_source_run_on_its_queue_and_in_its_pool(dags: dict[str, 
 
 def test_what_needs_identities_runs_on_the_restore_queue_alone(dags: dict[str, Any]) -> None:
     for name in ("rlg_restore", "rlg_restore_drill", "rlg_verify"):
-        assert {task.queue for task in dags[name].tasks if task.task_id != "outcome"} == {"restore"}
+        assert {task.queue for task in dags[name].tasks if task.task_id not in ("outcome", "note")} == {"restore"}
+
+
+def test_what_signs_runs_where_no_identity_is(dags: dict[str, Any]) -> None:
+    signing = [
+        dags["rlg_restore_drill"].get_task("note"),
+        *(dags["rlg_retention"].get_task(f"expire_{s}") for s in SOURCES),
+    ]
+    assert [(task.queue, task.trigger_rule.value) for task in signing] == [("backup", "all_success")] * 4
 
 
 def test_steps_are_tried_again_with_growing_pauses_and_outcomes_are_not(dags: dict[str, Any]) -> None:

@@ -314,6 +314,7 @@ def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
 
     Example: rlg-backup drill --source data
     """
+    from ..engine import retention
     from ..engine.drill import drill as run
 
     out = Output(as_json)
@@ -324,6 +325,8 @@ def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
     for block in blocks:
         out.say(f"{block['source']}  {block.get('backup_id', 'no backup')}")
         out.checks([Check(**check) for check in block["checks"]])
+    for name, error in retention.note_drills(wiring, blocks).items():
+        out.say(f"  {name}: the drill is not on record on its target: {error}", "yellow")
     out.say(f"report: {files.html}")
     out.data({"verdict": verdict.value, "html": str(files.html), "json": str(files.json), "sources": blocks})
     return verdict.exit_code

@@ -251,8 +251,11 @@ class RetentionOfSource(Strict):
 
 
 class Retention(RetentionRules):
-    """The rules, and for some sources others."""
+    """The rules, and for some sources others. ``trusted``: who signs holds and expiries, and nothing else, in place of
+    ``signing.trusted``. ``queue``: of the tasks that mark and remove."""
 
+    trusted: Texts = ()
+    queue: str = "backup"
     sources: dict[Name, RetentionOfSource] = {}
 
     def rules(self, source: str) -> RetentionRules:

@@ -20,7 +20,10 @@ from ..config.load import variables
 from ..config.settings import FilesSettings, PostgresSettings, S3Target, Settings, SourceSettings, SqliteSettings
 from ..core.errors import InvalidSetting, KeyUnavailable, SourceUnknown, TargetUnknown
 from ..format.age import Identity, Recipient, check_recipients
-from ..format.keys import KeyProvider, Signer, SigningKey, StagingKey, TokenizationKey
+from ..format.commit import CommitRecord
+from ..format.keys import KeyProvider, SigningKey, StagingKey, TokenizationKey
+from ..format.retention import RetentionRecord
+from ..format.signing import Signer, SignerOf
 
 if TYPE_CHECKING:
     from ..sources.port import FileSource, TableSource
@@ -114,9 +117,15 @@ class Wiring:
 
     @cached_property
     def trusted(self) -> list[Signer]:
+        """Whose documents are believed; where ``retention.trusted`` is set, each for its own types."""
         if not self.settings.signing.trusted:
             raise InvalidSetting("load", "signing.trusted", "nobody is trusted to sign, so nothing can be verified")
-        return self.keys.signers(self.settings.signing.trusted)
+        makers = self.keys.signers(self.settings.signing.trusted)
+        if not self.settings.retention.trusted:
+            return list(makers)
+        removers = self.keys.signers(self.settings.retention.trusted)
+        backups, retention = frozenset({"manifest", CommitRecord.TYPE}), frozenset({RetentionRecord.TYPE})
+        return [*(SignerOf(one, backups) for one in makers), *(SignerOf(one, retention) for one in removers)]
 
     @property
     def staging_key(self) -> StagingKey:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -37,6 +38,21 @@ class Signer(Protocol):
     def verify(self, message: bytes, signature: bytes) -> None: ...
 
 
+@dataclass(frozen=True)
+class SignerOf:
+    """A signer that is believed for documents of some types only."""
+
+    signer: Signer
+    types: frozenset[str]
+
+    @property
+    def key_id(self) -> str:
+        return self.signer.key_id
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        self.signer.verify(message, signature)
+
+
 def sign(type: str, body: Mapping[str, object], key: SigningKey) -> bytes:
     """The signed document's bytes; ``body`` is ``signed`` without ``type`` and ``version``.
 
@@ -65,7 +81,7 @@ def verify(type: str, data: bytes, trusted: Sequence[Signer], subject: str | Non
         raise DocumentDamaged("read", subject, "it is not made of 'signed' and 'signatures'")
     _check_kind(type, signed, subject)
     message = _message(type, signed)
-    known = {signer.key_id: signer for signer in trusted}
+    known = {signer.key_id: signer for signer in trusted if _may_sign(signer, type)}
     accepted = False
     for key_id, signature in _signatures(signatures, subject):
         if key_id in known:
@@ -80,6 +96,10 @@ def verify(type: str, data: bytes, trusted: Sequence[Signer], subject: str | Non
         hint = "add the signer's public key to the trusted signers if it is yours"
         raise SignerUnknown("verify", subject, f"it is signed by {names}, which is not trusted", hint)
     return {name: value for name, value in signed.items() if name not in ("type", "version")}
+
+
+def _may_sign(signer: Signer, type: str) -> bool:
+    return not isinstance(signer, SignerOf) or type in signer.types
 
 
 def _message(type: str, signed: dict[str, object]) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...catalog import commit_retention
 from ...core.errors import BackupError, BackupNotFound, InvalidSetting
-from ...core.model import new_backup_id
+from ...core.model import Verdict, new_backup_id
 from ...format.retention import LINE, Drill, Drilled, Event, Held, Hold, Kept, Released, State
 from ..wiring import Wiring
 from .lease import held, whoever
@@ -103,6 +103,19 @@ def note_drill(wiring: Wiring, source: str, target: str, backup_id: str, manifes
         return [] if again else [Drilled(drill=drill)]
 
     _put_on_record(wiring, source, target, decide)
+
+
+def note_drills(wiring: Wiring, blocks: Sequence[Mapping[str, Any]]) -> dict[str, BackupError]:
+    """``note_drill`` for each block of a drill that passed; by source, why one could not be put on record."""
+    failures: dict[str, BackupError] = {}
+    for block in blocks:
+        passed = Verdict.of(Verdict(check["verdict"]) for check in block["checks"]) is Verdict.PASS
+        if passed and block.get("backup_id"):
+            try:
+                note_drill(wiring, block["source"], block["target"], block["backup_id"], block["manifest_sha256"])
+            except BackupError as error:  # the other sources' drills are noted all the same
+                failures[block["source"]] = error
+    return failures
 
 
 def _on_each(
