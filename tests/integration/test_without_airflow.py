@@ -1,36 +1,27 @@
 """The command line alone, installed without Airflow and without Great Expectations: it backs up to, and restores
-from, a folder and S3."""
+from, a folder and each of the clouds."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clouds import PREFIX, cloud
 from tests.support.compare import assert_databases_equal
-from tests.support.s3_server import S3Server
 from tests.support.world import EMAILS, PHONES, WORDS, World
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv-cli"
-BUCKET = "rlg-backups"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
     """The small environment of requirements-cli.lock, made by make where it is missing or older than the lock."""
     subprocess.run(["make", ".venv-cli/.ready"], cwd=ROOT, check=True, capture_output=True, timeout=280)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    with S3Server() as server:
-        server.client().create_bucket(Bucket=BUCKET)
-        yield server
 
 
 @pytest.fixture
@@ -70,41 +61,34 @@ def test_a_folder_is_backed_up_to_and_restored_from(world: World, tmp_path: Path
     assert command(world, "doctor")["verdict"] == "PASS"
 
 
-def test_s3_is_backed_up_to_and_restored_from(world: World, s3: S3Server, tmp_path: Path) -> None:
-    world.settings["targets"]["cloud"] = {
-        "type": "s3",
-        "bucket": BUCKET,
-        "prefix": "deep/er",
-        "region": "us-east-1",
-        "endpoint_url": s3.url,
-        "emulator": True,
-    }
-    world.source["targets"] = ["cloud"]
-    world.save()
-    credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-    [made] = command(world, "backup", **credentials)
-    assert made["committed"] == {"cloud": 1}
-    assert [point["targets"] for point in command(world, "list", **credentials)] == [{"cloud": 1}]
-    assert command(world, "verify", "latest", "--full", **credentials)["verdict"] == "PASS"
-    command(world, "restore", "latest", "--to", tmp_path / "back.db", **credentials)
-    assert_databases_equal(world.root / "app.db", tmp_path / "back.db")
-    stored = s3.client().list_objects_v2(Bucket=BUCKET)["Contents"]
-    assert sorted(item["Key"] for item in stored) == [
-        f"deep/er/app/{made['backup_id']}/default.zip.age",
-        f"deep/er/app/{made['backup_id']}/manifest.json",
-        f"deep/er/app/{made['backup_id']}/state.zip.age",
-        f"deep/er/catalog/app/00000001-{made['backup_id']}-full.json",
-        "deep/er/catalog/app/lease.json",
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure"])
+def test_a_cloud_is_backed_up_to_and_restored_from(world: World, kind: str, tmp_path: Path) -> None:
+    with cloud(kind) as there:
+        world.settings["targets"]["cloud"] = dict(there.settings)
+        world.source["targets"] = ["cloud"]
+        world.save()
+        [made] = command(world, "backup", **there.environment)
+        assert made["committed"] == {"cloud": 1}
+        assert [point["targets"] for point in command(world, "list", **there.environment)] == [{"cloud": 1}]
+        assert command(world, "verify", "latest", "--full", **there.environment)["verdict"] == "PASS"
+        command(world, "restore", "latest", "--to", tmp_path / "back.db", **there.environment)
+        assert_databases_equal(world.root / "app.db", tmp_path / "back.db")
+        stored = there.contents()
+    assert sorted(stored) == [
+        f"{PREFIX}/app/{made['backup_id']}/default.zip.age",
+        f"{PREFIX}/app/{made['backup_id']}/manifest.json",
+        f"{PREFIX}/app/{made['backup_id']}/state.zip.age",
+        f"{PREFIX}/catalog/app/00000001-{made['backup_id']}-full.json",
+        f"{PREFIX}/catalog/app/lease.json",
     ]
-    for item in stored:
-        data = s3.client().get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
+    for data in stored.values():
         assert not [value for value in (*EMAILS, *PHONES, *WORDS) if value.encode() in data]
     assert world.target().exists() is False
 
 
 def test_a_cloud_that_cannot_be_reached_is_one_error_and_loses_nothing(world: World) -> None:
     """No credentials anywhere: the second target is said to be missing, the folder has the backup."""
-    world.settings["targets"]["cloud"] = {"type": "s3", "bucket": BUCKET, "region": "us-east-1"}
+    world.settings["targets"]["cloud"] = {"type": "s3", "bucket": "rlg-backups", "region": "us-east-1"}
     world.source["targets"] = ["local", "cloud"]
     world.save()
     done = subprocess.run(

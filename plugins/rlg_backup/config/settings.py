@@ -2,58 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ..core.model import SOURCE_NAME, Kind
+from ..core.model import Kind
 from ..core.span import Span
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a setting misspelt is a setting lost."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _name(value: str) -> str:
-    if not SOURCE_NAME.fullmatch(value):
-        raise ValueError("a name is a lower-case letter, then lower-case letters, digits and _, at most 63")
-    return value
-
-
-def _absolute(value: object, info: ValidationInfo) -> object:
-    base = (info.context or {}).get("base")
-    if isinstance(value, str) and base is not None:
-        if not value or "\0" in value:
-            raise ValueError("it is not a path")
-        try:
-            return Path(base) / Path(value).expanduser()
-        except RuntimeError:
-            raise ValueError("the user it names with ~ has no home folder here") from None
-    return value
-
-
-def _given(value: object) -> object:
-    """``["${VARIABLE:-}"]`` with the variable unset is an empty list."""
-    return [item for item in value if item != ""] if isinstance(value, list) else value
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_given)]
-Name = Annotated[str, AfterValidator(_name)]
-Place = Annotated[Path, BeforeValidator(_absolute)]
-Reference = str  # file:PATH, env:NAME, exec:COMMAND, secret:BACKEND/NAME
+from .fields import Name, Place, Reference, Strict, Texts
+from .targets import Target
 
 
 class Encryption(Strict):
@@ -88,31 +45,6 @@ class Staging(Strict):
     folder: Place
     key: Reference
     mode: Literal["shared", "local"] = "shared"
-
-
-class LocalTarget(Strict):
-    type: Literal["local"]
-    path: Place
-
-
-class S3Target(Strict):
-    """``emulator`` allows plain HTTP, for servers on this machine."""
-
-    type: Literal["s3"]
-    bucket: str
-    prefix: str = ""
-    region: str | None = None
-    endpoint_url: str | None = None
-    emulator: bool = False
-
-    @model_validator(mode="after")
-    def _encrypted_on_the_way(self) -> S3Target:
-        if self.endpoint_url and not self.endpoint_url.startswith("https://") and not self.emulator:
-            raise ValueError("endpoint_url must be https:// unless the target is declared 'emulator: true'")
-        return self
-
-
-Target = Annotated[LocalTarget | S3Target, Field(discriminator="type")]
 
 
 class GeographyLevel(Strict):
@@ -352,6 +284,14 @@ class Settings(Strict):
             raise ValueError("an identity of 'change_state' is one of 'encryption' or 'drill', which opens archives")
         return self
 
+    def _require_an_end(self, name: str, source: SourceSettings) -> None:
+        rules = self.retention.rules(name)
+        endless = [kind for kind in Kind if rules.age(kind).endless]
+        locking = [target for target in source.targets if self.targets[target].lock != "none"]
+        if endless and locking:
+            kept = f"the source '{name}' keeps {endless[0]} backups forever"
+            raise ValueError(f"{kept}, which no lock of the target '{locking[0]}' can: give a time")
+
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
         if not self.sources:
@@ -361,6 +301,7 @@ class Settings(Strict):
                 raise ValueError(f"the source '{name}' has no target")
             if unknown := [target for target in source.targets if target not in self.targets]:
                 raise ValueError(f"the source '{name}' names the target '{unknown[0]}', which 'targets' does not have")
+            self._require_an_end(name, source)
         if extra := sorted(set(self.retention.sources) - set(self.sources)):
             raise ValueError(f"'retention.sources' names the source '{extra[0]}', which 'sources' does not have")
         if self.drill and (extra := sorted(set(self.drill.suites) - set(self.sources))):

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 from ..catalog import Catalog, Lease, SeenHeads
 from ..config.connections import Connection, connection_in, variable_of
 from ..config.load import variables
-from ..config.settings import FilesSettings, PostgresSettings, S3Target, Settings, SourceSettings, SqliteSettings
+from ..config.settings import FilesSettings, PostgresSettings, Settings, SourceSettings
 from ..core.errors import InvalidSetting, KeyUnavailable, SourceUnknown, TargetUnknown
 from ..format.age import Identity, Recipient, check_recipients
 from ..format.commit import CommitRecord
 from ..format.keys import KeyProvider, SigningKey, StagingKey, TokenizationKey
 from ..format.retention import RetentionRecord
 from ..format.signing import Signer, SignerOf
+from .targets import Clients, open_storage
 
 if TYPE_CHECKING:
     from ..sources.port import FileSource, TableSource
     from ..sources.postgres.address import Address
     from ..storage.port import Storage
 
-Clients = Callable[[str, S3Target], Any]
 Connections = Callable[[str], Connection | None]  # by id; None where there is none
 Progress = Callable[[str, int, int], None]  # what, bytes or rows done, of how many (0: not known)
 
@@ -174,7 +174,7 @@ class Wiring:
         from ..sources.sqlite import SqliteSource
 
         return SqliteSource(
-            self._path(name, settings),
+            self.path_of(name),
             geography=geography,
             exclude=settings.exclude,
             append_only=settings.append_only,
@@ -185,7 +185,7 @@ class Wiring:
 
         settings = self.source_settings(name)
         assert isinstance(settings, FilesSettings)
-        return Tree(self._path(name, settings), exclude=settings.exclude)
+        return Tree(self.path_of(name), exclude=settings.exclude)
 
     def storage(self, target: str) -> Storage:
         """The driver of a target, made once; raises TargetUnknown."""
@@ -229,7 +229,10 @@ class Wiring:
         extra = {key: str(value) for key, value in found.extra.items()}
         return Address(name, found.host, found.port, found.login, found.password, extra)
 
-    def _path(self, name: str, settings: SqliteSettings | FilesSettings) -> Path:
+    def path_of(self, name: str) -> Path:
+        """Where a source that is a file or a folder lies; raises InvalidSetting."""
+        settings = self.source_settings(name)
+        assert not isinstance(settings, PostgresSettings)
         if settings.path is not None:
             return settings.path
         found = self._connections(f"rlg_{name}")
@@ -246,15 +249,4 @@ class Wiring:
             raise TargetUnknown(
                 "find", target, "the configuration has no target of that name", f"there are: {known}"
             ) from None
-        if not isinstance(settings, S3Target):
-            from ..storage.local import LocalStorage
-
-            return LocalStorage(target, settings.path)
-        from ..storage.s3 import S3Storage, s3_client
-
-        client = (
-            self._clients(target, settings)
-            if self._clients
-            else s3_client(region=settings.region, endpoint_url=settings.endpoint_url)
-        )
-        return S3Storage(target, client, settings.bucket, prefix=settings.prefix, emulator=settings.emulator)
+        return open_storage(target, settings, self._clients)

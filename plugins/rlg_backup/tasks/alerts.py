@@ -13,8 +13,8 @@ from html import escape
 from typing import Any
 
 from ..core.errors import BackupError, InvalidSetting
+from .clients import connection_exists
 from .configuration import settings
-from .wire import connection_exists
 
 log = logging.getLogger(__name__)
 PATIENCE = 30  # seconds for a webhook to answer

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import KeyUnavailable
+from .clients import client, connection_exists
 from .configuration import config_path, settings
 
 if TYPE_CHECKING:
     from ..config.connections import Connection
-    from ..config.settings import S3Target, SecretsBackend, Settings
+    from ..config.settings import SecretsBackend, Settings
     from ..engine.wiring import Wiring
 
 log = logging.getLogger(__name__)
@@ -25,22 +26,10 @@ def wire() -> Wiring:
     return Wiring(
         found,
         base=config_path().resolve().parent,
-        clients=s3_client,
+        clients=client,
         connections=connection,
         resolvers={"secret": resolver(found)},
     )
-
-
-def s3_client(target: str, target_settings: S3Target) -> Any:
-    """The client of the connection ``rlg_target_<name>``, or of the SDK's own chain where there is none."""
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    connection = f"rlg_target_{target}"
-    if not connection_exists(connection):
-        from ..storage.s3 import s3_client as own
-
-        return own(region=target_settings.region, endpoint_url=target_settings.endpoint_url)
-    return S3Hook(aws_conn_id=connection, region_name=target_settings.region).get_conn()
 
 
 def connection(name: str) -> Connection | None:
@@ -61,17 +50,6 @@ def connection(name: str) -> Connection | None:
         found.schema or None,
         found.extra_dejson,
     )
-
-
-def connection_exists(name: str) -> bool:
-    from airflow.sdk import Connection
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        Connection.get(name)
-    except AirflowNotFoundException:
-        return False
-    return True
 
 
 def resolver(found: Settings) -> Callable[[str], str]:

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from rlg_backup.config.explain import models_in
 from rlg_backup.config.load import load
-from rlg_backup.config.settings import LocalTarget, S3Target, Settings, SqliteSettings
+from rlg_backup.config.settings import Settings, SqliteSettings
+from rlg_backup.config.targets import LocalTarget, S3Target
 from rlg_backup.core.errors import ConfigurationError, InvalidSetting, UnknownSetting, VariableMissing
 
 SMALL = """\

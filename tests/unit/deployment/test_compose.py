@@ -11,7 +11,8 @@ import yaml
 
 from rlg_backup.config.connections import Connection, connection_in
 from rlg_backup.config.load import load
-from rlg_backup.config.settings import LocalTarget, PostgresSettings, Settings
+from rlg_backup.config.settings import PostgresSettings, Settings
+from rlg_backup.config.targets import LocalTarget
 
 PROJECT = Path(__file__).parents[3]
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text("utf-8")

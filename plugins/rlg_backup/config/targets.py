@@ -1,0 +1,71 @@
+"""Settings of targets: where backups are kept, each kind of storage with its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .fields import Place, Strict
+
+Lock = Literal["none", "governance", "compliance"]
+"""Whether what is stored is locked until it expires: so that those may undo it whom the owner lets, or nobody."""
+
+
+class LocalTarget(Strict):
+    """A folder: a disk, a mounted share."""
+
+    type: Literal["local"]
+    path: Place
+    lock: Lock = "none"
+
+
+class _Remote(Strict):
+    """``emulator`` allows plain HTTP, for servers on this machine."""
+
+    prefix: str = ""
+    endpoint_url: str | None = None
+    emulator: bool = False
+    lock: Lock = "none"
+
+    @model_validator(mode="after")
+    def _encrypted_on_the_way(self) -> _Remote:
+        if self.endpoint_url and not self.endpoint_url.startswith("https://") and not self.emulator:
+            raise ValueError("endpoint_url must be https:// unless the target is declared 'emulator: true'")
+        return self
+
+
+class S3Target(_Remote):
+    """A bucket of Amazon S3, or of what speaks its protocol. ``kms_key``: the id of a key in AWS KMS that the server
+    encrypts with, beside our own encryption."""
+
+    type: Literal["s3"]
+    bucket: str
+    region: str | None = None
+    kms_key: str | None = None
+
+
+class GcsTarget(_Remote):
+    """A bucket of Google Cloud Storage. ``project``: who is billed where the credentials do not say; ``kms_key``: the
+    name of a key in Cloud KMS."""
+
+    type: Literal["gcs"]
+    bucket: str
+    project: str | None = None
+    kms_key: str | None = None
+
+
+class AzureTarget(_Remote):
+    """A container of Azure Blob Storage. ``endpoint_url``: of the account, https://ACCOUNT.blob.core.windows.net;
+    ``encryption_scope``: with which key the server encrypts. ``resource_id``: of the account, by which its region is
+    asked for."""
+
+    type: Literal["azure"]
+    container: str
+    endpoint_url: str
+    encryption_scope: str | None = None
+    resource_id: str | None = None
+
+
+RemoteTarget = S3Target | GcsTarget | AzureTarget
+Target = Annotated[LocalTarget | S3Target | GcsTarget | AzureTarget, Field(discriminator="type")]
