@@ -36,6 +36,7 @@ PIECE = 1 << 20
 SMALL = 64 << 10  # bytes
 MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
 ARCHIVE = "default.zip.age"
+MANIFEST = "manifest.json"
 STATE = "state.zip.age"  # what the next incremental backup needs; opened by state identities, never by a restore
 
 

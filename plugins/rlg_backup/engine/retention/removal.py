@@ -6,7 +6,7 @@ import logging
 
 from ...core.errors import ObjectDamaged
 from ...format.retention import Erased, ErasedObject, Removal
-from ..steps.checksum import MANIFEST
+from ..archives import MANIFEST
 from ..wiring import Wiring
 from .shelf import Shelf
 

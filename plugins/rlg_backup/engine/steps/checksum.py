@@ -11,13 +11,11 @@ from ...core.errors import ObjectDamaged, StagingLost
 from ...core.model import Fidelity
 from ...format.manifest import Manifest
 from ...sources.port import table_title
-from ..archives import ARCHIVE, STATE, digest_of
+from ..archives import ARCHIVE, MANIFEST, STATE, digest_of
 from ..heartbeat import heartbeat
 from ..members import StagedMember
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
-
-MANIFEST = "manifest.json"
 
 
 def checksum(wiring: Wiring, reference: Reference) -> Reference:

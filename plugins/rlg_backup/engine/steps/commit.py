@@ -11,6 +11,7 @@ from ...core.model import Kind
 from ...format.manifest import Parent
 from ..archives import STATE
 from ..heartbeat import heartbeat
+from ..locking import lock_chain, lock_time
 from ..parents import remove_old_states
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -24,13 +25,15 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     """Commit where this run holds the lease and the copy was validated; idempotent.
 
     A target that fails leaves the others committed: the record says which copies exist, and why others do
-    not. Raises BackupIncomplete when no copy could be committed.
+    not. Raises BackupIncomplete when no copy could be committed, and where one is that could not be locked, as it was
+    to be, what the lock failed of: after the step's record, since it exists.
     """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     checked, parent = workspace.record("checksum"), workspace.record("snapshot")["parent"]
     planned = workspace.record("stage")["targets"]
     committed: dict[str, int] = {}
     missing: dict[str, str] = dict(reference.down)
+    unlocked: list[BackupError] = []
     catalogs = {target: wiring.catalog(target, reference.source) for target in planned}
     with heartbeat(wiring, reference):
         for target in planned:
@@ -53,6 +56,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                 committed[target] = point.sequence
                 if STATE in checked["objects"]:
                     remove_old_states(wiring, reference.source, target)
+                unlocked += _lock(wiring, reference, target)
             except BackupError as error:
                 if len(planned) > 1:  # the only one's is in the run's error
                     log.error("%s", error)
@@ -60,7 +64,21 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     if not committed:
         reasons = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(missing.items()))
         raise BackupIncomplete("commit", reference.backup_id, f"no copy could be committed ({reasons})")
-    return _noted(workspace, committed, missing)
+    noted = _noted(workspace, committed, missing)
+    if unlocked:
+        raise unlocked[0]
+    return noted
+
+
+def _lock(wiring: Wiring, reference: Reference, target: str) -> list[BackupError]:
+    """What kept a committed backup from being locked."""
+    until = lock_time(wiring, reference.source, target, Kind(reference.kind))
+    try:
+        if until is not None:
+            lock_chain(wiring, reference.source, target, reference.backup_id, until)
+    except BackupError as error:
+        return [error]
+    return []
 
 
 def _noted(workspace: Workspace, committed: Mapping[str, int], missing: Mapping[str, str]) -> Reference:

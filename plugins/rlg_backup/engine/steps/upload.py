@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ...core.errors import ObjectDamaged, ObjectExists, StorageUnavailable
+from ...core.model import Kind
 from ...storage.port import Storage
-from ..archives import digest_of
+from ..archives import ARCHIVE, MANIFEST, digest_of
 from ..heartbeat import heartbeat
+from ..locking import lock_time
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
-from .checksum import MANIFEST
 
 
 def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
@@ -19,6 +20,7 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
         raise StorageUnavailable("reach", target, "it did not answer when the run began")
     storage = wiring.storage(target)
     folder = f"{reference.source}/{reference.backup_id}"
+    until = lock_time(wiring, reference.source, target, Kind(reference.kind))
     done, total = 0, sum(entry["size"] for entry in checked["objects"].values())
 
     def progress(count: int) -> None:
@@ -30,14 +32,16 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
         with workspace.open_file(MANIFEST) as file:
             data = file.read()
         try:  # before the rest: where that finds no room, this is all that stays
-            storage.put_bytes(f"{folder}/{MANIFEST}", data)
+            storage.put_bytes(f"{folder}/{MANIFEST}", data, locked_until=until)
         except ObjectExists:
             _expect(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
         for name, entry in checked["objects"].items():
+            key, path, sha256 = f"{folder}/{name}", workspace.path(name), entry["sha256"]
             try:
-                storage.put_file(f"{folder}/{name}", workspace.path(name), sha256=entry["sha256"], progress=progress)
+                locked = until if name == ARCHIVE else None
+                storage.put_file(key, path, sha256=sha256, progress=progress, locked_until=locked)
             except ObjectExists:
-                _expect(storage, f"{folder}/{name}", entry["sha256"])
+                _expect(storage, key, sha256)
     return workspace.put_record(f"upload-{target}", {"folder": folder})
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ...core.errors import ObjectDamaged
-from ..archives import digest_of
+from ..archives import MANIFEST, digest_of
 from ..heartbeat import heartbeat
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
-from .checksum import MANIFEST
 
 
 def validate(wiring: Wiring, reference: Reference, target: str) -> Reference:

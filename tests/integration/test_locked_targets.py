@@ -1,0 +1,99 @@
+"""Targets that keep locks: what is stored resists deletion by the very credentials of the worker, until it expires."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.support.s3_server import S3Server
+from tests.support.world import World
+
+from rlg_backup.core.span import Span
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with S3Server() as server:
+        server.client().create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+        server.client().create_bucket(Bucket="plain")
+        yield server
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A project whose one target is a bucket with Object Lock, below a prefix of its own."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    world = World.make(tmp_path / "world")
+    target = {"type": "s3", "bucket": "locked", "prefix": tmp_path.name, "region": "us-east-1"}
+    world.settings["targets"]["local"] = {**target, "endpoint_url": server.url, "emulator": True, "lock": "compliance"}
+    world.settings["retention"] = {"full": "3 months", "incremental": "6 months"}
+    world.save()
+    return world
+
+
+def objects(server: S3Server, world: World) -> dict[str, Any]:
+    """Until when each object is locked, by its key below the prefix; None where it is not."""
+    target = world.settings["targets"]["local"]
+    found, client = {}, server.client()
+    for item in client.list_objects_v2(Bucket=target["bucket"], Prefix=target["prefix"]).get("Contents", ()):
+        head = client.head_object(Bucket=target["bucket"], Key=item["Key"])
+        found[item["Key"].removeprefix(target["prefix"] + "/")] = head.get("ObjectLockRetainUntilDate")
+    return found
+
+
+def near(moment: datetime, months: int) -> bool:
+    return abs(moment - Span(months=months).after(datetime.now(UTC))) < timedelta(minutes=5)
+
+
+def test_a_backup_is_locked_until_it_expires_and_a_child_keeps_its_parents_as_long(
+    server: S3Server, world: World
+) -> None:
+    full = world.back_up()
+    locks = objects(server, world)
+    names = {f"app/{full}/default.zip.age", f"app/{full}/manifest.json", f"catalog/app/00000001-{full}-full.json"}
+    assert {key for key, until in locks.items() if until is not None} == names
+    assert set(locks) - names == {f"app/{full}/state.zip.age", "catalog/app/lease.json"}
+    assert all(near(locks[key], 3) for key in names)
+
+    child = world.back_up(kind="incremental")
+    locks = objects(server, world)
+    names |= {key for key in locks if child in key and "state" not in key}
+    assert len(names) == 6
+    assert all(near(locks[key], 6) for key in names)
+
+
+def test_a_locked_backup_resists_deletion_by_the_workers_credentials(server: S3Server, world: World) -> None:
+    backup_id, client = world.back_up(), server.client()
+    prefix = world.settings["targets"]["local"]["prefix"]
+    versions = client.list_object_versions(Bucket="locked", Prefix=f"{prefix}/app/{backup_id}/")["Versions"]
+    for version in versions:
+        if not version["Key"].endswith("state.zip.age"):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                client.delete_object(Bucket="locked", Key=version["Key"], VersionId=version["VersionId"])
+    done = world.run("restore", "latest", "--source", "app", "--to", world.root / "back.db")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_target_without_locks_takes_no_backup_that_is_to_be_locked(server: S3Server, world: World) -> None:
+    world.settings["targets"]["local"]["bucket"] = "plain"
+    world.save()
+    done = world.run("backup")
+    assert done.code == 2
+    assert re.fullmatch(r"error: unable to store 'app/\S+/manifest.json': target 'local' keeps no locks\n", done.err)
+    assert set(objects(server, world)) == {"catalog/app/lease.json"}
+
+
+def test_what_is_kept_for_ever_cannot_be_locked(world: World) -> None:
+    world.settings["retention"]["full"] = "forever"
+    world.save()
+    done = world.run("list")
+    assert done.code == 2
+    assert (
+        "the source 'app' keeps full backups forever, which no lock of the target 'local' can: give a time" in done.err
+    )
