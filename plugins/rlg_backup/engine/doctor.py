@@ -14,6 +14,7 @@ from pathlib import Path
 from ..config.settings import FilesSettings
 from ..core.errors import BackupError
 from ..core.model import Check, Verdict
+from .doctor_targets import faults, reachable, together, told
 from .wiring import Wiring
 
 Look = Callable[[], str]
@@ -36,7 +37,9 @@ def examine(wiring: Wiring) -> list[Check]:
         checks += [_check("drill", name, partial(_writable, place)) for name, place in places.items()]
     checks += [_check("sources", name, partial(_source, wiring, name)) for name in wiring.settings.sources]
     checks += [_check("restores", name, partial(_server, wiring, name)) for name in _servers(wiring)]
-    checks += [_check("targets", name, partial(_target, wiring, name)) for name in wiring.settings.targets]
+    for name in wiring.settings.targets:
+        checks.append(_check("targets", name, partial(reachable, wiring, name)))
+        checks.append(_check("targets", f"{name}: properties", partial(_target, wiring, name)))
     checks += _airflow(wiring)
     return checks
 
@@ -150,8 +153,12 @@ def _server(wiring: Wiring, name: str) -> str:
 
 
 def _target(wiring: Wiring, name: str) -> str:
-    found = sum(1 for _ in wiring.storage(name).list("catalog/"))
-    return f"reachable, {found} objects in the catalog"
+    settings, facts = wiring.settings.targets[name], wiring.storage(name).facts()
+    if wrong := list(faults(settings, facts)):
+        raise _Wrong("; ".join(wrong))
+    beside = together(wiring, name)
+    note = f"; warning: on one device with {', '.join(beside)}: who loses that loses both" if beside else ""
+    return told(settings, facts) + note
 
 
 def _airflow(wiring: Wiring) -> Iterator[Check]:
