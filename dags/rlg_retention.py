@@ -11,6 +11,7 @@ from rlg_backup.tasks.outcome import outcome_of_checks
 from rlg_backup.tasks.retention import expire
 
 SETTINGS = settings()
+WHAT_TO_DO = "Where it says so nothing was marked or removed. Mend the cause; docs/runbooks.md says how."
 PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.retention.queue}
 
 
@@ -20,7 +21,7 @@ def rlg_retention():
         expire.override(task_id=f"expire_{name}", pool=source.pool, **PLACE)(name)
         for name, source in SETTINGS.sources.items()
     ]
-    outcome_of_checks.override(task_id="outcome")(found, "retention")
+    outcome_of_checks.override(task_id="outcome")(found, "retention", WHAT_TO_DO)
 
 
 rlg_retention()

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import yaml
 from rlg_backup.cli.main import main
 from rlg_backup.cli.setup_commands import KEY_FILES, write_keys
 from rlg_backup.config.load import load
+from rlg_backup.core.model import Kind
+from rlg_backup.engine.backup import backup
 from rlg_backup.engine.wiring import Wiring
 
 # Values that are nowhere but in the source: what must not be found in the clear anywhere else.
@@ -116,6 +119,13 @@ class World:
         done = self.run("backup", "--json", "--source", named, "--kind", kind)
         assert done.code == 0, done.out + done.err
         return str(done.json[0]["backup_id"])
+
+    def back_up_ago(self, days: float, source: str = "app", *, kind: str = "full") -> str:
+        """A backup as it was made so many days ago: its run's clock stood there. Returns its id."""
+        wiring = self.wiring(clock=lambda: datetime.now(UTC) - timedelta(days=days))
+        done = backup(wiring, source, Kind(kind))
+        assert (done.complete, done.kind) == (True, kind), done
+        return done.backup_id
 
     def target(self, name: str = "local") -> Path:
         return self.root / f"backups-{name}"

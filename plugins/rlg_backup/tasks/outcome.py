@@ -43,8 +43,11 @@ def wrong_with(source: str, done: Mapping[str, Json]) -> list[str]:
     return [f"{backup} has no copy on '{target}': {reason}" for target, reason in missing]
 
 
+DISTRUST = "Do not rely on this backup before it is explained; docs/runbooks.md says how."
+
+
 @task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
-def outcome_of_checks(results: list[Json | None] | Json | None, what: str) -> Json:
+def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_to_do: str = DISTRUST) -> Json:
     """Every planned check PASS, or an alert and a failed run. Each result has ``name`` and ``verdict``."""
     given = [results] if isinstance(results, dict) else list(results or [])
     problems = [] if given else [f"nothing was checked; {where()}"]
@@ -56,7 +59,7 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str) -> Js
     if not problems and (failed := failed_steps()):
         problems.append(f"failed at: {failed}")
     summary = {"what": what, "results": [result for result in given if result]}
-    finish(problems, summary, "Do not rely on this backup before it is explained; docs/runbooks.md says how.")
+    finish(problems, summary, what_to_do)
     return summary
 
 
