@@ -49,7 +49,8 @@ class GcsStorage:
     ``lock_mode``: Locked binds everybody until its time; Unlocked all but those who hold
     storage.objects.overrideUnlockedRetention. Beside our own encryption the target's can be by a key in Cloud KMS
     (``kms_key_name``) or by ``customer_key`` (32 bytes, which the target does not keep). What may pass is tried
-    again for ``patience`` seconds. Plain HTTP is InvalidSetting unless ``emulator``.
+    again for ``patience`` seconds, as is a line that stays silent for ``read_timeout`` seconds. Plain HTTP is
+    InvalidSetting unless ``emulator``.
 
     Replacing an object takes storage.objects.delete ("IAM permissions for JSON methods"): a worker that may not
     delete backups needs it for the leases, by an IAM condition on their names. Each write carries a random id as
@@ -68,6 +69,7 @@ class GcsStorage:
         kms_key_name: str | None = None,
         customer_key: bytes | None = None,
         patience: float = 120,
+        read_timeout: float = 60,
         emulator: bool = False,
     ) -> None:
         if not emulator and not client.api_endpoint.startswith("https://"):
@@ -85,6 +87,7 @@ class GcsStorage:
             bucket,
             check_key("use", below) + "/" if below else "",
             patience,
+            read_timeout,
             kms_key_name,
             customer_key,
         )

@@ -37,7 +37,8 @@ Result = TypeVar("Result")
 CLASSES = {Tier.HOT: "STANDARD", Tier.COOL: "NEARLINE", Tier.COLD: "COLDLINE", Tier.ARCHIVE: "ARCHIVE"}
 TIERS = {storage_class: tier for tier, storage_class in CLASSES.items()}
 WRITE_ID = "rlg-write"  # metadata: which write made this version of the object
-_TIMEOUT = (10.0, 60.0)  # seconds: to connect, and between bytes
+_CONNECT_TIMEOUT = 10.0  # seconds
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 30.0  # seconds, about which the SDK draws a random one; twice as long each time
 _DENIED_HINT = "check the credentials and the roles; without storage.objects.list a missing object is answered 403 too"
 _KEPT = {"retentionPolicyNotMet", "objectUnderActiveHold"}
 _OTHER_KEY = {"customerEncryptionKeyIsIncorrect", "resourceIsEncryptedWithCustomerEncryptionKey"}
@@ -63,15 +64,22 @@ class Crc32c:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where a target keeps its objects. ``prefix`` is empty or ends in '/'; ``patience`` is in seconds."""
+    """Where a target keeps its objects, and how it is asked: ``GcsStorage`` has what each means. ``prefix`` is empty
+    or ends in '/'."""
 
     target: str
     client: Client
     name: str
     prefix: str
     patience: float
+    read_timeout: float
     kms_key_name: str | None = None
     customer_key: bytes | None = None
+
+    def __post_init__(self) -> None:
+        hooks = self.client._http.hooks["response"]
+        if check_head not in hooks:
+            hooks.append(check_head)
 
     def blob(self, key: str, generation: int | None = None) -> Blob:
         """The SDK's handle of an object; nothing is sent."""
@@ -83,12 +91,17 @@ class Bucket:
         )
 
     @property
+    def timeout(self) -> tuple[float, float]:
+        """Seconds: to connect, and between bytes."""
+        return _CONNECT_TIMEOUT, self.read_timeout
+
+    @property
     def calls(self) -> dict[str, Any]:
         """How every call of the SDK is made: its timeouts, and its own choice of what to try again, with jitter."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        retry = DEFAULT_RETRY.with_delay(initial=0.25, maximum=30, multiplier=2).with_timeout(self.patience)
-        return {"timeout": _TIMEOUT, "retry": retry}
+        retry = DEFAULT_RETRY.with_delay(initial=_FIRST_WAIT, maximum=_LONGEST_WAIT).with_timeout(self.patience)
+        return {"timeout": self.timeout, "retry": retry}
 
     def persist(self, call: Callable[[], Result]) -> Result:
         """Make a call that is not the SDK's as its own are made: again, if the error may pass."""
@@ -102,7 +115,7 @@ class Bucket:
         """
         from google.api_core.exceptions import from_http_response
 
-        answered: Response = self.client._http.request(method, url, timeout=_TIMEOUT, **options)
+        answered: Response = self.client._http.request(method, url, timeout=self.timeout, **options)
         if answered.status_code not in expected:
             with answered:
                 raise from_http_response(answered)  # type: ignore[no-untyped-call]
@@ -203,9 +216,14 @@ class Bucket:
 
     def info(self, key: str, resource: Mapping[str, Any]) -> ObjectInfo:
         """From an object's resource ("Objects" in the JSON API's reference)."""
-        tier = TIERS.get(resource.get("storageClass", ""), Tier.HOT)
-        made, until = datetime.fromisoformat(resource["timeCreated"]), kept_until(key, resource)
-        return ObjectInfo(key, int(resource["size"]), str(resource["generation"]), made.astimezone(UTC), tier, until)
+        try:
+            tier = TIERS.get(resource.get("storageClass", ""), Tier.HOT)
+            made, until = datetime.fromisoformat(resource["timeCreated"]), kept_until(key, resource)
+            size, tag = int(resource["size"]), str(int(resource["generation"]))
+        except (LookupError, ValueError, TypeError):  # not what it sent, or not a Cloud Storage
+            cause = f"target '{self.target}' answered with something that describes no object"
+            raise StorageUnavailable("read", key, cause) from None
+        return ObjectInfo(key, size, tag, made.astimezone(UTC), tier, until)
 
 
 def kept_until(key: str, resource: Mapping[str, Any]) -> datetime | None:
@@ -213,6 +231,23 @@ def kept_until(key: str, resource: Mapping[str, Any]) -> datetime | None:
     times = (resource.get("retention", {}).get("retainUntilTime"), resource.get("retentionExpirationTime"))
     known = [datetime.fromisoformat(time) for time in times if time]
     return lock_time("read", key, max(known)) if known else None
+
+
+def check_head(answer: Response, *_: Any, **__: Any) -> None:
+    """A hook of the client's session: an answer whose head was cut off is a broken connection.
+
+    The HTTP library takes it for whole, and for one without a body.
+    """
+    if answer.status_code != 204 and not ("Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers):
+        answer.close()
+        raise cut_off()
+
+
+def cut_off() -> Exception:
+    """What is tried again: an answer that lacks a part of its head."""
+    from requests import ConnectionError as Broken
+
+    return Broken("the head of an answer was cut off")
 
 
 def resource(blob: Blob) -> Mapping[str, Any]:

@@ -14,11 +14,13 @@ from rlg_backup.core.errors import StorageUnavailable
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults
 from rlg_backup.storage.forward import ForwardStream
-from rlg_backup.storage.gcs_bucket import TIERS, Bucket, Crc32c
+from rlg_backup.storage.gcs_bucket import TIERS, Bucket, Crc32c, cut_off
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
     from requests import Response
+
+_HEAD = {"Content-Length", "Date", "X-Goog-Generation", "X-Goog-Hash"}  # what an object never comes without
 
 
 class ObjectStream(ForwardStream):
@@ -63,7 +65,12 @@ class ObjectStream(ForwardStream):
         headers = {"Accept-Encoding": "identity", **_customer_key(self._bucket.customer_key)}
         if self._at or self._wanted is not None:
             headers["Range"] = f"bytes={self._at}-{'' if self._wanted is None else self._wanted - 1}"
-        return self._bucket.request("GET", url, 200, 206, 416, headers=headers, stream=True)
+        answer = self._bucket.request("GET", url, 200, 206, 416, headers=headers, stream=True)
+        needed = {206: {*_HEAD, "Content-Range"}, 416: set()}.get(answer.status_code, _HEAD)
+        if not all(name in answer.headers for name in needed):
+            answer.close()
+            raise cut_off()
+        return answer
 
     def _take(self, count: int) -> bytes:
         assert self._answer is not None

@@ -84,7 +84,8 @@ class Resumable:
 
         def attempt() -> Mapping[str, Any] | None:
             nonlocal at
-            if self._unsure:
+            asked = self._unsure
+            if asked:
                 answer = self._put(b"", f"bytes */{total}", {})
             else:
                 self._unsure = True
@@ -92,7 +93,10 @@ class Resumable:
                 answer = self._put(block[at - start :], f"bytes {span}/{total}", headers)
             if answer.status_code != 308:
                 return dict(answer.json())
-            at, self._unsure = self._came(answer, start), False
+            if (came := _came(answer)) >= start:
+                at, self._unsure = came, False
+            elif asked:  # what came before this chunk is not in memory any more
+                raise StorageUnavailable("store", self.key, f"target '{self.bucket.target}' lost a part of the upload")
             return None
 
         for _ in range(_PIECES):
@@ -106,14 +110,6 @@ class Resumable:
             "PUT", self._url, 200, 201, 308, data=data, headers={"Content-Range": span, **headers}
         )
 
-    def _came(self, answer: Response, start: int) -> int:
-        """How many bytes the target has; what came before this chunk is not in memory any more."""
-        span = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("Range", ""))
-        came = int(span[1]) + 1 if span else 0
-        if came < start:
-            raise StorageUnavailable("store", self.key, f"target '{self.bucket.target}' lost a part of the upload")
-        return came
-
     def _count(self, length: int) -> None:
         if self.progress:
             self.progress(length)
@@ -125,3 +121,9 @@ class Resumable:
         except StorageError as error:
             # The first error is the one to report; the target drops the upload within a week.
             _log.warning("%s", error)
+
+
+def _came(answer: Response) -> int:
+    """How many bytes the target says it has; 0 where it says nothing."""
+    span = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("Range", ""))
+    return int(span[1]) + 1 if span else 0
