@@ -131,14 +131,14 @@ class S3Storage:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
-        pages = self._bucket.client.get_paginator("list_objects_v2")
         above = len(self._bucket.prefix)
-        with self._bucket.errors("list", prefix):
-            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._bucket.prefix + prefix):
-                for entry in page.get("Contents", ()):
-                    key = entry["Key"][above:]
-                    if is_key(key):  # nothing of ours has another name: the "folders" of a web console
-                        yield self._bucket.info(key, entry["Size"], entry)
+        markers = {"NextContinuationToken": "ContinuationToken"}
+        request = {"Prefix": self._bucket.prefix + prefix}
+        for page in self._bucket.pages("list", prefix, "list_objects_v2", markers, **request):
+            for entry in page.get("Contents", ()):
+                key = entry["Key"][above:]
+                if is_key(key):  # nothing of ours has another name: the "folders" of a web console
+                    yield self._bucket.info(key, entry["Size"], entry)
 
     def lock(self, key: str, until: datetime) -> None:
         s3_versions.lock(self._bucket, key, lock_time("lock", check_key("lock", key), until))
@@ -167,16 +167,16 @@ class S3Storage:
 
     def sweep(self, older_than: timedelta) -> int:
         """Abort uploads begun longer ago than that, which only the bill lists; the number aborted. Idempotent."""
-        limit, aborted, client = datetime.now(UTC) - older_than, 0, self._bucket.client
-        with self._bucket.errors("sweep", self._bucket.prefix):
-            pages = client.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._bucket.prefix):
-                for upload in page.get("Uploads", ()):
-                    if upload["Initiated"] < limit:
-                        client.abort_multipart_upload(
+        limit, aborted, above = datetime.now(UTC) - older_than, 0, self._bucket.prefix
+        markers = {"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"}
+        for page in self._bucket.pages("sweep", above, "list_multipart_uploads", markers, Prefix=above):
+            for upload in page.get("Uploads", ()):
+                if upload["Initiated"] < limit:
+                    with self._bucket.errors("sweep", above):
+                        self._bucket.client.abort_multipart_upload(
                             Bucket=self._bucket.name, Key=upload["Key"], UploadId=upload["UploadId"]
                         )
-                        aborted += 1
+                    aborted += 1
         return aborted
 
     def _options(
@@ -212,7 +212,8 @@ class S3Storage:
         request = {**options, **condition, **kept}
         try:
             with self._bucket.errors("store", key):
-                return self._bucket.info(key, len(data), {**options, **self._put_object(key, data, request)})
+                answered = self._bucket.require("store", key, self._put_object(key, data, request), "ETag")
+                return self._bucket.info(key, len(data), {**options, **answered})
         except (ObjectExists, StorageUnavailable) as error:
             if info := self._landed(key, write_id):
                 return info

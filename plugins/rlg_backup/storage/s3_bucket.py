@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rlg_backup.core.errors import (
@@ -44,6 +45,7 @@ CLASS_OF = {
     Tier.ARCHIVE: "DEEP_ARCHIVE",
 }
 _TIER_OF = {name: tier for tier, name in CLASS_OF.items()} | {"ONEZONE_IA": Tier.COOL, "GLACIER": Tier.ARCHIVE}
+_ANSWERS = 3  # in a row that may be half ones
 _DENIED_HINT = "check the credentials and the bucket policy; without s3:ListBucket a missing object is answered 403 too"
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 _PASSING = {  # answered with a 4xx, and yet worth another try
@@ -84,8 +86,39 @@ class Bucket:
 
     def head(self, verb: str, key: str, version: str | None = None) -> Mapping[str, Any]:
         """Everything a target tells of an object, or of one version of it, but its bytes."""
+        place = self.address(key, version)
         with self.errors(verb, key):
-            return self.client.head_object(**self.address(key, version))
+            head: Mapping[str, Any] = self.ask(
+                verb, key, lambda: self.client.head_object(**place), "ContentLength", "ETag"
+            )
+            return head
+
+    def ask(self, verb: str, key: str, request: Callable[[], Mapping[str, Any]], *fields: str) -> Any:
+        """The answer of an idempotent request, asked for again while it is not whole; else StorageUnavailable."""
+        for _ in range(_ANSWERS - 1):
+            with contextlib.suppress(ValueError):  # the SDK's, of a field that is cut off
+                if _is_whole(answered := request(), fields):
+                    return answered
+        return self.require(verb, key, request(), *fields)
+
+    def require(self, verb: str, key: str, answered: Mapping[str, Any], *fields: str) -> Mapping[str, Any]:
+        """StorageUnavailable unless an answer is whole and has those fields."""
+        if not _is_whole(answered, fields):
+            raise StorageUnavailable(verb, key, f"target '{self.target}' broke off its answer")
+        return answered
+
+    def pages(
+        self, verb: str, key: str, operation: str, markers: Mapping[str, str], **request: Any
+    ) -> Iterator[Mapping[str, Any]]:
+        """The pages of a listing; ``markers`` says what of a page goes into the request for the next one."""
+        call = partial(getattr(self.client, operation), Bucket=self.name)
+        with self.errors(verb, key):
+            while True:
+                page = self.ask(verb, key, partial(call, **request), "IsTruncated")
+                yield page
+                if not page["IsTruncated"]:
+                    return
+                request |= {to: page[found] for found, to in markers.items() if found in page}
 
     @contextlib.contextmanager
     def errors(self, verb: str, key: str) -> Iterator[None]:
@@ -111,7 +144,7 @@ class Bucket:
         except sdk.ParamValidationError:
             cause = f"the bucket or an option of target '{self.target}' is not valid"
             raise InvalidSetting(verb, key, cause) from None
-        except (sdk.BotoCoreError, HTTPError, OSError) as error:
+        except (sdk.BotoCoreError, HTTPError, OSError, ValueError) as error:  # ValueError: an answer that is garbled
             cause = f"target '{self.target}' cannot be reached ({type(error).__name__})"
             raise StorageUnavailable(verb, key, cause) from None
 
@@ -160,6 +193,19 @@ class Bucket:
             still_locked(response.get("ObjectLockRetainUntilDate")),
             not frozen or 'ongoing-request="false"' in response.get("Restore", ""),
         )
+
+
+def _is_whole(answered: Mapping[str, Any], fields: Collection[str]) -> bool:
+    """Whether an answer has these fields, and its head an end.
+
+    One that breaks off within its head is, to the SDK and to the HTTP library below it, an answer without a body: a
+    listing without an object. What is missing then is the length of the body; a body that is shorter than its length
+    they find themselves.
+    """
+    meta = answered["ResponseMetadata"]
+    headers = meta["HTTPHeaders"]
+    ends = "content-length" in headers or "transfer-encoding" in headers or headers.get("connection") == "close"
+    return (ends or meta["HTTPStatusCode"] == 204) and all(name in answered for name in fields)
 
 
 def differs(key: str, target: str) -> ObjectDamaged:

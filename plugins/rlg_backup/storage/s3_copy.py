@@ -15,7 +15,7 @@ from rlg_backup.core.errors import ObjectExists, StorageError, StorageUnavailabl
 from rlg_backup.core.model import Tier
 from rlg_backup.storage.port import ObjectInfo
 from rlg_backup.storage.s3_bucket import CLASS_OF, PART_SIZE, WRITE_ID, Bucket, quoted, version_of
-from rlg_backup.storage.s3_upload import abort, part_size_for
+from rlg_backup.storage.s3_upload import abort, begin, part_size_for
 from rlg_backup.storage.s3_versions import remove_version
 
 _WHOLE = 5_000_000_000  # bytes one CopyObject takes: Amazon S3 API Reference, "CopyObject"
@@ -77,33 +77,33 @@ class _Copy:
         self._options = {"StorageClass": storage_class, "ChecksumAlgorithm": "SHA256", **locks, **bucket.encryption}
 
     def whole(self) -> None:
-        self._bucket.client.copy_object(
+        answer = self._bucket.client.copy_object(
             **self._bucket.address(self._key), **self._source, **self._options, IfMatch=quoted(self._info.tag)
         )
+        self._bucket.require("move", self._key, answer, "CopyObjectResult")
 
     def in_parts(self, threads: int) -> None:
         client, address = self._bucket.client, self._bucket.address(self._key)
         size = part_size_for(self._info.size, _PART)
         metadata = {**self._metadata, PART_SIZE: str(size)}
-        upload = client.create_multipart_upload(**address, Metadata=metadata, **self._options)["UploadId"]
+        upload = begin(self._bucket, "move", self._key, {"Metadata": metadata, **self._options})
         try:
             with ThreadPoolExecutor(threads, "s3-copy") as pool:
                 starts = range(0, self._info.size, size)
                 parts: Any = list(pool.map(lambda start: self._part(upload, start, size), starts))
-            client.complete_multipart_upload(
+            answer = client.complete_multipart_upload(
                 **address, UploadId=upload, MultipartUpload={"Parts": parts}, IfMatch=quoted(self._info.tag)
             )
+            self._bucket.require("move", self._key, answer, "ETag")
         except BaseException:
             abort(self._bucket, self._key, upload)
             raise
 
     def _part(self, upload: str, start: int, size: int) -> dict[str, Any]:
         number, end = start // size + 1, min(start + size, self._info.size) - 1
-        copied: Any = self._bucket.client.upload_part_copy(
-            **self._bucket.address(self._key),
-            **self._source,
-            UploadId=upload,
-            PartNumber=number,
-            CopySourceRange=f"bytes={start}-{end}",
-        )["CopyPartResult"]
+        span = {"UploadId": upload, "PartNumber": number, "CopySourceRange": f"bytes={start}-{end}"}
+        request: dict[str, Any] = {**self._bucket.address(self._key), **self._source, **span}
+        client = self._bucket.client
+        answer = self._bucket.ask("move", self._key, lambda: client.upload_part_copy(**request), "CopyPartResult")
+        copied = answer["CopyPartResult"]
         return {"PartNumber": number, **{name: copied[name] for name in ("ETag", "ChecksumSHA256") if name in copied}}

@@ -43,7 +43,7 @@ def _ask(bucket: Bucket, question: Callable[[], Any], absent: str = "") -> Any:
     try:
         with bucket.errors("ask", bucket.name):
             try:
-                return question()
+                return bucket.ask("ask", bucket.name, question)
             except bucket.client.exceptions.ClientError as error:
                 if absent and answer(error)[1] == absent:
                     return {}

@@ -45,6 +45,9 @@ class ObjectStream(ForwardStream):
         if self._checksum and not self._checksum.matches():
             raise differs(self._key, self._bucket.target)
 
+    def _get(self, options: dict[str, Any]) -> Any:
+        return self._bucket.client.get_object(**self._bucket.address(self._key), **options)
+
     def _connect(self) -> None:
         if self._body is not None:
             self._body.close()
@@ -57,7 +60,7 @@ class ObjectStream(ForwardStream):
         client = self._bucket.client
         with self._bucket.errors("read", self._key):
             try:
-                response: Any = client.get_object(**self._bucket.address(self._key), **options)
+                response: Any = self._bucket.ask("read", self._key, lambda: self._get(options), "ContentLength", "ETag")
             except client.exceptions.ClientError as error:
                 if answer(error)[0] == 416 and self._wanted is not None:
                     raise faults.too_short(self._key, self._at, self._wanted - self._at) from None

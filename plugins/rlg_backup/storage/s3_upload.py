@@ -42,13 +42,13 @@ class Multipart:
     progress: Progress | None
     _id: str = field(init=False, default="")
 
-    def run(self, source: PromisedFile) -> dict[str, Any]:
+    def run(self, source: PromisedFile) -> Mapping[str, Any]:
         """Send everything, compare the digest, complete on condition that the key is free.
 
         Returns the answer. Raises the SDK's errors, and ObjectDamaged; either way the upload is aborted.
         """
         client, address = self.bucket.client, self.bucket.address(self.key)
-        self._id = client.create_multipart_upload(**address, ChecksumAlgorithm="SHA256", **self.options)["UploadId"]
+        self._id = begin(self.bucket, "store", self.key, {"ChecksumAlgorithm": "SHA256", **self.options})
         try:
             parts: Any = self._send_all(source)
             source.verify()
@@ -58,7 +58,7 @@ class Multipart:
         except BaseException:
             abort(self.bucket, self.key, self._id)
             raise
-        return dict(answer)
+        return self.bucket.require("store", self.key, answer, "ETag")
 
     def _send_all(self, source: PromisedFile) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = []
@@ -80,9 +80,9 @@ class Multipart:
 
     def _send(self, number: int, block: bytes) -> tuple[dict[str, Any], int]:
         sha256 = checksum(block)
-        answer = self.bucket.client.upload_part(
-            **self.bucket.address(self.key), UploadId=self._id, PartNumber=number, Body=block, ChecksumSHA256=sha256
-        )
+        part: dict[str, Any] = {"UploadId": self._id, "PartNumber": number, "Body": block, "ChecksumSHA256": sha256}
+        request = {**self.bucket.address(self.key), **part}
+        answer = self.bucket.ask("store", self.key, lambda: self.bucket.client.upload_part(**request), "ETag")
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sha256}, len(block)
 
     def _collect(self, sending: deque[Future[tuple[dict[str, Any], int]]], parts: list[dict[str, Any]]) -> None:
@@ -90,6 +90,13 @@ class Multipart:
         parts.append(part)
         if self.progress:
             self.progress(length)
+
+
+def begin(bucket: Bucket, verb: str, key: str, options: Mapping[str, Any]) -> str:
+    """Create an upload; its id. One whose answer was lost stays for sweep."""
+    client, address = bucket.client, bucket.address(key)
+    answer = bucket.ask(verb, key, lambda: client.create_multipart_upload(**address, **options), "UploadId")
+    return str(answer["UploadId"])
 
 
 def abort(bucket: Bucket, key: str, upload: str) -> None:

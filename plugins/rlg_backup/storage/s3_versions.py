@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from rlg_backup.core.errors import ObjectExists, ObjectMissing, StorageDenied, StorageError
@@ -49,7 +50,8 @@ def keeps_locks(bucket: Bucket) -> bool | None:
     try:
         with bucket.errors("ask", bucket.name):
             try:
-                found: Any = client.get_object_lock_configuration(Bucket=bucket.name)
+                question = partial(client.get_object_lock_configuration, Bucket=bucket.name)
+                found = bucket.ask("ask", bucket.name, question, "ObjectLockConfiguration")
             except client.exceptions.ClientError as error:
                 if answer(error)[1] == "ObjectLockConfigurationNotFoundError":
                     return False
@@ -113,11 +115,10 @@ def _locked_as_long(head: Any, until: datetime) -> bool:
 def _versions(bucket: Bucket, key: str) -> list[Any]:
     found: list[Any] = []
     wanted = bucket.address(key)["Key"]
-    with bucket.errors("erase", key):
-        pages = bucket.client.get_paginator("list_object_versions")
-        for page in pages.paginate(Bucket=bucket.name, Prefix=wanted):
-            entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-            found += [entry for entry in entries if entry["Key"] == wanted]
-            if any(entry["Key"] != wanted for entry in entries):
-                break  # the key itself is the first in order of those it begins
+    markers = {"NextKeyMarker": "KeyMarker", "NextVersionIdMarker": "VersionIdMarker"}
+    for page in bucket.pages("erase", key, "list_object_versions", markers, Prefix=wanted):
+        entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        found += [entry for entry in entries if entry["Key"] == wanted]
+        if any(entry["Key"] != wanted for entry in entries):
+            break  # the key itself is the first in order of those it begins
     return found

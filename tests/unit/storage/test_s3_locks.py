@@ -186,11 +186,15 @@ def test_a_copy_whose_answer_is_lost_is_a_success(request, s3_server, storage, c
 
 
 @pytest.mark.parametrize("parts", [False, True])
-def test_an_object_replaced_while_it_is_copied_stays_the_new_one(request, s3_server, bucket, client, storage, parts):
+@pytest.mark.parametrize("versioned", [False, True])
+def test_an_object_replaced_while_it_is_copied_stays_the_new_one(
+    request, s3_server, bucket, locking, client, parts, versioned
+):
     if parts:
         request.getfixturevalue("in_parts")
+    place = locking if versioned else bucket
+    storage, other = (S3Storage("cloud", c, place, "p", emulator=True) for c in (client, s3_server.client()))
     tag = storage.put_bytes("a", bytes(13 * MIB)).tag
-    other = S3Storage("cloud", s3_server.client(), bucket, "p", emulator=True)
     last = "CompleteMultipartUpload" if parts else "CopyObject"
     before(client, last, lambda: other.put_bytes("a", b"new", replacing=tag))
     with pytest.raises(ObjectExists) as caught:
@@ -274,6 +278,14 @@ def test_what_the_credentials_may_not_ask_is_not_known_and_no_error(s3_server, s
     facts = storage.facts()
     s3_server.order()
     assert facts == TargetFacts(may_delete=True)
+
+
+def test_the_right_to_delete_is_asked_without_leaving_a_delete_marker(client, storage, vault):
+    asked: list[str] = []
+    client.meta.events.register("before-send.s3.DeleteObject", lambda request, **_: asked.append(request.url))
+    for one in (storage, vault):
+        one.facts()
+    assert ["versionId=null" in url for url in asked] == [False, True]
 
 
 @pytest.mark.parametrize(("status", "code", "may"), [(403, "AccessDenied", False), (501, "NotImplemented", None)])
