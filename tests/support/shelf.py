@@ -77,6 +77,11 @@ class Shelves:
     def back_up(self, kind: Kind = Kind.FULL, parent: str | None = None, *, at: datetime | None = None) -> str:
         """A committed backup on every target."""
         backup_id = self.upload(kind, parent, at=at)
+        self.commit(backup_id, kind)
+        return backup_id
+
+    def commit(self, backup_id: str, kind: Kind) -> None:
+        """On every target."""
         wiring = self.wiring(self.memory)
         for name in self.memory:
             with held(wiring, "app", name) as lease:
@@ -90,7 +95,6 @@ class Shelves:
                     manifest_sha256=self.manifests[backup_id],
                     others=[wiring.catalog(other, "app") for other in self.memory if other != name],
                 )
-        return backup_id
 
     def listed(self, target: str = "local") -> list[str]:
         return [point.backup_id for point in self.wiring(self.memory).catalog(target, "app").points()]

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from ..core.errors import CatalogForged, CatalogGap, InvalidSetting, LeaseLost, ObjectDamaged, StorageError
+from ..core.errors import (
+    BackupExpired,
+    CatalogForged,
+    CatalogGap,
+    InvalidSetting,
+    LeaseLost,
+    ObjectDamaged,
+    StorageError,
+)
 from ..core.model import Kind, new_backup_id
 from ..format.canonical import DOCUMENT_LIMIT
 from ..format.chained import Witness
@@ -72,11 +80,13 @@ def commit_backup(
     ``parent`` is None for a full one; ``manifest_sha256`` is of the manifest's bytes;
     ``others`` are the source's other targets, reachable or not. Idempotent. Raises as ``commit`` and
     Catalog.verify_chain; CatalogGap when the parent is not in this catalog, CatalogForged when it is with another
-    manifest, ObjectMissing or ObjectDamaged when the manifest on the target is not that one.
+    manifest, BackupExpired when the backup was here and was removed, ObjectMissing or ObjectDamaged when the manifest
+    on the target is not that one.
     """
     _require_one_place(lease, catalog, backup_id)
     _check_manifest(lease, backup_id, manifest_sha256)
     after = _After.now(lease, catalog, others, backup_id)
+    _check_there(catalog, backup_id)
     _check_parent(catalog, backup_id, kind, parent)
 
     def build(head: Head | None) -> CommitRecord:
@@ -214,6 +224,14 @@ def _check_manifest(lease: Lease, backup_id: str, manifest_sha256: str) -> None:
     data, _ = lease.store.get_bytes(key, limit=DOCUMENT_LIMIT)
     if hashlib.sha256(data).hexdigest() != manifest_sha256:
         raise ObjectDamaged("commit", key, f"the manifest on target '{lease.store.name}' is not the one to commit")
+
+
+def _check_there(catalog: Catalog, backup_id: str) -> None:
+    """What expired does not come back: its commit record is there, and the record that it is gone comes after it."""
+    entries = catalog.entries()
+    state = catalog.state(entries)
+    if any(point.backup_id == backup_id and state.gone(point.sequence) for point in backups_of(entries)):
+        raise BackupExpired("commit", backup_id, f"it expired and was removed from target '{catalog.target}'")
 
 
 def _check_parent(catalog: Catalog, backup_id: str, kind: Kind, parent: Parent | None) -> None:

@@ -23,26 +23,24 @@ _READERS = 8  # a request to a cloud takes 30 ms
 
 @dataclass(frozen=True)
 class Shelf:
-    """A source's restore points on a target, oldest commit first. ``points`` are their entries; ``objects`` what lies
-    below each id, committed or not; ``committed`` the ids of everything that ever was."""
+    """A source's restore points on a target, oldest commit first. ``objects`` are what lies below each id, whatever its
+    backup."""
 
     target: str
     source: str
     facts: tuple[Fact, ...]
-    points: Mapping[str, RestorePoint]
     objects: Mapping[str, tuple[ObjectInfo, ...]]
-    committed: frozenset[str]
     state: State
 
     def abandoned(self, now: datetime) -> list[str]:
-        """Ids of runs that committed nothing, and of which nothing was written for two days, by either clock."""
+        """Ids of no restore point (a run that committed nothing; one that was removed and came back), of which nothing
+        was written for two days, by either clock."""
         limit = now - ABANDONED
+        needed = {fact.backup_id for fact in self.facts} | {removal.backup_id for removal in self.state.removals}
         return [
             name
             for name, objects in sorted(self.objects.items())
-            if name not in self.committed
-            and backup_time(name) < limit
-            and all(info.modified < limit for info in objects)
+            if name not in needed and backup_time(name) < limit and all(info.modified < limit for info in objects)
         ]
 
 
@@ -67,9 +65,7 @@ def read_shelf(wiring: Wiring, source: str, target: str, now: datetime) -> Shelf
         target=target,
         source=source,
         facts=_facts(wiring, catalog, points, objects),
-        points={point.backup_id: point for point in points},
         objects=objects,
-        committed=frozenset(point.backup_id for point in backups_of(entries)),
         state=state,
     )
     if head is not None:

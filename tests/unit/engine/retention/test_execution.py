@@ -262,6 +262,20 @@ def test_what_runs_left_that_committed_nothing_goes_after_two_days(shelves: Shel
     assert {key.split("/")[1] for key in shelves.objects()} == {*made, "notes.txt"}
 
 
+def test_what_was_removed_is_not_committed_again_and_what_came_back_of_it_goes(shelves: Shelves) -> None:
+    made, before = weekly(shelves, 5), shelves.objects()
+    actions(shelves)
+    shelves.pass_time(5)
+    actions(shelves)
+    for key in [key for key in before if made[0] in key]:
+        shelves.memory["local"].plant(key, before[key])
+    with pytest.raises(BackupExpired) as caught:
+        shelves.commit(made[0], Kind.FULL)
+    assert str(caught.value) == f"unable to commit '{made[0]}': it expired and was removed from target 'local'"
+    assert expire(shelves.wiring(), "app", "local").abandoned == [made[0]]
+    assert not any(made[0] in key for key in shelves.objects())
+
+
 def test_a_run_at_work_on_the_source_is_waited_for(shelves: Shelves) -> None:
     weekly(shelves, 5)
     wiring = shelves.wiring()
