@@ -15,6 +15,7 @@ from rlg_backup.format.change_state import ChangeState
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.manifest import Manifest
 from rlg_backup.format.profile import Profile
+from rlg_backup.format.retention import RetentionRecord
 from rlg_backup.format.signing import sign, verify
 
 
@@ -40,6 +41,14 @@ def manifest(data: bytes) -> object:
 def commit(data: bytes) -> object:
     found = CommitRecord.from_dict(parse(data, "record"), "record")
     assert CommitRecord.from_dict(found.to_dict(), "record") == found
+    return found
+
+
+@target("retention", lambda: [serialize(documents.RETENTION, "seed")], json=True)
+def retention(data: bytes) -> object:
+    found = RetentionRecord.from_dict(parse(data, "record"), "record")
+    assert RetentionRecord.from_dict(found.to_dict(), "record") == found
+    assert found.state.after(found.events).to_dict()
     return found
 
 

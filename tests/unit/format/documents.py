@@ -48,6 +48,45 @@ COMMIT: dict[str, Any] = {
     "witnesses": {"s3": {"sequence": 11, "sha256": D}},
 }
 
+_HOLD = {
+    "hold_id": "20261124T090000Z-00000001", "backup_id": BACKUP, "subject": None,
+    "reason": "claim 7", "by": "anna@host", "since": "2026-11-24T09:00:00Z",
+}  # fmt: skip
+_REMOVAL = {
+    "backup_id": PARENT, "sequence": 9, "reason": "full, older than 3 months", "since": "2026-11-24T09:00:00Z",
+    "objects": [{"key": f"rlg_data/{PARENT}/default.zip.age", "size": 9000}],
+}  # fmt: skip
+_MARK = {
+    "backup_id": BACKUP, "reason": "old", "marked_at": "2026-11-24T09:00:00Z", "due_at": "2026-12-01T09:00:00Z",
+}  # fmt: skip
+_DRILL = {"backup_id": BACKUP, "manifest_sha256": A, "at": "2026-11-24T09:00:00Z"}
+
+RETENTION: dict[str, Any] = {
+    "source": "rlg_data",
+    "record_id": "20261124T090000Z-0a0b0c0d",
+    "sequence": 13,
+    "previous_sha256": B,
+    "target": "local",
+    "witnesses": {"s3": {"sequence": 11, "sha256": D}},
+    "made_at": "2026-11-24T09:00:00Z",
+    "by": "anna@host",
+    "events": [
+        {"what": "held", "hold": _HOLD},
+        {"what": "released", "hold_id": "20261124T090000Z-00000000", "reason": "settled"},
+        {"what": "marked", "mark": _MARK},
+        {"what": "kept", "backup_id": BACKUP, "reason": "held: claim 7"},
+        {"what": "expired", "removal": _REMOVAL},
+        {
+            "what": "erased", "removal": _REMOVAL,
+            "objects": [{"key": f"rlg_data/{PARENT}/default.zip.age", "size": 9000, "versions": 2}],
+        },
+        {"what": "drilled", "drill": _DRILL},
+    ],
+    "state": {
+        "holds": [_HOLD], "marks": [_MARK], "removals": [_REMOVAL], "removed": [[1, 4], [6, 6]], "drilled": _DRILL,
+    },
+}  # fmt: skip
+
 PROFILE: dict[str, Any] = {
     "digest_key": A,
     "row_digest": "xxh3",
