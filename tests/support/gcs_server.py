@@ -104,15 +104,22 @@ class GcsServer:
         """Take permissions from every caller; those taken before are given back."""
         self._post(_CONTROL + "deny", [bucket, list(permissions)])
 
+    def open_uploads(self, bucket: str) -> int:
+        """Resumable uploads that were neither ended nor cancelled."""
+        return int(self._post(_CONTROL + "uploads", bucket))
+
     def run_clock_ahead(self, seconds: float) -> None:
         """What the answers' Date is ahead of this machine's clock."""
         self._post(_CONTROL + "clock", seconds)
 
-    def _post(self, path: str, document: object) -> None:
+    def _post(self, path: str, document: object) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("POST", path, json.dumps(document))
-        assert connection.getresponse().status == 200
+        answered = connection.getresponse()
+        said = json.loads(answered.read())
+        assert answered.status == 200, said
         connection.close()
+        return said
 
 
 @dataclass
@@ -146,7 +153,10 @@ class _Service:
             raise Refused(404, "notFound", "The specified bucket does not exist.")
         return self.buckets[name]
 
-    def control(self, what: str, document: Any) -> None:
+    def control(self, what: str, document: Any) -> Any:
+        if what == "uploads":
+            mine = (upload for upload in self.uploads.values() if upload.bucket.name == document)
+            return sum(not (upload.done or upload.cancelled) for upload in mine)
         if what == "faults":
             self.faults = document
         elif what == "seed":
@@ -156,6 +166,7 @@ class _Service:
             self.buckets[document[0]].denied = set(document[1])
         elif what == "clock":
             self.ahead = timedelta(seconds=document)
+        return None
 
     def due(self, method: str, place: str) -> dict[str, Any] | None:
         with self.deciding:
@@ -199,8 +210,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _route(self, path: str) -> Answer:
         if path.startswith(_CONTROL):
-            self.service.control(path.removeprefix(_CONTROL), json.loads(self._read()))
-            return said({})
+            return said(self.service.control(path.removeprefix(_CONTROL), json.loads(self._read())))
         for method, pattern, act in ROUTES:
             if self.command == method and (found := re.fullmatch(pattern, path)):
                 return act(self, *(unquote(part) for part in found.groups()))

@@ -198,10 +198,10 @@ class Bucket:
             return StorageDenied(verb, key, f"it is encrypted with another customer key on target '{self.target}'")
         if status == 400 and locking:
             return faults.keeps_no_locks(verb, key, self.target)
+        if status == 410 or (status == 404 and verb == "store"):  # a write needs nothing to be there but its upload
+            return StorageUnavailable(verb, key, f"target '{self.target}' dropped the upload before its end")
         if status == 404:
             return faults.missing(verb, key, self.target)
-        if status == 410:  # of a resumable upload only
-            return StorageUnavailable(verb, key, f"target '{self.target}' dropped the upload before its end")
         if status == 412 and verb == "read":
             return ObjectDamaged(verb, key, "it was replaced while it was read")
         if status == 412:

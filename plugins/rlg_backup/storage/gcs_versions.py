@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -29,25 +30,22 @@ def retain(blob: Blob, until: datetime, mode: str) -> None:
 def lock(bucket: Bucket, key: str, until: datetime, mode: str) -> None:
     """As the port has it. Unlocked becomes Locked where that is the target's mode, and never the other way."""
     wanted = lock_time("lock", key, until)
-    for turn in range(1, _RACES + 1):
+    for _ in range(_RACES):
         blob = bucket.look("lock", key)
         held = still_locked(blob.retention.retain_until_time)
         if wanted is None or (held and held >= wanted and blob.retention.mode in (mode, LOCKED)):
             return
         hardens = held is not None and (blob.retention.mode, mode) == ("Unlocked", LOCKED)
         retain(blob, max(held or wanted, wanted), LOCKED if held and blob.retention.mode == LOCKED else mode)
-        try:
-            with bucket.errors("lock", key, locking=True):
-                blob.patch(
-                    if_generation_match=blob.generation,
-                    if_metageneration_match=blob.metageneration,
-                    override_unlocked_retention=hardens,  # "Objects: patch" asks for it there
-                    **bucket.calls,
-                )
+        with contextlib.suppress(ObjectExists), bucket.errors("lock", key, locking=True):
+            blob.patch(
+                if_generation_match=blob.generation,
+                if_metageneration_match=blob.metageneration,
+                override_unlocked_retention=hardens,  # "Objects: patch" asks for it there
+                **bucket.calls,
+            )
             return
-        except ObjectExists:
-            if turn == _RACES:
-                raise
+    raise faults.replaced("lock", key, bucket.target)
 
 
 def delete(bucket: Bucket, key: str) -> None:
@@ -95,6 +93,10 @@ def move(bucket: Bucket, key: str, tier: Tier) -> ObjectInfo:
     try:
         with bucket.errors("move", key):
             _rewrite(blob, moved, bucket.calls)
+    except ObjectLocked:
+        if seen.locked_until is None:  # a hold, which has no time
+            raise
+        raise faults.locked("move", key, seen.locked_until) from None
     except (ObjectExists, StorageUnavailable) as error:
         now = bucket.look("move", key)
         if (now.storage_class, now.metadata) == (moved.storage_class, moved.metadata):
