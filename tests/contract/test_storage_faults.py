@@ -21,6 +21,7 @@ from tests.support.fault_proxy import FaultProxy, Refusals, Trouble
 
 from rlg_backup.core.errors import BackupError, ObjectDamaged, ObjectExists, ObjectMissing, StorageUnavailable
 from rlg_backup.core.model import Tier
+from rlg_backup.storage.gcs import GcsStorage
 from rlg_backup.storage.port import Storage
 from rlg_backup.storage.s3 import S3Storage
 
@@ -43,9 +44,9 @@ class Wire:
     seed: Callable[[list[str]], None]
 
 
-@pytest.fixture(params=["s3"])
+@pytest.fixture(params=["s3", "gcs"])
 def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    yield from {"s3": s3_wire}[request.param](request, monkeypatch)
+    yield from {"s3": s3_wire, "gcs": gcs_wire}[request.param](request, monkeypatch)
 
 
 def s3_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
@@ -69,6 +70,29 @@ def s3_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             storage(proxy.address),
             storage(server.url),
             storage(proxy.address, attempts=2, read_timeout=1),
+            lambda keys: server.seed(bucket, [f"p/{key}" for key in keys]),
+        )
+
+
+def gcs_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    server, bucket = request.getfixturevalue("gcs_server"), f"locking-{uuid.uuid4()}"
+    server.order()
+    server.make_bucket(bucket)
+    # The SDK asks for a bucket's metadata in a thread of its own, to label traces: that would be counted here.
+    monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    monkeypatch.setattr("rlg_backup.storage.gcs_bucket._FIRST_WAIT", 0.05)
+    error = '{{"error": {{"code": {0}, "message": "ordered by a test", "errors": [{{"reason": "{1}"}}]}}}}'
+    refusals = Refusals("application/json", error.format(500, "internalError"), error.format(503, "backendError"))
+
+    def storage(url: str, **options: Any) -> Storage:
+        return GcsStorage("t", at(server, url).client(), bucket, "p", chunk_size=5 * MIB, emulator=True, **options)
+
+    with FaultProxy(server.url, refusals) as proxy:
+        yield Wire(
+            proxy,
+            storage(proxy.address, patience=0.5),
+            storage(server.url),
+            storage(proxy.address, patience=3, read_timeout=1),
             lambda keys: server.seed(bucket, [f"p/{key}" for key in keys]),
         )
 
