@@ -58,7 +58,7 @@ class Catalog:
         """``points`` without those marked to be removed: what ``latest`` is among, and what can be gone on from."""
         entries = self.entries()
         state = self.state(entries)
-        marked = {mark.backup_id for mark in state.marks}
+        marked = state.marked()
         points = backups_of(entries)
         return [point for point in points if not state.gone(point.sequence) and point.backup_id not in marked]
 

@@ -183,7 +183,7 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
 def _expiry(wiring: Wiring, chosen: Chosen) -> str | None:
     """When a marked restore point goes, and why; None for one that stays."""
     try:
-        mark = wiring.catalog(chosen.target, chosen.source).state().mark_of(chosen.point.backup_id)
+        mark = wiring.catalog(chosen.target, chosen.source).state().marked().get(chosen.point.backup_id)
     except BackupError as error:  # the point itself is sound all the same
         return f"not known: {error}"
     return f"after {mark.due_at:%Y-%m-%d %H:%M:%S}Z: {mark.reason}" if mark else None

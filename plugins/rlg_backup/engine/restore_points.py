@@ -85,9 +85,10 @@ def list_points(wiring: Wiring, source: str) -> Listing:
             catalog = wiring.catalog(target, source)
             entries = catalog.entries(whole=False)
             state = _state(catalog, entries, unreadable)
+            marks = state.marked()
             for point in backups_of(entries):
                 if not state.gone(point.sequence):
-                    mark = state.mark_of(point.backup_id)
+                    mark = marks.get(point.backup_id)
                     copy = Copy(target, point.sequence, mark.due_at if mark else None)
                     copies.setdefault(point.backup_id, []).append(copy)
                     kinds[point.backup_id] = point.kind.value

@@ -6,6 +6,7 @@ say what it is about, ``state`` what holds from then on: the newest one alone te
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -160,13 +161,16 @@ class State(Record):
     removed: Ranges = ()
     drilled: Drill | None = None
 
-    def mark_of(self, backup_id: str) -> Mark | None:
-        return next((mark for mark in self.marks if mark.backup_id == backup_id), None)
+    def marked(self) -> dict[str, Mark]:
+        """Marks by the id of their backup."""
+        return {mark.backup_id: mark for mark in self.marks}
 
     def gone(self, sequence: int) -> bool:
         """Whether the backup committed as ``sequence`` is no restore point any more."""
-        under_way = any(removal.sequence == sequence for removal in self.removals)
-        return under_way or any(first <= sequence <= last for first, last in self.removed)
+        place = bisect_right(self.removed, sequence, key=lambda ends: ends[0])
+        if place and sequence <= self.removed[place - 1][1]:
+            return True
+        return any(removal.sequence == sequence for removal in self.removals)
 
     def after(self, events: Iterable[Event]) -> State:
         """What holds once ``events`` have happened, in their order."""

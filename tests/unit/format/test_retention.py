@@ -142,8 +142,8 @@ def test_holds_begin_and_end_one_by_one() -> None:
 def test_a_mark_is_set_once_taken_back_and_ends_when_the_backup_does() -> None:
     marked = State().after([Marked(mark=MARK), Marked(mark=MARK)])
     assert marked.marks == (MARK,)
-    assert marked.mark_of(BACKUP) == MARK
-    assert marked.mark_of(PARENT) is None
+    assert marked.marked().get(BACKUP) == MARK
+    assert marked.marked().get(PARENT) is None
     assert marked.after([Kept(backup_id=BACKUP, reason="r")]) == State()
     assert marked.after([Expired(removal=REMOVAL)]) == State(removals=(REMOVAL,))
 

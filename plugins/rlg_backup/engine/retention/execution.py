@@ -84,10 +84,11 @@ def expire(wiring: Wiring, source: str, target: str, *, dry_run: bool = False) -
 
 def changes(decisions: Sequence[Decision], state: State, now: datetime) -> list[Event]:
     """The marks to set and to take back, where ``state`` does not have them so already."""
+    marks = state.marked()
     found: list[Event] = []
     for decision in decisions:
         backup_id = decision.fact.backup_id
-        marked = state.mark_of(backup_id) is not None
+        marked = backup_id in marks
         if decision.action is Action.COMES_BACK and marked:
             found.append(Kept(backup_id=backup_id, reason=decision.reasons[0][:LINE]))
         elif decision.action is Action.IS_MARKED and decision.due_at is not None and not marked:

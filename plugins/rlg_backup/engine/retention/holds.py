@@ -57,7 +57,7 @@ def undo(wiring: Wiring, source: str, backup: str, reason: str) -> Noted:
     InvalidSetting for one that is not marked on any target."""
     backup_id = _found(wiring, source, backup)
     targets = _holders(wiring, source, backup_id)
-    if not any(wiring.catalog(target, source).state().mark_of(backup_id) for target in targets):
+    if not any(wiring.catalog(target, source).state().marked().get(backup_id) for target in targets):
         raise InvalidSetting(
             "undo the expiry of", backup_id, "it is not marked", f"hold it: rlg-backup hold {backup_id}"
         )

@@ -77,15 +77,16 @@ def plan(facts: Sequence[Fact], state: State, rules: RetentionRules, now: dateti
     What goes, goes with all that is restored from it: a decision carried out in any part, later commits first, leaves
     each that stays with its whole chain.
     """
+    marks = state.marked()
     reasons = _reasons_to_stay(facts, state, rules, now)
     _keep_ancestors(facts, reasons)
     going = [fact for fact in facts if not reasons[fact.backup_id]]
-    due = {fact.backup_id for fact in going if _is_due(state.mark_of(fact.backup_id), now)}
+    due = {fact.backup_id for fact in going if _is_due(marks.get(fact.backup_id), now)}
     due -= _ancestors(facts, [fact for fact in facts if fact.backup_id not in due])
-    room = MOST - sum(state.mark_of(fact.backup_id) is not None for fact in facts)
+    room = MOST - sum(fact.backup_id in marks for fact in facts)
     decisions: list[Decision] = []
     for fact in reversed(facts):
-        why, mark = tuple(reasons[fact.backup_id]), state.mark_of(fact.backup_id)
+        why, mark = tuple(reasons[fact.backup_id]), marks.get(fact.backup_id)
         if why:
             decisions.append(Decision(fact, Action.COMES_BACK if mark else Action.STAYS, why))
         elif mark is not None:

@@ -190,7 +190,7 @@ def test_over_any_history_what_goes_leaves_whole_chains_and_was_marked_and_due(
     facts, state, rules = history
     found = {one.fact.backup_id: one.action for one in plan(facts, state, rules, NOW)}
     for one in facts:
-        before = state.mark_of(one.backup_id)
+        before = state.marked().get(one.backup_id)
         action = found[one.backup_id]
         if action is Action.GOES:
             assert before is not None and before.due_at <= NOW
