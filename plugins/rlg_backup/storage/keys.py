@@ -7,7 +7,8 @@ import re
 from rlg_backup.core.errors import InvalidSetting
 
 MAX_KEY = 1024  # bytes, as in S3; a segment has at most 255, as in every file system
-_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+_SEGMENT = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}"
+_KEY = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*")
 _RULE = "keys are segments of A-Z a-z 0-9 . _ - joined by '/', none empty or beginning with a dot"
 
 
@@ -17,7 +18,7 @@ def is_key(text: str) -> bool:
     A leading dot is refused in every segment: that takes care of ``..``, and leaves dotted names to
     the local driver's own files.
     """
-    return len(text) <= MAX_KEY and all(_SEGMENT.fullmatch(segment) for segment in text.split("/"))
+    return len(text) <= MAX_KEY and _KEY.fullmatch(text) is not None
 
 
 def check_key(verb: str, key: str) -> str:

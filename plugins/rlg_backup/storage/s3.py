@@ -28,11 +28,12 @@ from rlg_backup.storage import faults, s3_copy, s3_facts, s3_versions
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
+from rlg_backup.storage.parts import MIB, part_size_for, threads_for
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
 from rlg_backup.storage.s3_bucket import CONFLICT, PART_SIZE, WRITE_ID, Bucket, answer, quoted
 from rlg_backup.storage.s3_checksum import checksum
 from rlg_backup.storage.s3_read import ObjectStream
-from rlg_backup.storage.s3_upload import MEMORY, MIB, Multipart, part_size_for
+from rlg_backup.storage.s3_upload import MAX_PARTS, Multipart
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -190,8 +191,8 @@ class S3Storage:
         self, key: str, source: PromisedFile, options: Mapping[str, Any], progress: Progress | None
     ) -> ObjectInfo:
         self._refuse_taken(key)
-        part_size = part_size_for(source.size, self._part_size)
-        threads = max(1, min(self._threads, MEMORY // part_size))
+        part_size = part_size_for(source.size, self._part_size, MAX_PARTS)
+        threads = threads_for(part_size, self._threads)
         write_id = secrets.token_hex(16)
         request = {**options, "Metadata": {WRITE_ID: write_id, PART_SIZE: str(part_size)}}
         upload = Multipart(self._bucket, key, part_size, threads, request, progress)

@@ -13,13 +13,14 @@ from typing import Any
 
 from rlg_backup.core.errors import ObjectExists, StorageError, StorageUnavailable
 from rlg_backup.core.model import Tier
+from rlg_backup.storage.parts import MIB, part_size_for
 from rlg_backup.storage.port import ObjectInfo
 from rlg_backup.storage.s3_bucket import CLASS_OF, PART_SIZE, WRITE_ID, Bucket, quoted, version_of
-from rlg_backup.storage.s3_upload import abort, begin, part_size_for
+from rlg_backup.storage.s3_upload import MAX_PARTS, abort, begin
 from rlg_backup.storage.s3_versions import remove_version
 
 _WHOLE = 5_000_000_000  # bytes one CopyObject takes: Amazon S3 API Reference, "CopyObject"
-_PART = 512 << 20
+_PART = 512 * MIB
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +85,7 @@ class _Copy:
 
     def in_parts(self, threads: int) -> None:
         client, address = self._bucket.client, self._bucket.address(self._key)
-        size = part_size_for(self._info.size, _PART)
+        size = part_size_for(self._info.size, _PART, MAX_PARTS)
         metadata = {**self._metadata, PART_SIZE: str(size)}
         upload = begin(self._bucket, "move", self._key, {"Metadata": metadata, **self._options})
         try:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from rlg_backup.core.errors import StorageError
 from rlg_backup.storage.intake import PromisedFile
+from rlg_backup.storage.parts import send_parts
 from rlg_backup.storage.port import Progress
 from rlg_backup.storage.s3_bucket import Bucket
 from rlg_backup.storage.s3_checksum import checksum
 
-MIB = 1 << 20
 MAX_PARTS = 10_000  # Amazon S3 User Guide, "Amazon S3 multipart upload limits"
-MEMORY = 128 * MIB  # of parts on their way, unless a single one is larger
 _log = logging.getLogger(__name__)
-
-
-def part_size_for(size: int, least: int) -> int:
-    """Bytes in a part, a whole number of MiB where ``least`` does not suffice.
-
-    >>> part_size_for(10**12, 16 * MIB) // MIB
-    96
-    """
-    return max(least, -(-size // MAX_PARTS // MIB) * MIB)
 
 
 @dataclass
@@ -50,7 +38,9 @@ class Multipart:
         client, address = self.bucket.client, self.bucket.address(self.key)
         self._id = begin(self.bucket, "store", self.key, {"ChecksumAlgorithm": "SHA256", **self.options})
         try:
-            parts: Any = self._send_all(source)
+            parts: Any = send_parts(
+                source.read, self._send, part_size=self.part_size, threads=self.threads, progress=self.progress
+            )
             source.verify()
             answer = client.complete_multipart_upload(
                 **address, UploadId=self._id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
@@ -60,36 +50,12 @@ class Multipart:
             raise
         return self.bucket.require("store", self.key, answer, "ETag")
 
-    def _send_all(self, source: PromisedFile) -> list[dict[str, Any]]:
-        parts: list[dict[str, Any]] = []
-        sending: deque[Future[tuple[dict[str, Any], int]]] = deque()
-        with ThreadPoolExecutor(self.threads, "s3-part") as pool:
-            try:
-                while block := source.read(self.part_size):
-                    sending.append(pool.submit(self._send, len(parts) + len(sending) + 1, block))
-                    del block
-                    if len(sending) == self.threads:  # before the next one is read: that is the bound on memory
-                        self._collect(sending, parts)
-                while sending:
-                    self._collect(sending, parts)
-            except BaseException:
-                # Leaving the pool waits for those under way: an abort before them would leave them behind.
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return parts
-
-    def _send(self, number: int, block: bytes) -> tuple[dict[str, Any], int]:
-        sha256 = checksum(block)
+    def _send(self, index: int, block: bytes) -> dict[str, Any]:
+        sha256, number = checksum(block), index + 1
         part: dict[str, Any] = {"UploadId": self._id, "PartNumber": number, "Body": block, "ChecksumSHA256": sha256}
         request = {**self.bucket.address(self.key), **part}
         answer = self.bucket.ask("store", self.key, lambda: self.bucket.client.upload_part(**request), "ETag")
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sha256}, len(block)
-
-    def _collect(self, sending: deque[Future[tuple[dict[str, Any], int]]], parts: list[dict[str, Any]]) -> None:
-        part, length = sending.popleft().result()
-        parts.append(part)
-        if self.progress:
-            self.progress(length)
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sha256}
 
 
 def begin(bucket: Bucket, verb: str, key: str, options: Mapping[str, Any]) -> str:

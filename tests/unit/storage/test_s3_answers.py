@@ -21,8 +21,8 @@ from rlg_backup.core.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from rlg_backup.storage.parts import MIB
 from rlg_backup.storage.s3 import S3Storage, s3_client
-from rlg_backup.storage.s3_upload import MIB
 
 PART = 5 * MIB
 DENIED_HINT = "check the credentials and the bucket policy; without s3:ListBucket a missing object is answered 403 too"

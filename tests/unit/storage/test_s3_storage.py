@@ -17,8 +17,9 @@ from rlg_backup.core.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from rlg_backup.storage.parts import MIB, part_size_for
 from rlg_backup.storage.s3 import S3Storage
-from rlg_backup.storage.s3_upload import MAX_PARTS, MIB, part_size_for
+from rlg_backup.storage.s3_upload import MAX_PARTS
 
 PART = 5 * MIB
 DENIED_HINT = "check the credentials and the bucket policy; without s3:ListBucket a missing object is answered 403 too"
@@ -194,7 +195,7 @@ def test_an_option_that_s3_does_not_have_is_a_configuration_error(client, bucket
 
 @given(st.integers(0, 50 * 10**12), st.integers(5, 512))
 def test_no_file_needs_more_parts_than_s3_allows(size, least):
-    part = part_size_for(size, least * MIB)
+    part = part_size_for(size, least * MIB, MAX_PARTS)
     assert part >= least * MIB
     assert -(-size // part) <= MAX_PARTS
     assert part == least * MIB or -(-size // (part - MIB)) > MAX_PARTS - 1
