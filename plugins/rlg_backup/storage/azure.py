@@ -27,8 +27,9 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import azure_versions, faults
-from rlg_backup.storage.azure_container import WRITE_ID, Container, LockMode, if_free, if_still
+from rlg_backup.storage.azure_container import DATED, WRITE_ID, Container, LockMode, if_free, if_still, whole
 from rlg_backup.storage.azure_facts import StorageAccount, ask_facts
+from rlg_backup.storage.azure_list import entries
 from rlg_backup.storage.azure_read import ObjectStream
 from rlg_backup.storage.azure_upload import CONTENT_TYPE, BlockUpload
 from rlg_backup.storage.intake import PromisedFile
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
 _TAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")  # "*", even in quotes, is any
-_PAGE = 5_000  # "List Blobs": the most there is
 _MOST_PART = 4_000 * MIB  # "Put Block"
 _log = logging.getLogger(__name__)
 
@@ -142,15 +142,13 @@ class AzureStorage:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """InvalidSetting in an account with a hierarchical namespace: it lists folder by folder, in another order."""
-        check_prefix(prefix)
-        above, last = self._container.prefix, ""
-        with self._container.errors("list", prefix):
-            for blob in self._container.client.list_blobs(above + prefix, results_per_page=_PAGE):
-                if blob.name < last:
-                    raise InvalidSetting("list", prefix, f"target '{self.name}' has a hierarchical namespace")
-                key, last = blob.name[len(above) :], blob.name
-                if is_key(key):  # nothing of ours has another name: the "folders" of the portal
-                    yield self._container.info(key, blob)
+        above, last = len(self._container.prefix), ""
+        for entry in entries(self._container, "list", check_prefix(prefix)):
+            if entry.name < last:
+                raise InvalidSetting("list", prefix, f"target '{self.name}' has a hierarchical namespace")
+            key, last = entry.name[above:], entry.name
+            if is_key(key):  # nothing of ours has another name: the "folders" of the portal
+                yield entry.info(key)
 
     def lock(self, key: str, until: datetime) -> None:
         azure_versions.lock(self._container, key, lock_time("lock", check_key("lock", key), until))
@@ -177,9 +175,9 @@ class AzureStorage:
         """0: blocks without a list are dropped by the service a week after the last one came ("Put Block"), and before
         that only by a blob of the name, which would be visible. How many wait for it is logged."""
         client = self._container.client
+        empty = [e.name for e in entries(self._container, "sweep", "", ["uncommittedblobs"]) if e.size == 0]
         with self._container.errors("sweep", self._container.prefix):
-            found = client.list_blobs(self._container.prefix, include=["uncommittedblobs"])
-            waiting = sum(1 for blob in found if blob.size == 0 and not client.get_blob_client(blob.name).exists())
+            waiting = sum(1 for name in empty if not client.get_blob_client(name).exists(**whole()))
         if waiting:
             _log.info("%d uploads to target '%s' broke off; it drops them a week later", waiting, self.name)
         return 0
@@ -200,8 +198,8 @@ class AzureStorage:
         options |= {"content_settings": ContentSettings(content_type=CONTENT_TYPE), "overwrite": replacing is not None}
 
         def send() -> Mapping[str, Any]:
-            blob = self._container.blob(key)
-            return blob.upload_blob(data, length=len(data), validate_content=True, **condition, **options)
+            blob, asked = self._container.blob(key), whole(*DATED)
+            return blob.upload_blob(data, length=len(data), validate_content=True, **condition, **options, **asked)
 
         return self._written(key, len(data), replacing, until, write_id, send)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from rlg_backup.core.errors import (
     BackupError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 LockMode = Literal["Locked", "Unlocked"]
 
 TIERS = {Tier.HOT: "Hot", Tier.COOL: "Cool", Tier.COLD: "Cold", Tier.ARCHIVE: "Archive"}
+DATED = ("date", "etag", "last-modified")  # what every good answer about an object has
 WRITE_ID = "rlg_write"  # names of metadata are identifiers: "Naming and Referencing Containers, Blobs, and Metadata"
 FOR_EVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # a legal hold has no end
 _DENIED_HINT = "check the credentials and their roles: Storage Blob Data Contributor writes, reads, lists and deletes"
@@ -94,22 +96,37 @@ class Container:
     def look(self, verb: str, key: str) -> BlobProperties:
         """What the target says of an object. ObjectMissing."""
         with self.errors(verb, key):
-            return self.blob(key).get_blob_properties(**self.opening)
+            return self.blob(key).get_blob_properties(**self.opening, **whole(*DATED, "content-length"))
 
     def get(self, key: str, headers: Mapping[str, str]) -> HttpResponse:
-        """A GET of an object whose body is still to be read; its status is 200, 206 or 416.
-
-        By the client's pipeline, with its credentials and its retries: the SDK has no public call that streams.
-        """
-        from azure.core.pipeline.transport import HttpRequest
-
-        client: Any = self.blob(key)
-        request = HttpRequest("GET", client.url, {"x-ms-version": client.api_version, **self.key_headers, **headers})
+        """A GET of an object whose body is still to be read; its status is 200, 206 or 416. The SDK has no public call
+        that streams."""
+        client = self.blob(key)
         with self.errors("read", key):
-            answer: HttpResponse = client._pipeline.run(request, stream=True).http_response
+            answer = self._run(client, client.url, {**self.key_headers, **headers}, *DATED, stream=True)
         if answer.status_code not in (200, 206, 416):
             answer.internal_response.close()
             raise self.answered("read", key, answer)
+        return answer
+
+    def ask(self, verb: str, key: str, question: Mapping[str, str]) -> bytes:
+        """What the container answers to a GET with that query."""
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in question.items())
+        url = f"{self.client.url}{'&' if '?' in self.client.url else '?'}{query}"
+        with self.errors(verb, key):
+            answer = self._run(self.client, url, {})
+        if answer.status_code != 200:
+            raise self.answered(verb, key, answer)
+        return bytes(answer.body())
+
+    def _run(
+        self, client: Any, url: str, headers: Mapping[str, str], *fields: str, stream: bool = False
+    ) -> HttpResponse:
+        """A GET by the client's own pipeline, with its credentials and its retries."""
+        from azure.core.pipeline.transport import HttpRequest
+
+        request = HttpRequest("GET", url, {"x-ms-version": client.api_version, **headers})
+        answer: HttpResponse = client._pipeline.run(request, stream=stream, **whole(*fields)).http_response
         return answer
 
     def info(self, key: str, found: BlobProperties) -> ObjectInfo:
@@ -223,6 +240,22 @@ def kept_until(found: BlobProperties) -> datetime | None:
         return FOR_EVER
     until = found.immutability_policy.expiry_time if found.immutability_policy else None
     return still_locked(until.astimezone(UTC)) if until else None
+
+
+def whole(*fields: str) -> dict[str, Any]:
+    """An option of a call of the SDK: a good answer whose head breaks off, or lacks one of these fields, is asked for
+    again. To the HTTP library it is whole, and without a body: a list of nothing."""
+    from azure.core.exceptions import ServiceResponseError
+
+    def check(answer: Any) -> None:
+        said = answer.http_response
+        ends = answer.http_request.method == "HEAD" or "content-length" in said.headers
+        ends = ends or "transfer-encoding" in said.headers or said.headers.get("connection") == "close"
+        if said.status_code < 300 and not (ends and all(name in said.headers for name in fields)):
+            said.internal_response.close()
+            raise ServiceResponseError("the head of the answer breaks off")
+
+    return {"raw_response_hook": check}
 
 
 def if_still(tag: str) -> dict[str, Any]:

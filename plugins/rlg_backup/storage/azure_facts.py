@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from rlg_backup.core.errors import InvalidSetting, ObjectMissing, StorageDenied
-from rlg_backup.storage.azure_container import Container, but_gone
+from rlg_backup.storage.azure_container import Container, but_gone, whole
 from rlg_backup.storage.port import TargetFacts
 
 if TYPE_CHECKING:
@@ -88,12 +88,15 @@ def ask_facts(container: Container, account: StorageAccount | None) -> TargetFac
 def _container(container: Container) -> tuple[ContainerProperties | None, timedelta | None]:
     """The container's properties, if they may be asked, and the target's clock less ours."""
     dates: list[str] = []
+
+    def note(answer: Any) -> None:
+        whole("date")["raw_response_hook"](answer)
+        dates.append(answer.http_response.headers["date"])
+
     begun, said = datetime.now(UTC), None
     try:
         with container.errors("ask", container.client.container_name):
-            said = container.client.get_container_properties(
-                raw_response_hook=lambda answer: dates.append(answer.http_response.headers["Date"])
-            )
+            said = container.client.get_container_properties(raw_response_hook=note)
     except StorageDenied:
         if not dates:
             raise
@@ -122,7 +125,7 @@ def _may_delete(container: Container, versioned: bool) -> bool | None:
     name = f"no-such-object-{secrets.token_hex(8)}"
     try:
         with container.errors("ask", name), but_gone():
-            container.blob(name).delete_blob(**which)
+            container.blob(name).delete_blob(**which, **whole())
     except StorageDenied as error:
         return False if "answered 403" in error.cause else None
     return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlg_backup.core.beside import Beside
-from rlg_backup.storage.azure_container import Container, if_free
+from rlg_backup.storage.azure_container import DATED, Container, if_free, whole
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.parts import part_size_for, send_parts, threads_for
 from rlg_backup.storage.port import Progress
@@ -38,11 +38,11 @@ class BlockUpload:
         """
         from azure.storage.blob import ContentSettings
 
-        whole, beside = hashlib.md5(usedforsecurity=False), Beside()
+        md5, beside = hashlib.md5(usedforsecurity=False), Beside()
 
         def read(length: int) -> bytes:
             block = source.read(length)
-            beside.run(whole.update, block)
+            beside.run(md5.update, block)
             return block
 
         part_size = part_size_for(source.size, self.part_size, _MOST_BLOCKS)
@@ -50,15 +50,14 @@ class BlockUpload:
         blocks = send_parts(read, self._send, part_size=part_size, threads=threads, progress=self.progress)
         source.verify()
         beside.wait()
-        settings = ContentSettings(content_type=CONTENT_TYPE, content_md5=bytearray(whole.digest()))
-        return self.container.blob(self.key).commit_block_list(
-            blocks, content_settings=settings, validate_content=True, **if_free(), **self.options
-        )
+        settings = ContentSettings(content_type=CONTENT_TYPE, content_md5=bytearray(md5.digest()))
+        asked = {"content_settings": settings, "validate_content": True, **whole(*DATED)}
+        return self.container.blob(self.key).commit_block_list(blocks, **if_free(), **self.options, **asked)
 
     def _send(self, number: int, block: bytes) -> Any:
         from azure.storage.blob import BlobBlock
 
         name = f"{self.write_id}-{number:05}"  # ids of one blob have one length: "Put Block"
         blob = self.container.blob(self.key)
-        blob.stage_block(name, block, len(block), validate_content=True, **self.container.sealing)
+        blob.stage_block(name, block, len(block), validate_content=True, **self.container.sealing, **whole())
         return BlobBlock(name)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from rlg_backup.core.errors import (
@@ -30,7 +31,9 @@ from rlg_backup.storage.azure_container import (
     if_still,
     kept_until,
     tier_named,
+    whole,
 )
+from rlg_backup.storage.azure_list import Entry, entries
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ def keeps_locks(container: Container) -> bool | None:
     """Whether version-level immutability is enabled; None where these credentials may not ask."""
     try:
         with container.errors("ask", container.client.container_name):
-            found = container.client.get_container_properties()
+            found = container.client.get_container_properties(**whole())
     except StorageDenied:
         return None
     return bool(found.immutable_storage_with_versioning_enabled)
@@ -72,7 +75,7 @@ def lock(container: Container, key: str, until: datetime | None) -> None:
     version: dict[str, Any] = {"version_id": found.version_id} if found.version_id else {}
     try:
         with container.errors("lock", key):
-            container.blob(key).set_immutability_policy(policy, **version)
+            container.blob(key).set_immutability_policy(policy, **version, **whole())
     except (StorageDenied, ObjectLocked, ObjectExists):
         if not _kept_as_long(container.look("lock", key), until):  # else another was faster
             raise
@@ -101,17 +104,17 @@ def erase(container: Container, key: str) -> int:
     deletes ("Soft delete for blobs"), and credentials that may: StorageDenied otherwise, once all else went.
     """
     found = _versions(container, key)
-    if times := [until for version in found if (until := kept_until(version))]:
+    if times := [entry.until for entry in found if entry.until]:
         raise faults.locked("erase", key, max(times))
-    live = [version for version in found if not version.deleted]
-    if any(not version.snapshot and version.is_current_version is not False for version in live):
+    live = [entry for entry in found if not entry.deleted]
+    if any(not entry.snapshot and entry.current is not False for entry in live):
         _remove(container, "erase", key, delete_snapshots="include")
-    for version in live:
-        if version.version_id:
-            _remove(container, "erase", key, version_id=version.version_id)
-    for version in _versions(container, key):
-        if version.deleted:
-            _remove_for_good(container, key, version)
+    for entry in live:
+        if entry.version:
+            _remove(container, "erase", key, version_id=entry.version)
+    for entry in _versions(container, key):
+        if entry.deleted:
+            _remove_for_good(container, key, entry)
     return len(found)
 
 
@@ -155,7 +158,7 @@ def _set_tier(container: Container, key: str, tier: Tier, **options: Any) -> Non
     from azure.core.exceptions import HttpResponseError
 
     try:
-        container.blob(key).set_standard_blob_tier(TIERS[tier], **options)
+        container.blob(key).set_standard_blob_tier(TIERS[tier], **options, **whole())
     except HttpResponseError as error:
         if error.response is not None and code_of(error.response) in _NO_TIER:
             raise faults.has_no_tier(key, tier, container.target) from None
@@ -164,40 +167,35 @@ def _set_tier(container: Container, key: str, tier: Tier, **options: Any) -> Non
 
 @contextlib.contextmanager
 def _leased(container: Container, key: str, tag: str) -> Iterator[BlobLeaseClient]:
-    lease = container.blob(key).acquire_lease(_LEASE, **if_still(tag))
+    lease = container.blob(key).acquire_lease(_LEASE, **if_still(tag), **whole())
     try:
         yield lease
     finally:
         try:
             with container.errors("move", key):
-                lease.release()
+                lease.release(**whole())
         except StorageError as error:
             _log.info("%s; the lease ends by itself", error)
 
 
-def _versions(container: Container, key: str) -> list[BlobProperties]:
-    wanted, found = container.prefix + key, []
+def _versions(container: Container, key: str) -> list[Entry]:
     kinds = ["snapshots", "versions", "deleted", "immutabilitypolicy", "legalhold"]
-    with container.errors("erase", key):
-        for entry in container.client.list_blobs(name_starts_with=wanted, include=kinds):
-            if entry.name != wanted:
-                break  # the key itself is the first in order of those it begins
-            found.append(entry)
-    return found
+    found = entries(container, "erase", key, kinds)
+    return list(takewhile(lambda entry: entry.name == container.prefix + key, found))  # it is the first of those
 
 
 def _remove(container: Container, verb: str, key: str, **which: Any) -> None:
     """Delete what may be gone already."""
     with container.errors(verb, key), but_gone():
-        container.blob(key).delete_blob(**which)
+        container.blob(key).delete_blob(**which, **whole())
 
 
-def _remove_for_good(container: Container, key: str, version: BlobProperties) -> None:
-    which: Mapping[str, Any] = {"version_id": version.version_id} if version.version_id else {}
-    blob = container.client.get_blob_client(version.name, snapshot=version.snapshot)
+def _remove_for_good(container: Container, key: str, entry: Entry) -> None:
+    which: Mapping[str, Any] = {"version_id": entry.version} if entry.version else {}
+    blob = container.client.get_blob_client(entry.name, snapshot=entry.snapshot)
     try:
         with container.errors("erase", key), but_gone():
-            blob.delete_blob(blob_delete_type="permanent", **which)
+            blob.delete_blob(blob_delete_type="permanent", **which, **whole())
     except StorageDenied:
         hint = "it goes by itself when its time is over; an account can allow permanent deletes"
         cause = f"target '{container.target}' keeps what was deleted"
