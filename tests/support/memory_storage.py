@@ -57,6 +57,7 @@ class Shelf:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     versioned: bool = False
     locks: bool = True
+    may_delete: bool = True
     older: dict[str, list[tuple[ObjectInfo, Content]]] = field(default_factory=dict)
     thawing: set[str] = field(default_factory=set)
 
@@ -195,7 +196,7 @@ class MemoryStorage:
     def facts(self) -> TargetFacts:
         shelf = self.shelf
         skew = timedelta(seconds=round((shelf.clock() - datetime.now(UTC)).total_seconds()))
-        return TargetFacts("memory", shelf.versioned, shelf.locks, False, skew, True)
+        return TargetFacts("memory", shelf.versioned, shelf.locks, False, skew, shelf.may_delete)
 
     def sweep(self, older_than: timedelta) -> int:
         return 0  # an upload that was broken off is not on the shelf

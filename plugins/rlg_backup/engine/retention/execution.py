@@ -23,7 +23,7 @@ from ..wiring import Wiring
 from .lease import held, whoever
 from .planning import Action, Decision
 from .removal import erase_backup, remove_abandoned
-from .shelf import Shelf, decisions_on, read_shelf
+from .shelf import Shelf, decisions_on, read_shelf, require_removable
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,8 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
     outcome.decisions = decisions_on(wiring, shelf, now)
     _record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
     going = [one for one in reversed(outcome.decisions) if one.action is Action.GOES]  # later commits first
+    if going:
+        require_removable(wiring, outcome.target)
     for start in range(0, len(going), BATCH):
         removals = [_removal(shelf, decision, now) for decision in going[start : start + BATCH]]
         _record(wiring, lease, partial(_new_removals, removals))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ...catalog import Catalog, RestorePoint, backups_of, compare_heads
-from ...core.errors import ClockImplausible
+from ...core.errors import ClockImplausible, StorageDenied, TargetUnknown
 from ...core.model import BACKUP_ID, backup_time
 from ...format.retention import State
 from ...storage.port import ObjectInfo
@@ -50,8 +50,12 @@ def read_shelf(wiring: Wiring, source: str, target: str, now: datetime) -> Shelf
     Raises whatever is wrong with the catalog, with what other targets witnessed of it, with any record or manifest;
     ClockImplausible where what is old cannot be told.
     """
-    others = wiring.source_settings(source).targets
-    catalogs = {name: wiring.catalog(name, source) for name in others}
+    targets = wiring.source_settings(source).targets
+    if target not in targets:
+        raise TargetUnknown(
+            "find", target, f"source '{source}' has no target of that name", f"it has: {', '.join(targets)}"
+        )
+    catalogs = {name: wiring.catalog(name, source) for name in targets}
     for finding in compare_heads(catalogs):
         if finding.target == target:
             raise finding.error
@@ -134,6 +138,13 @@ def _facts(
 def _is_whole(chosen: Chosen, objects: Sequence[ObjectInfo]) -> bool:
     sizes = {info.key: info.size for info in objects}
     return all(sizes.get(f"{chosen.folder}/{one.zone}.zip.age") == one.size for one in chosen.manifest.archives)
+
+
+def require_removable(wiring: Wiring, target: str) -> None:
+    """Raises StorageDenied where these credentials may not delete: no record is to say what would not happen."""
+    if wiring.storage(target).facts().may_delete is False:
+        hint = "run retention where credentials may delete (retention.queue); nothing was removed"
+        raise StorageDenied("remove from", target, "these credentials may not delete there", hint)
 
 
 def _require_same_clock(wiring: Wiring, target: str) -> None:

@@ -276,6 +276,26 @@ def test_what_was_removed_is_not_committed_again_and_what_came_back_of_it_goes(s
     assert not any(made[0] in key for key in shelves.objects())
 
 
+def test_a_target_that_is_not_of_the_source_is_refused(shelves: Shelves) -> None:
+    outcome = expire(shelves.wiring(), "app", "elsewhere", dry_run=True)
+    assert str(outcome.error) == (
+        "unable to find 'elsewhere': source 'app' has no target of that name\nhint: it has: local"
+    )
+
+
+def test_where_credentials_may_not_delete_no_record_says_that_something_went(shelves: Shelves) -> None:
+    made = weekly(shelves, 5)
+    actions(shelves)
+    shelves.pass_time(5)
+    shelves.memory["local"].shelf.may_delete = False
+    outcome = expire(shelves.wiring(), "app", "local")
+    assert str(outcome.error) == (
+        "unable to remove from 'local': these credentials may not delete there\n"
+        "hint: run retention where credentials may delete (retention.queue); nothing was removed"
+    )
+    assert shelves.listed() == made
+
+
 def test_a_run_at_work_on_the_source_is_waited_for(shelves: Shelves) -> None:
     weekly(shelves, 5)
     wiring = shelves.wiring()
