@@ -280,7 +280,8 @@ def s3_client(
         read_timeout=read_timeout,
         tcp_keepalive=True,
         signature_version="s3v4",
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        # The signature covers the checksum of the body, which the service compares: not the body once more.
+        s3={"addressing_style": "path" if endpoint_url else "auto", "payload_signing_enabled": False},
     )
     verify = str(ca_bundle) if ca_bundle else None
     try:

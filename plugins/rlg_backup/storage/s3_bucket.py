@@ -118,6 +118,7 @@ class Bucket:
                 yield page
                 if not page["IsTruncated"]:
                     return
+                self.require(verb, key, page, *list(markers)[:1])  # else the same page for ever
                 request |= {to: page[found] for found, to in markers.items() if found in page}
 
     @contextlib.contextmanager
