@@ -11,7 +11,7 @@ import copy
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tests.support.fault_proxy import FaultProxy, Refusals, Trouble
 
 from rlg_backup.core.errors import BackupError, ObjectDamaged, ObjectExists, ObjectMissing, StorageUnavailable
 from rlg_backup.core.model import Tier
+from rlg_backup.storage.azure import AzureStorage
 from rlg_backup.storage.gcs import GcsStorage
 from rlg_backup.storage.port import Storage
 from rlg_backup.storage.s3 import S3Storage
@@ -44,9 +45,9 @@ class Wire:
     seed: Callable[[list[str]], None]
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(params=["s3", "gcs", "azure"])
 def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    yield from {"s3": s3_wire, "gcs": gcs_wire}[request.param](request, monkeypatch)
+    yield from {"s3": s3_wire, "gcs": gcs_wire, "azure": azure_wire}[request.param](request, monkeypatch)
 
 
 def s3_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
@@ -94,6 +95,28 @@ def gcs_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
             storage(server.url),
             storage(proxy.address, patience=3, read_timeout=1),
             lambda keys: server.seed(bucket, [f"p/{key}" for key in keys]),
+        )
+
+
+def azure_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    server, container = request.getfixturevalue("azure_server"), f"locking-{uuid.uuid4()}"
+    server.order()
+    server.make_container(container, immutable=True)
+    monkeypatch.setattr("rlg_backup.storage.azure_list._PAGE", "1000")
+    error = '<?xml version="1.0" encoding="utf-8"?><Error><Code>{}</Code><Message>ordered by a test</Message></Error>'
+    refusals = Refusals("application/xml", error.format("InternalError"), error.format("ServerBusy"))
+
+    def storage(url: str, **options: Any) -> Storage:
+        client = at(server, url).client(**options)
+        return AzureStorage("t", client, container, "p", part_size=5 * MIB, threads=2, emulator=True)
+
+    with FaultProxy(server.url, refusals) as proxy:
+        yield Wire(
+            proxy,
+            storage(proxy.address),
+            storage(server.url),
+            storage(proxy.address, attempts=2, read_timeout=1),
+            lambda keys: server.seed(container, [f"p/{key}" for key in keys]),
         )
 
 
@@ -179,6 +202,11 @@ OPERATIONS = {
         lambda direct, key: direct.put_bytes(key, SMALL),
         lambda storage, key, path: storage.move_to(key, Tier.COOL),
         lambda direct, key, info: info == direct.stat(key) and info.tier is Tier.COOL and whole(direct, key) == SMALL,
+    ),
+    "facts": Operation(
+        lambda direct, key: None,
+        lambda storage, key, path: storage.facts(),
+        lambda direct, key, facts: replace(facts, clock_skew=None) == replace(direct.facts(), clock_skew=None),
     ),
     "delete": Operation(
         lambda direct, key: direct.put_bytes(key, SMALL),
