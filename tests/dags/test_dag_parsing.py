@@ -25,7 +25,10 @@ VARIABLES = {
 }
 KINDS = ("full", "incremental", "differential")
 BACKUPS = [f"rlg_{kind}_backup" for kind in KINDS]
-FILES = {f"{name}.py" for name in (*BACKUPS, "rlg_restore", "rlg_restore_drill", "rlg_retention", "rlg_verify")}
+FILES = {
+    f"{name}.py"
+    for name in (*BACKUPS, "rlg_replicate", "rlg_restore", "rlg_restore_drill", "rlg_retention", "rlg_verify")
+}
 SOURCES = ("data", "fans", "files")
 
 
@@ -92,10 +95,11 @@ def dags() -> dict[str, Any]:
 def test_schedules_are_those_of_the_configuration_in_its_time_zone(dags: dict[str, Any]) -> None:
     assert {
         name: (dags[name].timetable.expression, str(dags[name].timetable.timezone))
-        for name in ("rlg_full_backup", "rlg_incremental_backup", "rlg_restore_drill", "rlg_retention")
+        for name in ("rlg_full_backup", "rlg_incremental_backup", "rlg_replicate", "rlg_restore_drill", "rlg_retention")
     } == {
         "rlg_full_backup": ("0 2 * * 0", "Africa/Johannesburg"),
         "rlg_incremental_backup": ("0 2 * * *", "Africa/Johannesburg"),
+        "rlg_replicate": ("0 1 * * *", "Africa/Johannesburg"),
         "rlg_restore_drill": ("0 4 1 * *", "Africa/Johannesburg"),
         "rlg_retention": ("0 6 * * *", "Africa/Johannesburg"),
     }
@@ -127,7 +131,7 @@ def test_who_waits_for_a_source_holds_no_worker_and_looks_again_for_half_a_day(d
 
 
 def test_scheduled_work_refuses_backfills_and_runs_once_at_a_time(dags: dict[str, Any]) -> None:
-    for name in (*BACKUPS, "rlg_restore_drill", "rlg_retention"):
+    for name in (*BACKUPS, "rlg_replicate", "rlg_restore_drill", "rlg_retention"):
         assert sorted(str(getattr(kind, "value", kind)) for kind in dags[name].allowed_run_types) == [
             "manual",
             "scheduled",

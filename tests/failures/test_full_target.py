@@ -79,7 +79,7 @@ def test_one_of_two_targets_full_at_each_object_is_degraded_and_said(
 def missing(done: Ran) -> str:
     """The object that could not be stored on the small target, of a run that says so and nothing else is wrong."""
     said = re.fullmatch(
-        r"✗ FAIL  app  \S+  committed on local \(#[0-9]+\)\n"
+        r"✗ FAIL  app  \S+  full  committed on local \(#[0-9]+\)\n"
         rf"  no copy on small: unable to store '(\S+)': {FULL} 'small'\n"
         r"  warning: the database is not in WAL mode: whoever writes to it waits until the backup has read it\n",
         done.out,

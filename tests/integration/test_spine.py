@@ -310,7 +310,7 @@ def test_one_of_two_targets_down_is_a_failure_with_a_backup(tmp_path: Path) -> N
     why = "unable to read 'catalog/app/lease.json': the folder of target 'second' is a file"
     lines = done.out.splitlines()
     assert (done.code, lines[1]) == (1, f"  no copy on second: {why}")
-    assert re.fullmatch(r"✗ FAIL  app  \S+  committed on local \(#1\)", lines[0])
+    assert re.fullmatch(r"✗ FAIL  app  \S+  full  committed on local \(#1\)", lines[0])
     listed = world.run("list", "--json")
     assert [point["targets"] for point in listed.json] == [{"local": 1}]
     assert listed.code != 0  # a target that cannot be listed is never passed over in silence

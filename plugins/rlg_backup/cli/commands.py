@@ -78,7 +78,7 @@ def backup(config: Path, sources: tuple[str, ...], kind: str, as_json: bool) -> 
     for result in results:
         copies = ", ".join(f"{target} (#{sequence})" for target, sequence in result.committed.items())
         verdict = Verdict.PASS if result.complete else Verdict.FAIL
-        out.verdict(verdict, f"{result.source}  {result.backup_id}  committed on {copies}")
+        out.verdict(verdict, f"{result.source}  {result.backup_id}  {result.kind}  committed on {copies}")
         for target, reason in result.missing.items():
             out.say(f"  no copy on {target}: {reason}", "red")
         for warning in result.warnings:

@@ -15,7 +15,7 @@ import click
 from .. import __version__
 from ..core.errors import FAILED, BackupError
 from ..engine.limits import in_our_words
-from . import commands, keys_commands, retention_commands, setup_commands
+from . import commands, keys_commands, retention_commands, setup_commands, target_commands
 from .output import fail
 
 EXIT_CODES = """\b
@@ -55,7 +55,13 @@ def cli(context: click.Context, config: Path, verbose: bool) -> None:
     context.obj = Path(config)
 
 
-for command in (*setup_commands.COMMANDS, keys_commands.keys, *commands.COMMANDS, *retention_commands.COMMANDS):
+for command in (
+    *setup_commands.COMMANDS,
+    keys_commands.keys,
+    *commands.COMMANDS,
+    *retention_commands.COMMANDS,
+    *target_commands.COMMANDS,
+):
     cli.add_command(command)
 
 

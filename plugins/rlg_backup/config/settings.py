@@ -144,6 +144,7 @@ class Schedule(Strict):
     differential: str = "none"
     drill: str = "0 4 1 * *"
     retention: str = "0 6 * * *"
+    replicate: str = "0 1 * * *"
     full_covers_hours: int = Field(default=12, ge=0, le=7 * 24)
 
 

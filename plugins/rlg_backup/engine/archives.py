@@ -32,6 +32,8 @@ from .wiring import Wiring
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ..storage.port import Storage
+
 PIECE = 1 << 20
 SMALL = 64 << 10  # bytes
 MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
@@ -72,6 +74,13 @@ def digest_of(stream: BinaryIO) -> tuple[int, str]:
             beside.run(digest.update, piece)
     beside.wait()
     return size, digest.hexdigest()
+
+
+def require_object(storage: Storage, key: str, sha256: str) -> None:
+    """For a key that was taken: raises ObjectDamaged unless what lies there is what was to be stored."""
+    with storage.open(key) as stream:
+        if digest_of(stream)[1] != sha256:
+            raise ObjectDamaged("upload", key, f"the target '{storage.name}' holds other bytes under that name")
 
 
 def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:

@@ -15,12 +15,13 @@ from ..wiring import Wiring
 
 
 @contextmanager
-def held(wiring: Wiring, source: str, target: str) -> Iterator[Lease]:
-    """Raises LeaseHeld while a run is at work on the source there. It is given back whatever happens."""
+def held(wiring: Wiring, source: str, target: str, work: str = "retention") -> Iterator[Lease]:
+    """``work`` is told to others that want it. Raises LeaseHeld while a run is at work on the source there. It is given
+    back whatever happens."""
     lease = Lease.acquire(
         wiring.storage(target),
         source,
-        f"{_printable(socket.gethostname())}/{os.getpid()}/retention",
+        f"{_printable(socket.gethostname())}/{os.getpid()}/{work}",
         timedelta(minutes=wiring.settings.lease_minutes),
         trusted=wiring.trusted,
         clock=wiring.clock,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ...core.errors import ObjectDamaged, ObjectExists, StorageUnavailable
+from ...core.errors import ObjectExists, StorageUnavailable
 from ...core.model import Kind
-from ...storage.port import Storage
-from ..archives import ARCHIVE, MANIFEST, digest_of
+from ..archives import ARCHIVE, MANIFEST, require_object
 from ..heartbeat import heartbeat
 from ..locking import lock_time
 from ..wiring import Wiring
@@ -34,18 +33,12 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
         try:  # before the rest: where that finds no room, this is all that stays
             storage.put_bytes(f"{folder}/{MANIFEST}", data, locked_until=until)
         except ObjectExists:
-            _expect(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
+            require_object(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
         for name, entry in checked["objects"].items():
             key, path, sha256 = f"{folder}/{name}", workspace.path(name), entry["sha256"]
             try:
                 locked = until if name == ARCHIVE else None
                 storage.put_file(key, path, sha256=sha256, progress=progress, locked_until=locked)
             except ObjectExists:
-                _expect(storage, key, sha256)
+                require_object(storage, key, sha256)
     return workspace.put_record(f"upload-{target}", {"folder": folder})
-
-
-def _expect(storage: Storage, key: str, sha256: str) -> None:
-    with storage.open(key) as stream:
-        if digest_of(stream)[1] != sha256:
-            raise ObjectDamaged("upload", key, f"the target '{storage.name}' holds other bytes under that name")

@@ -1,0 +1,38 @@
+"""rlg_replicate: what a target missed is copied before the night's backups, and what cannot be fails the run."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.airflow_home import run
+from tests.support.verbs import flip
+from tests.support.world import World
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def missed(world: World) -> str:
+    """A full backup that a second target, which is new, does not have."""
+    backup_id = world.back_up()
+    world.settings["targets"]["second"] = {"type": "local", "path": "backups-second"}
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    return backup_id
+
+
+def test_what_a_target_missed_is_copied_and_an_incremental_backup_goes_on_from_it(world: World, missed: str) -> None:
+    done = run("rlg_replicate")
+    assert (done.state, done.returned("replicate_app")["copied"]) == ("success", {"local": [], "second": [missed]})
+    made = run("rlg_incremental_backup").returned("app.commit")
+    assert (made["kind"], made["committed"]) == ("incremental", {"local": 2, "second": 2})
+
+
+def test_what_cannot_be_copied_fails_the_run_with_the_reason(world: World, missed: str) -> None:
+    flip(world.target() / "app" / missed / "default.zip.age", 1000)
+    done = run("rlg_replicate")
+    assert done.state == "failed"
+    assert done.error("outcome") == (
+        "AirflowFailException",
+        f"app: FAIL: second: unable to store 'app/{missed}/default.zip.age': "
+        "the file to store does not have the promised SHA-256; nothing was stored",
+    )

@@ -1,0 +1,149 @@
+"""A target that was down gets what it lacks: parents first, checked, and in order."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from tests.integration.test_broken_chains import change
+from tests.support.faulty_storage import Damage, Fault, FaultyStorage
+from tests.support.verbs import flip
+from tests.support.world import World, dump
+
+from rlg_backup.engine.replicate import replicate
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World.make(tmp_path / "world", targets=("local", "second"))
+
+
+def down(world: World) -> Path:
+    """A file in the place of the second target's folder; gives back the folder, which was moved away."""
+    place, away = world.target("second"), world.root / "away"
+    if place.is_dir():
+        place.rename(away)
+    place.write_text("down")
+    return away
+
+
+def up(world: World) -> None:
+    place, away = world.target("second"), world.root / "away"
+    place.unlink()
+    if away.is_dir():
+        away.rename(place)
+
+
+def degraded(world: World, kind: str) -> str:
+    """A backup that only the first target got, and a change after it."""
+    done = world.run("backup", "--json", "--kind", kind)
+    assert (done.code, list(done.json[0]["committed"]), done.json[0]["kind"]) == (1, ["local"], kind), done.out
+    change(world)
+    return str(done.json[0]["backup_id"])
+
+
+def on_second(world: World, *ids: str) -> None:
+    """The second target alone gives back the newest of these, and has them in this order."""
+    points = [one for one in world.run("list", "--json").json if "second" in one["targets"]]
+    assert [one["backup_id"] for one in sorted(points, key=lambda one: one["targets"]["second"])] == list(ids)
+    for backup_id in ids:
+        assert world.run("verify", backup_id, "--target", "second", "--full").code == 0
+
+
+def test_what_a_target_missed_is_copied_in_order_and_the_next_backup_goes_on_from_it(world: World) -> None:
+    down(world)
+    ids = [degraded(world, "full"), degraded(world, "incremental"), degraded(world, "incremental")]
+    up(world)
+    done = world.run("replicate", "--json")
+    assert (done.code, done.json) == (
+        0,
+        [
+            {"source": "app", "target": "local", "copied": [], "left": {}, "failed": [], "error": None},
+            {"source": "app", "target": "second", "copied": ids, "left": {}, "failed": [], "error": None},
+        ],
+    )
+    on_second(world, *ids)
+    assert world.run("replicate", "--all").out == "every target has every backup\n"
+    made = world.run("backup", "--json", "--kind", "incremental").json[0]
+    assert (made["kind"], sorted(made["committed"])) == ("incremental", ["local", "second"])
+    shutil.rmtree(world.target("local"))
+    restored = world.run("restore", made["backup_id"], "--source", "app", "--to", world.root / "back.db")
+    assert restored.code == 0, restored.err
+    assert dump(world.root / "back.db") == dump(world.root / "app.db")
+
+
+def test_a_backup_older_than_what_a_target_got_since_stays_where_it_is_and_is_told(world: World) -> None:
+    down(world)
+    missed = degraded(world, "full")
+    up(world)
+    time.sleep(1.1)  # ids tell the second
+    world.source["targets"] = ["second"]
+    world.save()
+    newer = world.back_up()
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    done = world.run("replicate", "--json")
+    assert done.code == 0
+    assert {one["target"]: (one["copied"], one["left"]) for one in done.json} == {
+        "local": ([newer], {}),
+        "second": ([], {missed: "target 'second' has a newer backup already"}),
+    }
+    on_second(world, newer)
+    told = f"app, {missed} is not on 'second': target 'second' has a newer backup already\n"
+    assert told in world.run("replicate", "--all").out
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_new_target_gets_the_newest_full_backup_and_what_came_after_it_or_all(tmp_path: Path, whole: bool) -> None:
+    world = World.make(tmp_path / "world", targets=("local",))
+    ids = [world.back_up(kind=kind) for kind in ("full", "full", "incremental")]
+    world.settings["targets"]["second"] = {"type": "local", "path": "backups-second"}
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    assert world.run("replicate", *(["--all"] if whole else [])).code == 0
+    on_second(world, *(ids if whole else ids[1:]))
+
+
+def test_a_damaged_copy_is_not_spread_and_what_hangs_on_it_is_left_with_the_reason(world: World) -> None:
+    down(world)
+    full, child = degraded(world, "full"), degraded(world, "incremental")
+    up(world)
+    flip(world.target("local") / "app" / full / "default.zip.age", 1000)
+    done = world.run("replicate", "--json")
+    key = f"app/{full}/default.zip.age"
+    assert done.code == 1
+    assert done.json[1]["copied"] == []
+    assert done.json[1]["left"] == {
+        full: f"unable to store '{key}': the file to store does not have the promised SHA-256; nothing was stored",
+        child: f"unable to commit '{child}': its parent '{full}' is not in the catalog of target 'second'",
+    }
+    assert [one for one in world.run("list", "--json").json if "second" in one["targets"]] == []
+
+
+@pytest.mark.parametrize("operation", ["put_file", "put_bytes"])
+def test_a_replication_that_breaks_off_anywhere_is_finished_by_the_next_one(world: World, operation: str) -> None:
+    down(world)
+    ids = [degraded(world, "full"), degraded(world, "incremental")]
+    up(world)
+    met = 0
+    for number in range(30):
+        wiring = world.wiring()
+        fault = Fault(Damage.FAIL, operations=(operation,), skip=number, times=1)
+        second = FaultyStorage(wiring.storage("second"), fault)
+        wiring._storages["second"] = second
+        replicate(wiring, "app")
+        met += second.hits(fault)
+    assert met
+    assert [one.left or one.error for one in replicate(world.wiring(), "app")] == [None, None]
+    on_second(world, *ids)
+    assert world.staged() == []
+
+
+def test_a_target_that_stays_down_is_an_error(world: World) -> None:
+    world.back_up()
+    down(world)
+    done = world.run("replicate")
+    assert done.code != 0
+    assert done.out == "✗ FAIL  app  second: unable to list 'catalog/app/': the folder of target 'second' is a file\n"
