@@ -66,6 +66,15 @@ def test_a_locked_policy_stays_one_where_locks_are_unlocked_else(server, made):
     assert (policy.policy_mode, policy.expiry_time) == ("locked", UNTIL + timedelta(days=1))
 
 
+def test_a_lock_that_the_target_would_let_be_shortened_is_not(server, made):
+    storage = made(immutable=True, options={"lock_mode": "Unlocked"})
+    storage.put_bytes("a", b"1", locked_until=UNTIL)
+    storage.lock("a", UNTIL - timedelta(days=1))
+    assert storage.stat("a").locked_until == UNTIL
+    storage.lock("a", UNTIL + timedelta(days=1))
+    assert storage.stat("a").locked_until == UNTIL + timedelta(days=1)
+
+
 def test_a_lock_of_another_that_was_faster_and_longer_is_as_good(server, made):
     storage = made(immutable=True)
     storage.put_bytes("a", b"1")

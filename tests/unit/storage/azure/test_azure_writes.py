@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.azure_server import Fault
 
-from rlg_backup.core.errors import ObjectDamaged, ObjectExists, StorageFull, StorageUnavailable
+from rlg_backup.core.errors import ObjectDamaged, ObjectExists, StorageDenied, StorageFull, StorageUnavailable
 from rlg_backup.storage.parts import MEMORY, part_size_for, threads_for
 
 MIB = 1 << 20
@@ -125,13 +125,19 @@ def test_a_block_that_fails_for_good_leaves_nothing_visible(server, impatient, l
     assert "broke off" not in caplog.text
 
 
-def test_an_upload_does_not_take_up_blocks_that_another_one_left(server, impatient, large, tmp_path):
-    server.order(Fault("PUT", "comp=blocklist", status=403, code="AuthorizationFailure"))
-    other = tmp_path / "other"
+def test_an_upload_never_takes_blocks_of_another_one_for_its_own(server, impatient, large, tmp_path):
+    other, done = tmp_path / "other", 0
     other.write_bytes(large[0].read_bytes()[::-1])
-    with pytest.raises(Exception, match="AuthorizationFailure"):
-        impatient.put_file("a", other, sha256=hashlib.sha256(other.read_bytes()).hexdigest())
-    impatient.put_file("a", large[0], sha256=large[1])
+
+    def interfere(count: int) -> None:
+        nonlocal done
+        done += count
+        if done == 17 * MIB:  # all is sent, and nothing committed yet
+            server.order(Fault("PUT", "comp=blocklist", status=403, code="AuthorizationFailure"))
+            with pytest.raises(StorageDenied):
+                impatient.put_file("a", other, sha256=hashlib.sha256(other.read_bytes()).hexdigest())
+
+    impatient.put_file("a", large[0], sha256=large[1], progress=interfere)
     with impatient.open("a") as stream:
         assert hashlib.file_digest(stream, "sha256").hexdigest() == large[1]
 
