@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from ..core.errors import BackupExpired, BackupNotFound, CatalogError, CatalogForged, CatalogGap, DamageError
 from ..format.chained import Witness
 from ..format.commit import CommitRecord
-from ..format.retention import RetentionRecord, State
+from ..format.retention import NOTHING, RetentionRecord, State
 from ..format.signing import Signer
 from .points import MOVED_HINT, RENEWED_HINT, Entry, RestorePoint, RetentionEntry, backups_of, folder, list_entries
 from .records import Head, read_record
@@ -69,7 +69,7 @@ class Catalog:
         """
         given = self.entries() if entries is None else entries
         newest = next((entry for entry in reversed(given) if isinstance(entry, RetentionEntry)), None)
-        return self.retention(newest).state if newest else State()
+        return self.retention(newest).state if newest else NOTHING
 
     def retention(self, entry: RetentionEntry) -> RetentionRecord:
         """The record of a listed decision, read and checked; raises as ``record``."""

@@ -10,7 +10,7 @@ import click
 
 from ..config.load import load
 from ..core.errors import FAILED, BackupError, BackupNotFound
-from ..core.model import Check, Copy, Kind, Verdict
+from ..core.model import Check, Copy, Kind, Tier, Verdict
 from ..engine.wiring import Wiring
 from .output import Output, printable, progress_bar, told
 
@@ -122,7 +122,9 @@ def list_command(config: Path, source: str | None, as_json: bool) -> int:
 
 
 def _copy(copy: Copy) -> str:
-    return f"{copy.target} (marked, goes after {copy.due_at:%Y-%m-%d %H:%M}Z)" if copy.due_at else copy.target
+    notes = [f"in tier '{copy.tier}'"] if copy.tier is not Tier.HOT else []
+    notes += [f"marked, goes after {copy.due_at:%Y-%m-%d %H:%M}Z"] if copy.due_at else []
+    return f"{copy.target} ({'; '.join(notes)})" if notes else copy.target
 
 
 @click.command()

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..engine.wiring import Wiring
 
 _REASON = 300  # characters
-UNLESS = {"stays": "", "comes back": "", "is marked": "goes after ", "waits": "goes after ", "goes": "was due "}
 
 
 def _reason(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -79,7 +78,11 @@ def _show(out: Output, outcome: Outcome) -> None:
     out.verdict(outcome.verdict, f"{outcome.source} on {outcome.target}: {found}")
     rows = []
     for one in outcome.decisions:
-        due = f"{UNLESS[one.action]}{one.due_at:%Y-%m-%d %H:%M}Z" if one.due_at else ""
+        due = (
+            f"{'was due' if one.action.value == 'goes' else 'goes after'} {one.due_at:%Y-%m-%d %H:%M}Z"
+            if one.due_at
+            else ""
+        )
         kind, taken = one.fact.kind.value, f"{one.fact.taken_at:%Y-%m-%d %H:%M}Z"
         rows.append([one.fact.backup_id, kind, taken, one.action.value, due, "; ".join(one.reasons)])
     if rows:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..core.model import Kind
-from ..core.span import Span
 from .fields import Name, Place, Reference, Strict, Texts
+from .retention import Retention
 from .targets import Target
 
 
@@ -146,57 +146,6 @@ class Schedule(Strict):
     retention: str = "0 6 * * *"
     replicate: str = "0 1 * * *"
     full_covers_hours: int = Field(default=12, ge=0, le=7 * 24)
-
-
-def _span(value: object) -> object:
-    return value if isinstance(value, Span) else Span.parse(str(value))
-
-
-Duration = Annotated[Span, BeforeValidator(_span)]  # "3 months", "10 days", "forever"
-AtLeast = Annotated[int, Field(ge=0)]
-
-
-class RetentionRules(Strict):
-    """How long backups of each kind are kept, and how many of each at least, whatever their age. ``grace``: how long
-    one that is marked can still be brought back. ``longest_gap``: a longer time between two backups is a clock that
-    jumped, or a pause: for a grace time after it nothing is removed."""
-
-    full: Duration = Span(months=3)
-    incremental: Duration = Span(months=1)
-    differential: Duration = Span(months=1)
-    at_least: dict[Kind, AtLeast] = {Kind.FULL: 2}
-    grace: Duration = Span(days=7)
-    longest_gap: Duration = Span(days=35)
-
-    def age(self, kind: Kind) -> Span:
-        return {Kind.FULL: self.full, Kind.INCREMENTAL: self.incremental, Kind.DIFFERENTIAL: self.differential}[kind]
-
-
-class RetentionOfSource(Strict):
-    """What is otherwise for one source."""
-
-    full: Duration | None = None
-    incremental: Duration | None = None
-    differential: Duration | None = None
-    at_least: dict[Kind, AtLeast] | None = None
-    grace: Duration | None = None
-    longest_gap: Duration | None = None
-
-
-class Retention(RetentionRules):
-    """The rules, and for some sources others. ``trusted``: who signs holds and expiries, and nothing else, in place of
-    ``signing.trusted``. ``queue``: of the tasks that mark and remove."""
-
-    trusted: Texts = ()
-    queue: str = "backup"
-    sources: dict[Name, RetentionOfSource] = {}
-
-    def rules(self, source: str) -> RetentionRules:
-        """What holds for a source."""
-        own = self.sources.get(source, RetentionOfSource())
-        given = {name: getattr(own, name) for name in RetentionOfSource.model_fields}
-        general = {name: getattr(self, name) for name in RetentionRules.model_fields}
-        return RetentionRules(**{name: general[name] if given[name] is None else given[name] for name in general})
 
 
 class Retries(Strict):

@@ -100,11 +100,13 @@ class SnapshotIdentity:
 
 @dataclass(frozen=True)
 class Copy:
-    """A committed backup on one target. After ``due_at`` (UTC) it may be removed there."""
+    """A committed backup on one target. After ``due_at`` (UTC) it may be removed there; ``tier`` is where its archives
+    were moved to."""
 
     target: str
     sequence: int
     due_at: datetime | None = None
+    tier: Tier = Tier.HOT
 
 
 def new_backup_id(now: datetime) -> str:

@@ -16,7 +16,7 @@ from ..catalog import Catalog, Entry, RestorePoint, backups_of, compare_heads
 from ..core.errors import BackupError, BackupExpired, BackupNotFound, InvalidSetting, ObjectDamaged, StorageError
 from ..core.model import Copy, backup_time
 from ..format.manifest import Manifest
-from ..format.retention import State
+from ..format.retention import NOTHING, State
 from .wiring import Wiring
 
 MANIFEST_LIMIT = 16 << 20
@@ -43,6 +43,7 @@ class Listed:
             "time": f"{self.taken:%Y-%m-%dT%H:%M:%SZ}",
             "targets": {copy.target: copy.sequence for copy in self.copies},
             "expires": {copy.target: f"{copy.due_at:%Y-%m-%dT%H:%M:%SZ}" for copy in self.copies if copy.due_at},
+            "tiers": {copy.target: copy.tier.value for copy in self.copies},
         }
 
 
@@ -89,7 +90,7 @@ def list_points(wiring: Wiring, source: str) -> Listing:
             for point in backups_of(entries):
                 if not state.gone(point.sequence):
                     mark = marks.get(point.backup_id)
-                    copy = Copy(target, point.sequence, mark.due_at if mark else None)
+                    copy = Copy(target, point.sequence, mark.due_at if mark else None, state.tier_of(point.sequence))
                     copies.setdefault(point.backup_id, []).append(copy)
                     kinds[point.backup_id] = point.kind.value
             if _is_short(catalog, entries):
@@ -106,7 +107,7 @@ def _state(catalog: Catalog, entries: Sequence[Entry], unreadable: dict[str, Bac
         return catalog.state(entries)
     except BackupError as error:
         unreadable[catalog.target] = error
-        return State()
+        return NOTHING
 
 
 def _is_short(catalog: Catalog, entries: Sequence[Entry]) -> bool:

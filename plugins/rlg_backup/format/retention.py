@@ -7,11 +7,12 @@ say what it is about, ``state`` what holds from then on: the newest one alone te
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ..core.model import Tier
 from .chained import Chained, Sequence8
 from .document import BackupId, Count, Instant, Record, Sha256, Text
 
@@ -131,12 +132,21 @@ class Erased(Record):
     objects: tuple[ErasedObject, ...]
 
 
+class Archived(Record):
+    """The archives of a backup lie in a colder tier from now on."""
+
+    what: Literal["archived"] = "archived"
+    backup_id: BackupId
+    sequence: Sequence8
+    tier: Tier
+
+
 class Drilled(Record):
     what: Literal["drilled"] = "drilled"
     drill: Drill
 
 
-Event = Annotated[Held | Released | Marked | Kept | Expired | Erased | Drilled, Field(discriminator="what")]
+Event = Annotated[Held | Released | Marked | Kept | Archived | Expired | Erased | Drilled, Field(discriminator="what")]
 
 
 # --- state ------------------------------------------------------------------------------------------
@@ -153,13 +163,15 @@ Ranges = Annotated[tuple[tuple[Sequence8, Sequence8], ...], AfterValidator(_apar
 
 
 class State(Record):
-    """How the backups of a source stand on a target. ``removed`` are ranges of sequences, both ends included."""
+    """How the backups of a source stand on a target. ``archived`` (by tier) and ``removed`` are ranges of the sequences
+    of their commits, both ends included; what was archived and then removed is in both."""
 
-    holds: tuple[Hold, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    removals: tuple[Removal, ...] = ()
-    removed: Ranges = ()
-    drilled: Drill | None = None
+    holds: tuple[Hold, ...]
+    marks: tuple[Mark, ...]
+    archived: Mapping[Tier, Ranges]
+    removals: tuple[Removal, ...]
+    removed: Ranges
+    drilled: Drill | None
 
     def marked(self) -> dict[str, Mark]:
         """Marks by the id of their backup."""
@@ -167,10 +179,11 @@ class State(Record):
 
     def gone(self, sequence: int) -> bool:
         """Whether the backup committed as ``sequence`` is no restore point any more."""
-        place = bisect_right(self.removed, sequence, key=lambda ends: ends[0])
-        if place and sequence <= self.removed[place - 1][1]:
-            return True
-        return any(removal.sequence == sequence for removal in self.removals)
+        return _holds(self.removed, sequence) or any(removal.sequence == sequence for removal in self.removals)
+
+    def tier_of(self, sequence: int) -> Tier:
+        """Where the archives of the backup committed as ``sequence`` were moved to."""
+        return next((tier for tier, ranges in self.archived.items() if _holds(ranges, sequence)), Tier.HOT)
 
     def after(self, events: Iterable[Event]) -> State:
         """What holds once ``events`` have happened, in their order."""
@@ -189,6 +202,10 @@ class State(Record):
                 return {"marks": (*self._unmarked(mark.backup_id), mark)}
             case Kept(backup_id=kept):
                 return {"marks": self._unmarked(kept)}
+            case Archived(sequence=sequence, tier=tier):
+                others = {name: _without(ranges, sequence) for name, ranges in self.archived.items()}
+                moved = {**others, tier: _with(others.get(tier, ()), sequence)}
+                return {"archived": {name: ranges for name, ranges in moved.items() if ranges}}
             case Expired(removal=removal):
                 return {"marks": self._unmarked(removal.backup_id), "removals": (*self.removals, removal)}
             case Erased(removal=removal):
@@ -201,6 +218,14 @@ class State(Record):
         return tuple(mark for mark in self.marks if mark.backup_id != backup_id)
 
 
+NOTHING = State(holds=(), marks=(), archived={}, removals=(), removed=(), drilled=None)
+
+
+def _holds(ranges: Sequence[tuple[int, int]], number: int) -> bool:
+    place = bisect_right(ranges, number, key=lambda ends: ends[0])
+    return place > 0 and number <= ranges[place - 1][1]
+
+
 def _with(ranges: Sequence[tuple[int, int]], number: int) -> tuple[tuple[int, int], ...]:
     """Ranges with one more number; those that touch become one."""
     merged: list[tuple[int, int]] = []
@@ -210,6 +235,16 @@ def _with(ranges: Sequence[tuple[int, int]], number: int) -> tuple[tuple[int, in
         else:
             merged.append((first, last))
     return tuple(merged)
+
+
+def _without(ranges: Sequence[tuple[int, int]], number: int) -> tuple[tuple[int, int], ...]:
+    split: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if first <= number <= last:
+            split += [(first, number - 1)] * (first < number) + [(number + 1, last)] * (number < last)
+        else:
+            split.append((first, last))
+    return tuple(split)
 
 
 class RetentionRecord(Chained):

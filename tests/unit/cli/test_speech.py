@@ -73,7 +73,7 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
             ["backup"],
             {"source", "backup_id", "kind", "asked", "committed", "missing", "warnings", "seconds"},
         ),
-        "list": (["list"], {"source", "backup_id", "kind", "time", "targets", "expires"}),
+        "list": (["list"], {"source", "backup_id", "kind", "time", "targets", "expires", "tiers"}),
         "show": (["show", backup_id], {"target", "sequence", "manifest", "expires", "chain", "fault"}),
         "verify": (["verify", backup_id, "--full"], {"source", "backup_id", "target", "verdict", "checks"}),
         "restore": (

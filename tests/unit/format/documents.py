@@ -80,10 +80,12 @@ RETENTION: dict[str, Any] = {
             "what": "erased", "removal": _REMOVAL,
             "objects": [{"key": f"rlg_data/{PARENT}/default.zip.age", "size": 9000, "versions": 2}],
         },
+        {"what": "archived", "backup_id": BACKUP, "sequence": 8, "tier": "cold"},
         {"what": "drilled", "drill": _DRILL},
     ],
     "state": {
         "holds": [_HOLD], "marks": [_MARK], "removals": [_REMOVAL], "removed": [[1, 4], [6, 6]], "drilled": _DRILL,
+        "archived": {"cold": [[7, 8]]},
     },
 }  # fmt: skip
 

@@ -14,8 +14,11 @@ from tests.unit.format.documents import BACKUP, COMMIT, PARENT, RETENTION, A
 from tests.unit.format.signers import OURS, THEIRS
 
 from rlg_backup.core.errors import CatalogForged, DocumentDamaged, SignatureInvalid, SignerUnknown
+from rlg_backup.core.model import Tier
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.retention import (
+    NOTHING,
+    Archived,
     Drill,
     Drilled,
     Erased,
@@ -133,37 +136,46 @@ REMOVAL = Removal(backup_id=BACKUP, sequence=3, reason="old", since=NOW, objects
 
 
 def test_holds_begin_and_end_one_by_one() -> None:
-    both = State().after([Held(hold=HOLD), Held(hold=ALL)])
+    both = NOTHING.after([Held(hold=HOLD), Held(hold=ALL)])
     assert [hold.covers(PARENT) for hold in both.holds] == [True, True]
     assert [hold.covers(BACKUP) for hold in both.holds] == [False, True]
     assert both.after([Released(hold_id=BACKUP, reason="r")]).holds == (ALL,)
 
 
 def test_a_mark_is_set_once_taken_back_and_ends_when_the_backup_does() -> None:
-    marked = State().after([Marked(mark=MARK), Marked(mark=MARK)])
+    marked = NOTHING.after([Marked(mark=MARK), Marked(mark=MARK)])
     assert marked.marks == (MARK,)
     assert marked.marked().get(BACKUP) == MARK
     assert marked.marked().get(PARENT) is None
-    assert marked.after([Kept(backup_id=BACKUP, reason="r")]) == State()
-    assert marked.after([Expired(removal=REMOVAL)]) == State(removals=(REMOVAL,))
+    assert marked.after([Kept(backup_id=BACKUP, reason="r")]) == NOTHING
+    assert marked.after([Expired(removal=REMOVAL)]) == NOTHING.model_copy(update={"removals": (REMOVAL,)})
 
 
 def test_a_backup_is_gone_from_its_removal_on() -> None:
-    begun = State().after([Expired(removal=REMOVAL)])
+    begun = NOTHING.after([Expired(removal=REMOVAL)])
     ended = begun.after([Erased(removal=REMOVAL, objects=())])
     assert (begun.gone(3), begun.gone(2), ended.gone(3), ended.gone(4)) == (True, False, True, False)
-    assert ended == State(removed=((3, 3),))
+    assert ended == NOTHING.model_copy(update={"removed": ((3, 3),)})
+
+
+def test_an_archived_backup_lies_in_one_tier_the_last_one_it_was_moved_to() -> None:
+    moves = [(3, Tier.COOL), (4, Tier.COOL), (5, Tier.COOL), (4, Tier.ARCHIVE)]
+    found = NOTHING.after(Archived(backup_id=BACKUP, sequence=number, tier=tier) for number, tier in moves)
+    assert [found.tier_of(number).value for number in range(2, 7)] == ["hot", "cool", "archive", "cool", "hot"]
+    assert State.from_dict(found.to_dict(), "x") == found
+    again = found.after([Archived(backup_id=BACKUP, sequence=number, tier=Tier.COLD) for number in (3, 5)])
+    assert again.archived == {Tier.ARCHIVE: ((4, 4),), Tier.COLD: ((3, 3), (5, 5))}
 
 
 def test_the_last_drill_stands() -> None:
     first, second = (Drill(backup_id=name, manifest_sha256=A, at=NOW) for name in (BACKUP, PARENT))
-    assert State().after([Drilled(drill=first), Drilled(drill=second)]).drilled == second
+    assert NOTHING.after([Drilled(drill=first), Drilled(drill=second)]).drilled == second
 
 
 @given(st.lists(st.integers(1, 60), unique=True))
 def test_removed_backups_are_told_by_as_few_ranges_as_can_be(sequences: list[int]) -> None:
     removals = [REMOVAL.model_copy(update={"sequence": sequence}) for sequence in sequences]
-    found = State().after(Erased(removal=removal, objects=()) for removal in removals)
+    found = NOTHING.after(Erased(removal=removal, objects=()) for removal in removals)
     assert State.from_dict(found.to_dict(), "x") == found
     assert [number for number in range(1, 62) if found.gone(number)] == sorted(sequences)
     assert len(found.removed) == sum(number - 1 not in sequences for number in sequences)

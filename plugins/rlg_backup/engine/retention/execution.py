@@ -17,13 +17,13 @@ from typing import Any
 from ...catalog import Lease, commit_retention
 from ...core.errors import BackupError
 from ...core.model import Verdict
-from ...format.retention import LINE, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
+from ...format.retention import LINE, Archived, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
 from ..verify import verdict_of
 from ..wiring import Wiring
 from .lease import held, whoever
 from .planning import Action, Decision
-from .removal import erase_backup, remove_abandoned
-from .shelf import Shelf, decisions_on, read_shelf, require_removable
+from .removal import erase_backup, move_archives, remove_abandoned
+from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,9 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
     _remove(wiring, lease, shelf, shelf.state.removals, outcome)  # what a run before began
     outcome.decisions = decisions_on(wiring, shelf, now)
     _record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
+    cold = [one for one in outcome.decisions if one.action is Action.IS_ARCHIVED]
+    for start in range(0, len(cold), BATCH):
+        _archive(wiring, lease, shelf, cold[start : start + BATCH], outcome)
     going = [one for one in reversed(outcome.decisions) if one.action is Action.GOES]  # later commits first
     if going:
         require_removable(wiring, outcome.target)
@@ -114,6 +117,23 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
         lease.renew()
         remove_abandoned(wiring, shelf, name)
         outcome.abandoned.append(name)
+
+
+def _archive(wiring: Wiring, lease: Lease, shelf: Shelf, cold: Sequence[Decision], outcome: Outcome) -> None:
+    """Moves the archives of backups to a colder tier, and says so; one that cannot be moved does not stop the rest."""
+    archive = rules_of(wiring, shelf.source, shelf.target).archive
+    assert archive is not None
+    done: list[Archived] = []
+    for decision in cold:
+        fact = decision.fact
+        lease.renew()
+        try:
+            move_archives(wiring, shelf, fact.backup_id, archive.tier)
+            done.append(Archived(backup_id=fact.backup_id, sequence=fact.sequence, tier=archive.tier))
+        except BackupError as error:
+            log.error("%s", error)
+            outcome.failures.append(error)
+    _record(wiring, lease, lambda state: [one for one in done if state.tier_of(one.sequence) != one.tier])
 
 
 def _removal(shelf: Shelf, decision: Decision, now: datetime) -> Removal:

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 
-from ...config.settings import RetentionRules
+from ...config.retention import RetentionRules
 from ...core.errors import ClockImplausible
 from ...core.model import Kind
 from ...format.retention import Mark, State
@@ -39,6 +39,7 @@ class Action(StrEnum):
 
     STAYS = "stays"
     COMES_BACK = "comes back"
+    IS_ARCHIVED = "is archived"
     IS_MARKED = "is marked"
     WAITS = "waits"
     GOES = "goes"
@@ -80,6 +81,7 @@ def plan(facts: Sequence[Fact], state: State, rules: RetentionRules, now: dateti
     marks = state.marked()
     reasons = _reasons_to_stay(facts, state, rules, now)
     _keep_ancestors(facts, reasons)
+    cold = _archive(facts, state, reasons, rules, now)
     going = [fact for fact in facts if not reasons[fact.backup_id]]
     due = {fact.backup_id for fact in going if _is_due(marks.get(fact.backup_id), now)}
     due -= _ancestors(facts, [fact for fact in facts if fact.backup_id not in due])
@@ -88,7 +90,8 @@ def plan(facts: Sequence[Fact], state: State, rules: RetentionRules, now: dateti
     for fact in reversed(facts):
         why, mark = tuple(reasons[fact.backup_id]), marks.get(fact.backup_id)
         if why:
-            decisions.append(Decision(fact, Action.COMES_BACK if mark else Action.STAYS, why))
+            moves = Action.IS_ARCHIVED if fact.backup_id in cold else Action.STAYS
+            decisions.append(Decision(fact, Action.COMES_BACK if mark else moves, why))
         elif mark is not None:
             action = Action.GOES if fact.backup_id in due else Action.WAITS
             decisions.append(Decision(fact, action, (mark.reason,), mark.due_at))
@@ -119,6 +122,28 @@ def _reasons_to_stay(facts: Sequence[Fact], state: State, rules: RetentionRules,
         for fact in [fact for fact in restorable if fact.kind is kind][-count:] if count else []:
             reasons[fact.backup_id].append(f"one of the newest {count} of kind {kind}")
     return reasons
+
+
+def _archive(
+    facts: Sequence[Fact], state: State, reasons: dict[str, list[str]], rules: RetentionRules, now: datetime
+) -> set[str]:
+    """Keeps in a colder tier what no other rule keeps and is not too old for that, with its chain; returns the ids of
+    what is to be moved there."""
+    archive = rules.archive
+    if archive is None:
+        return set()
+    warm = {name for name, found in reasons.items() if found}
+    for fact, taken in zip(facts, _ascending([fact.taken_at for fact in facts], now), strict=True):
+        if fact.backup_id not in warm and taken > archive.keep.before(now):
+            kept = f"archived as '{archive.tier}', kept there for {archive.keep}"
+            reasons[fact.backup_id].append(f"{_too_old(fact, rules)}: {kept}")
+    cold = [fact for fact in facts if fact.backup_id not in warm]
+    _keep_ancestors(cold, reasons)
+    return {
+        fact.backup_id
+        for fact in cold
+        if reasons[fact.backup_id] and archive.tier.colder_than(state.tier_of(fact.sequence))
+    }
 
 
 def _keep_ancestors(facts: Sequence[Fact], reasons: dict[str, list[str]]) -> None:

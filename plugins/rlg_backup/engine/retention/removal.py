@@ -1,12 +1,13 @@
-"""Takes objects off a target: an expired backup's, with a certificate, and those of runs that committed nothing."""
+"""What is done to objects: an expired backup's are removed, with a certificate, or moved to a colder tier."""
 
 from __future__ import annotations
 
 import logging
 
 from ...core.errors import ObjectDamaged
+from ...core.model import Tier
 from ...format.retention import Erased, ErasedObject, Removal
-from ..archives import MANIFEST
+from ..archives import MANIFEST, STATE
 from ..wiring import Wiring
 from .shelf import Shelf
 
@@ -29,6 +30,17 @@ def erase_backup(wiring: Wiring, source: str, target: str, removal: Removal) -> 
     total, count = sum(sizes.values()), sum(versions.values())
     log.info("erased '%s' on '%s': %d objects, %d bytes, %d versions", folder, target, len(keys), total, count)
     return Erased(removal=removal, objects=objects)
+
+
+def move_archives(wiring: Wiring, shelf: Shelf, backup_id: str, tier: Tier) -> None:
+    """Moves what a restore reads much of to a colder tier; records and manifest stay at hand. Idempotent.
+
+    Raises StorageError; InvalidSetting where the target has no such tier.
+    """
+    for info in shelf.objects[backup_id]:
+        if info.key.endswith(".zip.age") and not info.key.endswith(f"/{STATE}"):
+            wiring.storage(shelf.target).move_to(info.key, tier)
+    log.info("archived '%s/%s' on '%s': tier %s", shelf.source, backup_id, shelf.target, tier)
 
 
 def remove_abandoned(wiring: Wiring, shelf: Shelf, name: str) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ...catalog import Catalog, RestorePoint, backups_of, compare_heads
+from ...config.retention import RetentionRules
+from ...config.targets import LocalTarget
 from ...core.errors import ClockImplausible, StorageDenied, TargetUnknown
 from ...core.model import BACKUP_ID, backup_time
 from ...format.retention import State
@@ -74,14 +76,21 @@ def read_shelf(wiring: Wiring, source: str, target: str, now: datetime) -> Shelf
     )
     if head is not None:
         times = [point.time for point in backups_of(entries)]
-        require_plausible(times, head.record.made_at, wiring.settings.retention.rules(source), now)
+        require_plausible(times, head.record.made_at, rules_of(wiring, source, target), now)
         _require_same_clock(wiring, target)
     return shelf
 
 
+def rules_of(wiring: Wiring, source: str, target: str) -> RetentionRules:
+    """What holds for a source on a target: a folder has no colder tier to archive to."""
+    rules = wiring.settings.retention.rules(source)
+    is_folder = isinstance(wiring.settings.targets[target], LocalTarget)
+    return rules.model_copy(update={"archive": None}) if is_folder else rules
+
+
 def decisions_on(wiring: Wiring, shelf: Shelf, now: datetime) -> list[Decision]:
     """``plan``, with what the target says of locks on those that would be marked or go; raises StorageError."""
-    rules = wiring.settings.retention.rules(shelf.source)
+    rules = rules_of(wiring, shelf.source, shelf.target)
     first = plan(shelf.facts, shelf.state, rules, now)
     leaving = {one.fact.backup_id for one in first if one.action in (Action.IS_MARKED, Action.GOES)}
     if not leaving:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlg_backup.config.settings import Retention, RetentionRules
+from rlg_backup.config.retention import Retention, RetentionRules
 from rlg_backup.core.errors import ClockImplausible
 from rlg_backup.core.model import Kind
 from rlg_backup.engine.retention.planning import MOST, Action, Decision, Fact, plan, require_plausible
-from rlg_backup.format.retention import Drill, Hold, Mark, State
+from rlg_backup.format.retention import NOTHING, Drill, Hold, Mark, State
 
 NOW = datetime(2031, 6, 1, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -31,8 +31,12 @@ def mark(number: int, due: float) -> Mark:
     return Mark(backup_id=name(number), reason="old", marked_at=NOW - 9 * DAY, due_at=NOW + due * DAY)
 
 
+def standing(**fields: object) -> State:
+    return NOTHING.model_copy(update=fields)
+
+
 def decided(facts: list[Fact], state: State | None = None, **rules: object) -> list[Decision]:
-    return plan(facts, state or State(), RetentionRules.model_validate(rules), NOW)
+    return plan(facts, state or NOTHING, RetentionRules.model_validate(rules), NOW)
 
 
 def test_the_default_policy_keeps_full_ones_three_months_and_the_others_one() -> None:
@@ -78,7 +82,7 @@ def test_a_rule_of_one_source_stands_in_for_the_general_one() -> None:
 
 def test_a_parent_does_not_go_before_what_is_restored_from_it() -> None:
     facts = [fact(1, 400), fact(2, 399, Kind.INCREMENTAL, 1), fact(3, 1)]
-    state = State(marks=(mark(1, -1), mark(2, 1)))
+    state = standing(marks=(mark(1, -1), mark(2, 1)))
     assert [one.action.value for one in decided(facts, state, at_least={})] == ["waits", "waits", "stays"]
 
 
@@ -144,7 +148,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Fact], State, RetentionRules]:
     )
     least = {kind: draw(st.sampled_from([0, 0, 0, 1, 3])) for kind in Kind}
     rules = {"full": draw(SPANS), "incremental": draw(SPANS), "differential": draw(SPANS), "at_least": least}
-    return facts, State(holds=holds, marks=marks, drilled=drilled), RetentionRules.model_validate(rules)
+    return facts, standing(holds=holds, marks=marks, drilled=drilled), RetentionRules.model_validate(rules)
 
 
 def chain(facts: list[Fact], one: Fact) -> list[Fact]:
@@ -180,6 +184,26 @@ def test_over_any_history_each_rule_holds(history: tuple[list[Fact], State, Rete
                 for other in facts[: one.sequence]
             )
             assert needed or later
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(histories(), st.sampled_from(["0 days", "1 month", "7 months", "forever"]))
+def test_over_any_history_what_is_archived_goes_no_earlier_and_is_no_more_than_what_would_have_gone(
+    history: tuple[list[Fact], State, RetentionRules], keep: str
+) -> None:
+    facts, state, rules = history
+    archiving = RetentionRules.model_validate({**dict(rules), "archive": {"tier": "cold", "keep": keep}})
+    without = {one.fact.backup_id: one.action for one in plan(facts, state, rules, NOW)}
+    found = {one.fact.backup_id: one.action for one in plan(facts, state, archiving, NOW)}
+    for one in facts:
+        name = one.backup_id
+        if without[name] in STAYING:
+            assert found[name] is without[name]
+        elif found[name] not in (*STAYING, Action.IS_ARCHIVED):
+            assert one.taken_at <= archiving.archive.keep.before(NOW)  # type: ignore[union-attr]
+            assert found[name] is without[name]
+        if found[name] in (*STAYING, Action.IS_ARCHIVED):
+            assert all(found[link.backup_id] in (*STAYING, Action.IS_ARCHIVED) for link in chain(facts, one))
 
 
 @settings(max_examples=400, derandomize=True, database=None, deadline=None)
