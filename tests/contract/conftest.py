@@ -132,7 +132,7 @@ def gcs_target(server: GcsServer) -> Target:
     server.make_bucket(locking)
 
     def storage(bucket: str) -> Storage:
-        return GcsStorage("t", server.client(), bucket, "below/this", chunk_size=5 * MIB, emulator=True)
+        return GcsStorage("t", server.client(), bucket, "below/this", single=5 * MIB, emulator=True)
 
     return Target(
         lambda: storage(plain),

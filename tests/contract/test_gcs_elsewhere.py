@@ -44,6 +44,6 @@ def target(url: str) -> Target:
 
     def storage() -> GcsStorage:
         client = gcs_client("p", url, emulator=True)
-        return GcsStorage("t", client, bucket, "below/this", chunk_size=5 * MIB, emulator=True)
+        return GcsStorage("t", client, bucket, "below/this", single=5 * MIB, emulator=True)
 
     return Target(storage, lambda keys: None, storage)

@@ -86,7 +86,7 @@ def gcs_wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     refusals = Refusals("application/json", error.format(500, "internalError"), error.format(503, "backendError"))
 
     def storage(url: str, **options: Any) -> Storage:
-        return GcsStorage("t", at(server, url).client(), bucket, "p", chunk_size=5 * MIB, emulator=True, **options)
+        return GcsStorage("t", at(server, url).client(), bucket, "p", single=5 * MIB, emulator=True, **options)
 
     with FaultProxy(server.url, refusals) as proxy:
         yield Wire(

@@ -39,7 +39,8 @@ class Fault:
     ``status`` and ``reason``: the request is not carried out and answered so. ``status=0``: it is carried out,
     and the connection is cut after ``cut`` bytes of the answer's body (-1: before any answer), or, with
     ``flip`` set, the answer comes whole with one bit of the byte at ``flip`` changed. ``take`` set: the
-    connection is cut once that many bytes of the request's body came. ``skip`` requests are spared first.
+    connection is cut once that many bytes of the request's body came. ``skip`` requests are spared first, once the
+    faults before are over.
     """
 
     method: str
@@ -174,7 +175,7 @@ class _Service:
                 if fault["times"] and fault["method"] == method and fault["match"] in place:
                     if fault["skip"]:
                         fault["skip"] -= 1
-                        continue
+                        return None
                     fault["times"] -= 1
                     return fault
         return None

@@ -28,7 +28,7 @@ from rlg_backup.storage import faults, gcs_versions
 from rlg_backup.storage.gcs_bucket import WRITE_ID, Bucket, kept_until, resource
 from rlg_backup.storage.gcs_facts import ask_facts
 from rlg_backup.storage.gcs_read import ObjectStream
-from rlg_backup.storage.gcs_upload import CONTENT_TYPE, QUANTUM, Resumable
+from rlg_backup.storage.gcs_upload import CONTENT_TYPE, Resumable
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 MIB = 1 << 20
-_SINGLE = 8 * MIB  # bytes the SDK sends in one request with the object's metadata
+MAX_SINGLE = 8 * MIB  # bytes that the SDK sends in one request with the object's metadata
 _FIELDS = "items(name,size,generation,timeCreated,storageClass,retention,retentionExpirationTime),nextPageToken"
 
 
 class GcsStorage:
     """``Storage`` in a bucket, below ``prefix``, over a client that the caller built.
 
-    Files that do not go in one request go up in chunks of ``chunk_size`` bytes, two of which are in memory.
+    Files larger than ``single`` bytes go up by a resumable upload, read as they are sent: memory stays the same.
     ``lock_mode``: Locked binds everybody until its time; Unlocked all but those who hold
     storage.objects.overrideUnlockedRetention. Beside our own encryption the target's can be by a key in Cloud KMS
     (``kms_key_name``) or by ``customer_key`` (32 bytes, which the target does not keep). What may pass is tried
@@ -64,7 +64,7 @@ class GcsStorage:
         bucket: str,
         prefix: str = "",
         *,
-        chunk_size: int = 16 * MIB,
+        single: int = MAX_SINGLE,
         lock_mode: Literal["Locked", "Unlocked"] = "Locked",
         kms_key_name: str | None = None,
         customer_key: bytes | None = None,
@@ -74,13 +74,13 @@ class GcsStorage:
     ) -> None:
         if not emulator and not client.api_endpoint.startswith("https://"):
             raise InvalidSetting("use", name, "its endpoint is not https", "only an emulator may do without TLS")
-        if chunk_size < QUANTUM or chunk_size % QUANTUM:
-            raise InvalidSetting("use", name, f"chunks are a multiple of {QUANTUM} bytes")
+        if not 0 < single <= MAX_SINGLE:
+            raise InvalidSetting("use", name, f"one request takes a file of {MAX_SINGLE} bytes at most")
         if customer_key is not None and (kms_key_name or len(customer_key) != 32):
             raise InvalidSetting("use", name, "a customer key has 32 bytes, and no key in Cloud KMS beside it")
         below = prefix.strip("/")
         self.name = name
-        self._chunk_size, self._lock_mode = chunk_size, lock_mode
+        self._single, self._lock_mode = single, lock_mode
         self._bucket = Bucket(
             name,
             client,
@@ -103,11 +103,10 @@ class GcsStorage:
     ) -> ObjectInfo:
         blob = self._new(key, locked_until)
         with PromisedFile("store", key, path, sha256) as source:
-            if source.size > min(self._chunk_size, _SINGLE):
+            if source.size > self._single:
                 self._refuse_taken(key)
-                upload = Resumable(self._bucket, key, blob, self._chunk_size, progress)
-                return self._written(key, blob, 0, lambda: upload.run(source))
-            data = source.read(_SINGLE + 1)
+                return self._written(key, blob, 0, Resumable(self._bucket, key, blob, source, progress).run)
+            data = source.read(self._single + 1)
             source.verify()
         info = self._put(key, blob, data, 0)
         if progress:

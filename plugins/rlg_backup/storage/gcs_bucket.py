@@ -103,6 +103,12 @@ class Bucket:
         retry = DEFAULT_RETRY.with_delay(initial=_FIRST_WAIT, maximum=_LONGEST_WAIT).with_timeout(self.patience)
         return {"timeout": self.timeout, "retry": retry}
 
+    def pauses(self) -> Iterator[float]:
+        """How long to wait before each next try, in seconds: longer each time, with jitter."""
+        from google.api_core.retry import exponential_sleep_generator
+
+        yield from exponential_sleep_generator(_FIRST_WAIT, _LONGEST_WAIT)
+
     def persist(self, call: Callable[[], Result]) -> Result:
         """Make a call that is not the SDK's as its own are made: again, if the error may pass."""
         again: Callable[[], Result] = self.calls["retry"](call)

@@ -13,7 +13,7 @@ from tests.support.gcs_server import GcsServer
 
 from rlg_backup.storage.gcs import GcsStorage
 
-CHUNK = 1 << 20
+SINGLE = 1 << 20
 
 
 @pytest.fixture(scope="session")
@@ -40,18 +40,18 @@ def client(gcs_server: GcsServer) -> Any:
 
 @pytest.fixture
 def storage(client: Any, bucket: str) -> GcsStorage:
-    return GcsStorage("cloud", client, bucket, "p", chunk_size=CHUNK, patience=2, emulator=True)
+    return GcsStorage("cloud", client, bucket, "p", single=SINGLE, patience=2, emulator=True)
 
 
 @pytest.fixture
 def impatient(client: Any, bucket: str) -> GcsStorage:
     """The same target, asked for a moment only."""
-    return GcsStorage("cloud", client, bucket, "p", chunk_size=CHUNK, patience=0.01, emulator=True)
+    return GcsStorage("cloud", client, bucket, "p", single=SINGLE, patience=0.01, emulator=True)
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> tuple[Path, str]:
-    """A file of four chunks and a bit, and its SHA-256."""
+    """A file that does not go in one request, and its SHA-256."""
     data = b"".join(hashlib.sha256(bytes([i])).digest() * 8192 for i in range(17))
     path = tmp_path / "large"
     path.write_bytes(data)

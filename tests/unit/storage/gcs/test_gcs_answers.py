@@ -131,7 +131,7 @@ def test_each_refusal_has_its_class_and_shows_nothing_but_status_and_reason(
 
 
 def test_a_bucket_that_does_not_exist_is_said_to(client, large):
-    storage = GcsStorage("cloud", client, "no-such-bucket", emulator=True, chunk_size=1 << 20)
+    storage = GcsStorage("cloud", client, "no-such-bucket", emulator=True, single=1 << 20)
     for verb, act in (
         ("store", lambda: storage.put_bytes("a", b"1")),
         ("store", lambda: storage.put_bytes("a", b"1", replacing="1")),

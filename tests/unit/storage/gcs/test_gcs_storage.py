@@ -21,7 +21,7 @@ from rlg_backup.core.model import Tier
 from rlg_backup.storage.gcs import GcsStorage
 from rlg_backup.storage.gcs_bucket import Crc32c
 
-CHUNK = 1 << 20
+SINGLE = 1 << 20
 KEY = bytes(range(32))
 
 
@@ -57,8 +57,8 @@ def test_a_lost_answer_does_not_turn_another_writers_object_into_ours(gcs_server
     assert str(caught.value) == "unable to store 'a': target 'cloud' has it already"
 
 
-@pytest.mark.parametrize("at", range(5))
-def test_an_upload_whose_answer_is_lost_at_any_chunk_is_a_success(gcs_server, storage, bucket, large, at):
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_upload_whose_answer_is_lost_at_either_request_is_a_success(gcs_server, storage, bucket, large, at):
     gcs_server.order(Fault("PUT", "upload_id=", skip=at))
     info = storage.put_file("a", large[0], sha256=large[1])
     assert storage.stat("a") == info
@@ -67,33 +67,70 @@ def test_an_upload_whose_answer_is_lost_at_any_chunk_is_a_success(gcs_server, st
 
 
 def test_an_upload_is_a_success_if_it_ended_and_no_answer_ever_came(gcs_server, impatient, large):
-    gcs_server.order(Fault("PUT", "upload_id=", skip=4, times=99))
+    gcs_server.order(Fault("PUT", "upload_id=", skip=1, times=99))
     info = impatient.put_file("a", large[0], sha256=large[1])
     assert impatient.stat("a") == info
 
 
-# --- uploads in chunks ----------------------------------------------------------------------------
+# --- resumable uploads ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("take", [0, 1, 300_000, 262_144, CHUNK - 1])
-@pytest.mark.parametrize("at", [0, 2, 4])
-def test_a_chunk_that_breaks_off_is_taken_up_where_the_target_has_it(gcs_server, storage, large, at, take):
+@pytest.mark.parametrize("takes", [(0,), (1,), (300_000,), (4_194_304,), (3_000_000, 0, 700_000, 262_144), (0,) * 6])
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_upload_that_breaks_off_is_taken_up_where_the_target_has_it(gcs_server, storage, large, at, takes):
     seen: list[int] = []
-    gcs_server.order(Fault("PUT", "upload_id=", skip=at, take=take))
+    gcs_server.order(*(Fault("PUT", "upload_id=", skip=at if not i else 1, take=take) for i, take in enumerate(takes)))
     storage.put_file("a", large[0], sha256=large[1], progress=seen.append)
     assert whole(storage, "a") == large[1]
     assert sum(seen) == large[0].stat().st_size
 
 
-def test_a_chunk_that_fails_once_is_sent_again(gcs_server, storage, large):
+def test_an_upload_that_brings_something_each_time_goes_on_past_its_patience(gcs_server, impatient, large):
+    gcs_server.order(*(Fault("PUT", "upload_id=", skip=min(i, 1), take=600_000) for i in range(6)))
+    impatient.put_file("a", large[0], sha256=large[1])
+    assert whole(impatient, "a") == large[1]
+
+
+def test_a_request_that_fails_once_is_sent_again(gcs_server, storage, large):
     faults = [Fault("PUT", "upload_id=", skip=at, status=503, reason="backendError") for at in (0, 1, 3)]
     gcs_server.order(*faults, Fault("POST", "resumable", status=429, reason="rateLimitExceeded"))
     storage.put_file("a", large[0], sha256=large[1])
     assert whole(storage, "a") == large[1]
 
 
-def test_a_chunk_that_fails_for_good_cancels_the_upload(gcs_server, impatient, bucket, large):
-    gcs_server.order(Fault("PUT", "upload_id=", skip=2, times=99, status=503, reason="backendError"))
+def test_a_target_that_takes_nothing_is_not_asked_without_end(gcs_server, impatient, monkeypatch, large):
+    monkeypatch.setattr("rlg_backup.storage.gcs_upload._came", lambda _: 0)
+    with pytest.raises(StorageUnavailable) as caught:
+        impatient.put_file("a", large[0], sha256=large[1])
+    assert str(caught.value) == "unable to store 'a': target 'cloud' takes no more of the upload"
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_is_not_the_promised_one(gcs_server, storage, bucket, large):
+    def cut(_: int) -> None:
+        with large[0].open("r+b") as file:
+            file.truncate(1 << 20)
+
+    with pytest.raises(ObjectDamaged) as caught:
+        storage.put_file("a", large[0], sha256=large[1], progress=cut)
+    cause = "the file to store does not have the promised SHA-256; nothing was stored"
+    assert str(caught.value) == f"unable to store 'a': {cause}"
+    assert gcs_server.open_uploads(bucket) == 0
+
+
+def test_what_is_read_again_and_is_another_by_then_is_refused_by_its_checksum(gcs_server, storage, bucket, large):
+    def change(_: int) -> None:
+        with large[0].open("r+b") as file:
+            file.write(b"changed")
+
+    gcs_server.order(Fault("PUT", "upload_id=", take=0), Fault("PUT", "upload_id=", take=100_000, skip=1))
+    with pytest.raises(StorageUnavailable) as caught:
+        storage.put_file("a", large[0], sha256=large[1], progress=change)
+    assert str(caught.value) == "unable to store 'a': its bytes were changed on the way to target 'cloud'"
+    assert list(storage.list("")) == []
+
+
+def test_an_upload_that_fails_for_good_is_cancelled(gcs_server, impatient, bucket, large):
+    gcs_server.order(Fault("PUT", "upload_id=", times=99, status=503, reason="backendError"))
     with pytest.raises(StorageUnavailable) as caught:
         impatient.put_file("a", large[0], sha256=large[1])
     assert str(caught.value) == "unable to store 'a': target 'cloud' answered 503 backendError"
@@ -103,7 +140,7 @@ def test_a_chunk_that_fails_for_good_cancels_the_upload(gcs_server, impatient, b
 
 def test_the_error_of_an_upload_is_reported_even_if_cancelling_fails_too(gcs_server, impatient, bucket, large, caplog):
     gcs_server.order(
-        Fault("PUT", "upload_id=", skip=2, times=99, status=403, reason="quotaExceeded"),
+        Fault("PUT", "upload_id=", times=99, status=403, reason="quotaExceeded"),
         Fault("DELETE", "upload_id=", times=99, status=503, reason="backendError"),
     )
     with pytest.raises(StorageError) as caught:
@@ -114,7 +151,7 @@ def test_the_error_of_an_upload_is_reported_even_if_cancelling_fails_too(gcs_ser
     assert impatient.sweep(timedelta(0)) == 0
 
 
-def test_a_file_that_is_not_the_promised_one_is_cancelled_before_its_last_chunk(gcs_server, storage, bucket, large):
+def test_a_file_that_is_not_the_promised_one_is_cancelled_before_its_end(gcs_server, storage, bucket, large):
     with pytest.raises(ObjectDamaged):
         storage.put_file("a", large[0], sha256="0" * 64)
     assert gcs_server.open_uploads(bucket) == 0
@@ -123,7 +160,7 @@ def test_a_file_that_is_not_the_promised_one_is_cancelled_before_its_last_chunk(
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_an_upload_dropped_by_the_target_is_worth_another_try(gcs_server, storage, large, status):
-    gcs_server.order(Fault("PUT", "upload_id=", skip=1, status=status, reason="gone"))
+    gcs_server.order(Fault("PUT", "upload_id=", skip=1, times=9, status=status, reason="gone"))
     with pytest.raises(StorageUnavailable) as caught:
         storage.put_file("a", large[0], sha256=large[1])
     assert str(caught.value) == "unable to store 'a': target 'cloud' dropped the upload before its end"
@@ -175,7 +212,7 @@ def test_what_arrives_changed_is_refused_by_the_checksum_that_goes_with_it(stora
 
 def test_an_object_under_a_customers_key_is_read_and_moved_with_that_key_alone(client, bucket, large):
     def storage(key: bytes | None) -> GcsStorage:
-        return GcsStorage("cloud", client, bucket, customer_key=key, chunk_size=CHUNK, emulator=True)
+        return GcsStorage("cloud", client, bucket, customer_key=key, single=SINGLE, emulator=True)
 
     ours = storage(KEY)
     ours.put_bytes("small", b"1")
@@ -195,7 +232,7 @@ def test_an_object_under_a_customers_key_is_read_and_moved_with_that_key_alone(c
 
 def test_a_key_in_cloud_kms_is_named_in_every_write(client, bucket, large):
     name = "projects/p/locations/eu/keyRings/r/cryptoKeys/k"
-    storage = GcsStorage("cloud", client, bucket, kms_key_name=name, chunk_size=CHUNK, emulator=True)
+    storage = GcsStorage("cloud", client, bucket, kms_key_name=name, single=SINGLE, emulator=True)
     storage.put_bytes("small", b"1")
     storage.put_file("large", large[0], sha256=large[1])
     kept = {blob.name: blob.kms_key_name for blob in client.list_blobs(bucket)}
@@ -208,8 +245,8 @@ def test_a_key_in_cloud_kms_is_named_in_every_write(client, bucket, large):
 @pytest.mark.parametrize(
     ("options", "cause"),
     [
-        ({"chunk_size": 262_143}, "chunks are a multiple of 262144 bytes"),
-        ({"chunk_size": 0}, "chunks are a multiple of 262144 bytes"),
+        ({"single": 0}, "one request takes a file of 8388608 bytes at most"),
+        ({"single": 8388609}, "one request takes a file of 8388608 bytes at most"),
         ({"customer_key": b"short"}, "a customer key has 32 bytes, and no key in Cloud KMS beside it"),
         ({"customer_key": KEY, "kms_key_name": "k"}, "a customer key has 32 bytes, and no key in Cloud KMS beside it"),
     ],

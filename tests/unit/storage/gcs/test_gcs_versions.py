@@ -126,7 +126,7 @@ def test_a_copy_that_soft_delete_keeps_is_not_called_erased(gcs_server, client):
 
 def test_a_large_object_is_moved_over_several_calls_and_stays_what_it_was(client, bucket, tmp_path):
     data = bytes(range(256)) * 40_000  # 10 MB; the emulator moves 4 MiB a call
-    storage = GcsStorage("cloud", client, bucket, chunk_size=4 << 20, emulator=True)
+    storage = GcsStorage("cloud", client, bucket, single=4 << 20, emulator=True)
     path = tmp_path / "file"
     path.write_bytes(data)
     storage.put_file("a", path, sha256=hashlib.sha256(data).hexdigest(), locked_until=UNTIL)
