@@ -96,8 +96,15 @@ class Bucket:
     def ask(self, verb: str, key: str, request: Callable[[], Mapping[str, Any]], *fields: str) -> Any:
         """The answer of an idempotent request, asked for again while it is not whole; else StorageUnavailable."""
         for _ in range(_ANSWERS - 1):
-            with contextlib.suppress(ValueError):  # the SDK's, of a field that is cut off
-                if _is_whole(answered := request(), fields):
+            try:
+                answered = request()
+            except ValueError:  # the SDK's, of a field that is cut off
+                continue
+            except self.client.exceptions.ClientError as error:
+                if _says_why(error):
+                    raise
+            else:
+                if _is_whole(answered, fields):
                     return answered
         return self.require(verb, key, request(), *fields)
 
@@ -207,6 +214,12 @@ def _is_whole(answered: Mapping[str, Any], fields: Collection[str]) -> bool:
     headers = meta["HTTPHeaders"]
     ends = "content-length" in headers or "transfer-encoding" in headers or headers.get("connection") == "close"
     return (ends or meta["HTTPStatusCode"] == 204) and all(name in answered for name in fields)
+
+
+def _says_why(error: ClientError) -> bool:
+    """Whether a refusal is whole: where its body breaks off the SDK puts the status in the place of the code. A refusal
+    of a HEAD request never has a body."""
+    return error.operation_name.startswith("Head") or not str(error.response["Error"]["Code"]).isdecimal()
 
 
 def differs(key: str, target: str) -> ObjectDamaged:

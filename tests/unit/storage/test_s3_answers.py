@@ -6,6 +6,7 @@ import hashlib
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rlg_backup.core.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from rlg_backup.core.model import Tier
 from rlg_backup.storage.parts import MIB
 from rlg_backup.storage.s3 import S3Storage, s3_client
 
@@ -159,6 +161,39 @@ def test_a_target_that_does_not_answer_is_unavailable(bucket):
         with pytest.raises(StorageUnavailable) as caught:
             storage.stat("a")
     assert str(caught.value) == "unable to read 'a': target 'cloud' cannot be reached (ReadTimeoutError)"
+
+
+@pytest.mark.parametrize(
+    "head", ["Last-Modified: S", "x-amz-object-lock-retain-until-date: 2", "Content-Length: x", "x-amz-met"]
+)
+def test_an_answer_that_cannot_be_understood_is_unavailable_and_no_error_of_the_sdk(bucket, head):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=answer_all, args=(server, f"HTTP/1.1 200 OK\r\n{head}".encode()), daemon=True).start()
+        storage = S3Storage("cloud", offline(url), bucket, emulator=True)
+        for act in (
+            lambda: storage.stat("a"),
+            lambda: storage.put_bytes("a", b"1"),
+            lambda: storage.get_bytes("a", limit=1),
+            lambda: storage.move_to("a", Tier.COOL),
+        ):
+            with pytest.raises(StorageUnavailable) as caught:
+                act()
+            assert caught.value.cause.startswith(("target 'cloud' broke off", "target 'cloud' cannot be reached ("))
+
+
+def answer_all(server: socket.socket, answer: bytes) -> None:
+    """Whatever is asked; then the connection ends."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1 << 16)
 
 
 def offline(url: str) -> Any:

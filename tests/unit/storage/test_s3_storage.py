@@ -193,6 +193,12 @@ def test_an_option_that_s3_does_not_have_is_a_configuration_error(client, bucket
     assert str(caught.value) == "unable to store 'a': the bucket or an option of target 'cloud' is not valid"
 
 
+def test_a_listing_of_three_pages_is_whole(s3_server, storage, bucket):
+    made = [f"k/{i:05}" for i in range(2001)]
+    s3_server.seed(bucket, [f"p/{key}" for key in made])
+    assert [info.key for info in storage.list("")] == made
+
+
 @given(st.integers(0, 50 * 10**12), st.integers(5, 512))
 def test_no_file_needs_more_parts_than_s3_allows(size, least):
     part = part_size_for(size, least * MIB, MAX_PARTS)
