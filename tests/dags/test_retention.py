@@ -36,3 +36,14 @@ def test_a_target_on_which_something_is_hidden_fails_the_run_and_keeps_everythin
     assert done.state == "failed"
     assert "record 00000002 is missing on target 'local': a backup is hidden, or was removed" in done.log
     assert world.objects() == before
+
+
+def test_a_drill_that_passed_is_put_on_record(world: World) -> None:
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    backup_id = world.back_up()
+    done = run("rlg_restore_drill")
+    assert done.state == "success", done.log
+    drilled = world.wiring().catalog("local", "app").state().drilled
+    assert drilled is not None
+    assert drilled.backup_id == backup_id

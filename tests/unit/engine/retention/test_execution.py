@@ -8,7 +8,14 @@ import pytest
 from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.shelf import DAY, START, Shelves
 
-from rlg_backup.core.errors import BackupExpired, CatalogGap, ClockImplausible, LeaseHeld, ObjectMissing
+from rlg_backup.core.errors import (
+    BackupExpired,
+    CatalogGap,
+    ClockImplausible,
+    LeaseHeld,
+    ObjectMissing,
+    SignatureInvalid,
+)
 from rlg_backup.core.model import Kind, Tier, Verdict
 from rlg_backup.engine.restore_points import choose, list_points
 from rlg_backup.engine.retention import Action, expire, hold, list_holds, note_drill, release, undo
@@ -365,3 +372,22 @@ def test_a_dry_run_writes_nothing_and_needs_no_signing_key(shelves: Shelves) -> 
     everything = {key: shelves.memory["local"].bytes_of(key) for key in shelves.memory["local"].keys("")}
     assert Action.IS_MARKED in actions(shelves, dry_run=True).values()
     assert {key: shelves.memory["local"].bytes_of(key) for key in shelves.memory["local"].keys("")} == everything
+
+
+def test_where_the_newest_decision_cannot_be_believed_all_is_listed_and_found_by_id_and_none_is_the_latest(
+    shelves: Shelves,
+) -> None:
+    made = weekly(shelves, 5)
+    actions(shelves)
+    shelves.pass_time(5)
+    actions(shelves)
+    memory = shelves.memory["local"]
+    key = [key for key in memory.keys("catalog/app/0") if key.endswith("-retention.json")][-1]
+    memory.plant(key, memory.bytes_of(key).replace(b'"removed":[[1,4]', b'"removed":[[1,5]'))
+    listing = list_points(shelves.wiring(), "app")
+    assert [point.backup_id for point in listing.points] == made
+    assert {target: type(error) for target, error in listing.unreadable.items()} == {"local": SignatureInvalid}
+    assert choose(shelves.wiring(), "app", made[4]).point.backup_id == made[4]
+    with pytest.raises(SignatureInvalid):
+        choose(shelves.wiring(), "app", "latest")
+    assert type(expire(shelves.wiring(), "app", "local").error) is SignatureInvalid
