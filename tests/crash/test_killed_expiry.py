@@ -3,10 +3,16 @@ brings it to the same end."""
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import pytest
+from tests.support import victim
 from tests.support.dying_storage import Died, DyingStorage
 from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.shelf import Shelves
+from tests.support.victim import Doom
+from tests.support.world import World
 
 from rlg_backup.core.model import Kind, Verdict
 from rlg_backup.engine.restore_points import choose
@@ -65,6 +71,50 @@ def test_an_expiry_killed_at_any_operation(shelves: Shelves, behind: bool, every
             bring_back()
             return
     pytest.fail("an expiry has more operations than the test tried")
+
+
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Backups of five months in a folder, of which some are due."""
+    world = World.make(tmp_path_factory.mktemp("aged") / "world")
+    world.source["path"] = str(world.root / "app.db")
+    world.settings["retention"] = {"grace": "0 days"}
+    world.save()
+    for days, kind in ((130, "full"), (128, "incremental"), (100, "full"), (70, "full"), (40, "full"), (10, "full")):
+        world.back_up_ago(days, kind=kind)
+    assert world.run("expire", "--json").code == 0
+    return world
+
+
+def killed(world: World, root: Path, event: int) -> bool:
+    """All that must hold when an expiry is killed ahead of that operation on files; False when it ended before it."""
+    made = world.copy(root)
+    started = victim.start_expiry(made.config, "app", "local", doom=Doom(event=event))
+    if victim.finish(started) is not None:
+        return False
+    assert started[0].exitcode == -signal.SIGKILL
+    listed = [point["backup_id"] for point in made.run("list", "--json").json]
+    for backup_id in listed:
+        verified = made.run("verify", backup_id, "--full")
+        assert verified.code == 0, verified.out
+    done = victim.finish(victim.start_expiry(made.config, "app", "local", ahead=victim.EVERY_LEASE))
+    assert done is not None
+    assert done[0] == "PASS"
+    kept = [point["backup_id"] for point in made.run("list", "--json").json]
+    assert (len(kept), kept) == (3, listed[-3:])
+    assert {path.name for path in (made.target() / "app").iterdir()} == set(kept)
+    return True
+
+
+@pytest.mark.parametrize("every", [pytest.param(0.23, id="some"), pytest.param(0.0, id="all", marks=pytest.mark.soak)])
+def test_an_expiry_of_a_folder_killed_by_the_system(aged: World, tmp_path: Path, every: float) -> None:
+    done = victim.finish(victim.start_expiry(aged.copy(tmp_path / "whole").config, "app", "local"))
+    assert done is not None
+    places = done[2]
+    assert (done[0], len(done[1]), places > 40) == ("PASS", 3, True)
+    events = range(1, places + 1, max(1, int(places * every)))
+    found = [killed(aged, tmp_path / f"event-{event}", event) for event in events]
+    assert found.count(False) <= 1, "a run has fewer places than were counted"
 
 
 @pytest.mark.parametrize("every", EVERY)

@@ -1,5 +1,5 @@
-"""A backup, or a restore, in a process of its own that dies, or freezes, at an exact place: between two steps, or at
-the n-th thing that it does to files or over the network.
+"""A backup, a restore or an expiry in a process of its own that dies, or freezes, at an exact place: between two steps,
+or at the n-th thing that it does to files or over the network.
 
 The places inside a step are CPython's audit events, which come before each such operation: they are the same in every
 run of the same project, so a place that was found bad can be gone to again. Nothing of the backup is replaced.
@@ -62,6 +62,13 @@ def start(
 def start_restore(config: Path, source: str, to: Path, *, doom: Doom = NEVER) -> Started:
     """Begins a restore of the newest backup; the pipe gives (backup id, place, events)."""
     return _start(_restore, config, source, to, doom)
+
+
+def start_expiry(
+    config: Path, source: str, target: str, *, doom: Doom = NEVER, ahead: timedelta = timedelta(0)
+) -> Started:
+    """Begins to carry out the retention policy; the pipe gives (verdict, ids of what was removed, events)."""
+    return _start(_expire, config, source, target, doom, ahead)
 
 
 def _start(act: Callable[..., None], *arguments: Any) -> Started:
@@ -138,6 +145,21 @@ def _restore(environment: dict[str, str], sender: Any, config: Path, source: str
     with _doomed(doom) as events:
         done = restore(Wiring(load(config), base=config.parent), source, "latest", str(to))
         sender.send((done.backup_id, done.to, events()))
+
+
+def _expire(
+    environment: dict[str, str], sender: Any, config: Path, source: str, target: str, doom: Doom, ahead: timedelta
+) -> None:
+    from rlg_backup.config.load import load
+    from rlg_backup.engine.retention import expire
+    from rlg_backup.engine.wiring import Wiring
+
+    os.environ.update(environment)
+    wiring = Wiring(load(config), base=config.parent, clock=lambda: datetime.now(UTC) + ahead)
+    with _doomed(doom) as events:
+        done = expire(wiring, source, target)
+        removed = [one.removal.backup_id for one in done.certificates]
+        sender.send((done.verdict.value, removed, events()))
 
 
 @contextlib.contextmanager
