@@ -25,10 +25,8 @@ VARIABLES = {
 }
 KINDS = ("full", "incremental", "differential")
 BACKUPS = [f"rlg_{kind}_backup" for kind in KINDS]
-FILES = {
-    f"{name}.py"
-    for name in (*BACKUPS, "rlg_replicate", "rlg_restore", "rlg_restore_drill", "rlg_retention", "rlg_verify")
-}
+SCHEDULED = ("rlg_replicate", "rlg_restore_drill", "rlg_retention", "rlg_scrub")  # beside the backups, by a schedule
+FILES = {f"{name}.py" for name in (*BACKUPS, *SCHEDULED, "rlg_restore", "rlg_verify")}
 SOURCES = ("data", "fans", "files")
 
 
@@ -95,13 +93,21 @@ def dags() -> dict[str, Any]:
 def test_schedules_are_those_of_the_configuration_in_its_time_zone(dags: dict[str, Any]) -> None:
     assert {
         name: (dags[name].timetable.expression, str(dags[name].timetable.timezone))
-        for name in ("rlg_full_backup", "rlg_incremental_backup", "rlg_replicate", "rlg_restore_drill", "rlg_retention")
+        for name in (
+            "rlg_full_backup",
+            "rlg_incremental_backup",
+            "rlg_replicate",
+            "rlg_restore_drill",
+            "rlg_retention",
+            "rlg_scrub",
+        )
     } == {
         "rlg_full_backup": ("0 2 * * 0", "Africa/Johannesburg"),
         "rlg_incremental_backup": ("0 2 * * *", "Africa/Johannesburg"),
         "rlg_replicate": ("0 1 * * *", "Africa/Johannesburg"),
         "rlg_restore_drill": ("0 4 1 * *", "Africa/Johannesburg"),
         "rlg_retention": ("0 6 * * *", "Africa/Johannesburg"),
+        "rlg_scrub": ("0 8 * * 6", "Africa/Johannesburg"),
     }
     assert (dags["rlg_restore"].schedule, dags["rlg_differential_backup"].schedule) == (None, None)
 
@@ -131,7 +137,7 @@ def test_who_waits_for_a_source_holds_no_worker_and_looks_again_for_half_a_day(d
 
 
 def test_scheduled_work_refuses_backfills_and_runs_once_at_a_time(dags: dict[str, Any]) -> None:
-    for name in (*BACKUPS, "rlg_replicate", "rlg_restore_drill", "rlg_retention"):
+    for name in (*BACKUPS, *SCHEDULED):
         assert sorted(str(getattr(kind, "value", kind)) for kind in dags[name].allowed_run_types) == [
             "manual",
             "scheduled",

@@ -33,6 +33,6 @@ def test_what_cannot_be_copied_fails_the_run_with_the_reason(world: World, misse
     assert done.state == "failed"
     assert done.error("outcome") == (
         "AirflowFailException",
-        f"app: FAIL: second: unable to store 'app/{missed}/default.zip.age': "
-        "the file to store does not have the promised SHA-256; nothing was stored",
+        f"app: FAIL: second: unable to fetch 'app/{missed}/default.zip.age': "
+        "target 'local' holds other bytes than were signed",
     )

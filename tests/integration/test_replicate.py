@@ -116,7 +116,7 @@ def test_a_damaged_copy_is_not_spread_and_what_hangs_on_it_is_left_with_the_reas
     assert done.code == 1
     assert done.json[1]["copied"] == []
     assert done.json[1]["left"] == {
-        full: f"unable to store '{key}': the file to store does not have the promised SHA-256; nothing was stored",
+        full: f"unable to fetch '{key}': target 'local' holds other bytes than were signed",
         child: f"unable to commit '{child}': its parent '{full}' is not in the catalog of target 'second'",
     }
     assert [one for one in world.run("list", "--json").json if "second" in one["targets"]] == []

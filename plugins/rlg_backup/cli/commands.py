@@ -13,6 +13,7 @@ from ..core.errors import FAILED, BackupError, BackupNotFound
 from ..core.model import Check, Copy, Kind, Tier, Verdict
 from ..engine.wiring import Wiring
 from .output import Output, printable, progress_bar, told
+from .scrubbing import scrub_all
 
 if TYPE_CHECKING:
     from ..engine.restore_points import Chosen
@@ -203,24 +204,43 @@ def _link(link: Chosen) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("which", metavar="ID", default="latest")
+@click.argument("which", metavar="[ID]", required=False)
 @source_option
 @target_option
 @click.option("--full/--quick", default=False, help="Full decrypts and reads every member; it needs an identity.")
+@click.option("--all", "every", is_flag=True, help="Read every copy on every target.")
+@click.option("--mend/--no-mend", default=True, help="With --all: replace what is damaged by another target's copy.")
 @json_option
 @click.pass_obj
-def verify(config: Path, which: str, source: str | None, target: str | None, full: bool, as_json: bool) -> int:
+def verify(
+    config: Path,
+    which: str | None,
+    source: str | None,
+    target: str | None,
+    full: bool,
+    every: bool,
+    mend: bool,
+    as_json: bool,
+) -> int:
     """Prove a backup without restoring it (ID, its beginning, a time, or latest).
 
-    Quick checks signatures, the chain, sizes and digests. Full also decrypts and reads every row.
+    Quick checks signatures, the chain, sizes and digests. Full also decrypts and reads every row. With --all every copy
+    on every target is read, as quick does, and a damaged one is mended from another target's.
 
-    Example: rlg-backup verify latest --source data --full
+    \b
+    Examples:
+      rlg-backup verify latest --source data --full
+      rlg-backup verify --all
     """
     from ..engine.verify import verify as run
 
-    out = Output(as_json)
+    if every and (which is not None or target is not None or full):
+        raise click.UsageError("--all reads every copy: give no ID, no --target and no --full with it")
+    out, which = Output(as_json), which or "latest"
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
+        if every:
+            return scrub_all(out, wiring, source, mend=mend)
         found = run(wiring, source_of(wiring, source, which), which, target=target, full=full)
     out.verdict(found.verdict, f"{found.source}  {found.backup_id}  on {found.target}")
     out.checks(found.checks)

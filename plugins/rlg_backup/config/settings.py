@@ -145,6 +145,7 @@ class Schedule(Strict):
     drill: str = "0 4 1 * *"
     retention: str = "0 6 * * *"
     replicate: str = "0 1 * * *"
+    scrub: str = "0 8 * * 6"
     full_covers_hours: int = Field(default=12, ge=0, le=7 * 24)
 
 
@@ -212,6 +213,7 @@ class Settings(Strict):
     restore_connections: Texts = ()
     missing_roles: Literal["fail", "report"] = "fail"
     lease_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    scrub_turns: int = Field(default=4, ge=1, le=52)
     lease_wait_hours: int = Field(default=12, ge=0, le=7 * 24)
 
     @field_validator("timezone")

@@ -7,25 +7,19 @@ told. Each object is fetched to staging, checked against what was signed, and co
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..catalog import Catalog, Lease, RestorePoint, backups_of, commit_backup
 from ..core.errors import BackupError, ObjectExists
 from ..core.model import Kind
-from ..core.private import create_private
-from .archives import ARCHIVE, MANIFEST, STATE, require_object
-from .heartbeat import heartbeat
+from .archives import STATE, require_object
+from .copying import copying, fetch_object, objects_of
 from .locking import lock_chain, lock_time
 from .restore_points import Chosen, open_point
-from .retention.lease import held
-from .staged_files import staging_disk
 from .wiring import Wiring
-from .workspace import Reference, Workspace
-
-_PIECE = 1 << 20
+from .workspace import Workspace
 
 
 @dataclass
@@ -94,8 +88,8 @@ def _complete(wiring: Wiring, done: Replication, shelves: Mapping[str, _Shelf], 
         else:
             done.left[point.backup_id] = f"target '{done.target}' has a newer backup already"
     if wanted:
-        with held(wiring, done.source, done.target, "replicate") as lease:
-            _copy_all(wiring, done, lease, wanted)
+        with copying(wiring, done.source, done.target, "replicate") as (lease, workspace):
+            _copy_all(wiring, done, lease, workspace, wanted)
 
 
 def _lacking(
@@ -117,81 +111,42 @@ def _lacking(
     return sorted(found.values(), key=lambda one: (one[0].time, one[0].sequence))
 
 
-def _copy_all(wiring: Wiring, done: Replication, lease: Lease, wanted: Sequence[RestorePoint]) -> None:
-    reference = Reference(
-        run=f"replicate-{secrets.token_hex(6)}",
-        source=done.source,
-        attempt=1,
-        nonce_sha256="",
-        backup_id="",
-        kind="",
-        leases={done.target: lease.state()},
-    )
-    workspace = Workspace.create(wiring.settings.staging.folder, wiring.staging_key, reference)
-    try:
-        with heartbeat(wiring, workspace.reference):
-            for point in wanted:
-                try:
-                    _copy(wiring, workspace, lease, point, open_point(wiring, done.source, point.target, point))
-                    done.copied.append(point.backup_id)
-                except BackupError as error:  # the next one may well be copied: it need not be a child
-                    if error.transient:  # this one is copied first, as soon as it can be
-                        raise
-                    done.left[point.backup_id] = str(error).partition("\nhint: ")[0]
-                    done.failed.append(point.backup_id)
-    finally:
-        Workspace.wipe(wiring.settings.staging.folder, reference)
+def _copy_all(
+    wiring: Wiring, done: Replication, lease: Lease, workspace: Workspace, wanted: Sequence[RestorePoint]
+) -> None:
+    for point in wanted:
+        try:
+            _copy(wiring, workspace, lease, open_point(wiring, done.source, point.target, point))
+            done.copied.append(point.backup_id)
+        except BackupError as error:  # the next one may well be copied: it need not be a child
+            if error.transient:  # this one is copied first, as soon as it can be
+                raise
+            done.left[point.backup_id] = str(error).partition("\nhint: ")[0]
+            done.failed.append(point.backup_id)
 
 
-def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, point: RestorePoint, chosen: Chosen) -> None:
+def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) -> None:
     """One backup with its objects, the commit record last. Raises CatalogGap where its parent is not on the target."""
-    target, manifest = lease.store.name, chosen.manifest
+    target, manifest, backup_id = lease.store.name, chosen.manifest, chosen.point.backup_id
     catalogs = {name: wiring.catalog(name, chosen.source) for name in wiring.source_settings(chosen.source).targets}
     until = lock_time(wiring, chosen.source, target, manifest.kind)
-    storage, there = wiring.storage(target), wiring.storage(point.target)
-    objects = {MANIFEST: chosen.manifest_sha256, ARCHIVE: manifest.archives[0].sha256}
-    if manifest.state is not None and _has(lambda: there.stat(f"{chosen.folder}/{STATE}")):
-        objects[STATE] = manifest.state.sha256
-    for name, sha256 in objects.items():
+    storage = wiring.storage(target)
+    for name, sha256 in objects_of(wiring, chosen).items():
         key = f"{chosen.folder}/{name}"
-        _fetch(wiring, workspace, point.target, key, sha256)
+        path = fetch_object(wiring, workspace, chosen.target, key, sha256)
         try:
-            locked = None if name == STATE else until
-            storage.put_file(key, workspace.path("object"), sha256=sha256, locked_until=locked)
+            storage.put_file(key, path, sha256=sha256, locked_until=None if name == STATE else until)
         except ObjectExists:  # of a run that was broken off
             require_object(storage, key, sha256)
     commit_backup(
         lease,
         catalogs[target],
         key=wiring.signing_key,
-        backup_id=point.backup_id,
+        backup_id=backup_id,
         kind=manifest.kind,
         parent=manifest.parent,
         manifest_sha256=chosen.manifest_sha256,
         others=[catalog for name, catalog in catalogs.items() if name != target],
     )
     if until is not None:
-        lock_chain(wiring, chosen.source, target, point.backup_id, until)
-
-
-def _has(look: Callable[[], object]) -> bool:
-    try:
-        look()
-    except BackupError:
-        return False
-    return True
-
-
-def _fetch(wiring: Wiring, workspace: Workspace, target: str, key: str, sha256: str) -> None:
-    """An object as it lies on a target, to the file ``object``; the driver that stores it checks its digest."""
-    workspace.remove_file("object")
-    done = 0
-    with (
-        staging_disk(key),
-        wiring.storage(target).open(key) as stream,
-        create_private(workspace.path("object")) as file,
-    ):
-        while piece := stream.read(_PIECE):
-            file.write(piece)
-            done += len(piece)
-            wiring.progress(f"download from {target}", done, 0)
+        lock_chain(wiring, chosen.source, target, backup_id, until)

@@ -1,0 +1,112 @@
+"""verify --all reads every copy back; a damaged one is mended from another target's, and never the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.verbs import flip
+from tests.support.world import World
+
+from rlg_backup.core.model import Verdict
+from rlg_backup.engine.scrub import scrub, turn_of
+
+OTHER = "SHA-256 different"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World.make(tmp_path / "world", targets=("local", "second"))
+
+
+def flipped(path: Path) -> None:
+    flip(path, 200)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a flipped bit of an archive": ("default.zip.age", flipped, OTHER),
+    "an archive cut short": ("default.zip.age", cut, OTHER),
+    "an archive that is gone": ("default.zip.age", Path.unlink, "it is not on target 'local'"),
+    "a manifest that is gone": ("manifest.json", Path.unlink, "it is not on target 'local'"),
+    "a flipped bit of a manifest": ("manifest.json", flipped, "its SHA-256 is not the one that was committed"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_copy_is_found_told_and_mended_from_the_other_target(world: World, case: str) -> None:
+    name, damage, told = DAMAGE[case]
+    full, child = world.back_up(), world.back_up(kind="incremental")
+    sound = world.objects("second")
+    damage(world.target("local") / "app" / full / name)
+    first, second = scrub(world.wiring(), "app", mend=False)
+    hit = {full} if told == OTHER and "cut" not in case else {full, child}  # a chain is looked at by sizes
+    assert (first.verdict, set(first.faults)) == (Verdict.FAIL, hit)
+    assert told in first.faults[full]
+    assert (second.verdict, second.read) == (Verdict.PASS, [full, child])
+    done = world.run("verify", "--all", "--json")
+    assert (done.code, done.json["verdict"]) == (0, "PASS")
+    assert done.json["targets"][0]["mended"][full] == [f"app/{full}/{name}"]
+    assert [one.faults for one in scrub(world.wiring(), "app")] == [{}, {}]
+    assert world.objects("second") == sound
+    assert world.run("restore", child, "--source", "app", "--to", world.root / "back.db").code == 0
+    assert world.staged() == []
+
+
+def test_what_is_damaged_everywhere_stays_and_is_a_failure(world: World) -> None:
+    full = world.back_up()
+    for target in ("local", "second"):
+        flip(world.target(target) / "app" / full / "default.zip.age", 200 if target == "local" else 300)
+    before = world.objects(), world.objects("second")
+    done = world.run("verify", "--all")
+    assert done.code == 1
+    assert f"  {full}: " in done.out
+    assert "not mended: unable to fetch" in done.out
+    assert (world.objects(), world.objects("second")) == before
+
+
+def test_a_forged_manifest_on_the_other_target_mends_nothing(world: World) -> None:
+    """The signed record of the damaged target says which manifest it was."""
+    full = world.back_up()
+    flip(world.target("local") / "app" / full / "default.zip.age", 200)
+    flip(world.target("second") / "app" / full / "manifest.json", 200)
+    before = world.objects()
+    done = world.run("verify", "--all", "--json")
+    assert done.code == 1
+    assert (
+        f"not mended: unable to mend 'app/{full}': no other target holds it" in done.json["targets"][0]["faults"][full]
+    )
+    assert world.objects() == before
+
+
+def test_every_copy_is_read_once_in_as_many_weeks_as_there_are_turns(world: World) -> None:
+    ids = {world.back_up() for _ in range(9)}
+    wiring, turns = world.wiring(), 4
+    start = datetime(2026, 11, 28, tzinfo=UTC)
+    seen: list[str] = []
+    for week in range(turns):
+        turn = turn_of(start + timedelta(weeks=week), turns)
+        seen += scrub(wiring, "app", runs=turns, turn=turn)[0].read
+    assert (len(seen), set(seen)) == (len(ids), ids)
+
+
+def test_a_target_that_is_down_is_not_called_sound(world: World) -> None:
+    world.back_up()
+    place = world.target("second")
+    place.rename(world.root / "away")
+    place.write_text("down")
+    done = world.run("verify", "--all")
+    assert done.code == 3
+    assert "? COULD-NOT-VERIFY  app  0 of 0 copies read on second\n" in done.out
+
+
+@pytest.mark.parametrize("more", [["latest"], ["--target", "local"], ["--full"]])
+def test_all_stands_alone(world: World, more: list[str]) -> None:
+    done = world.run("verify", "--all", *more)
+    assert done.code == 2
+    assert "Error: --all reads every copy: give no ID, no --target and no --full with it\n" in done.err
