@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from rlg_backup.core.errors import InvalidSetting
 
-_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
+FOR_EVER = datetime.max.replace(microsecond=0, tzinfo=UTC)  # also the time of a hold, which has none
 
 
 def lock_time(verb: str, key: str, until: datetime | None, now: datetime | None = None) -> datetime | None:
@@ -16,7 +16,7 @@ def lock_time(verb: str, key: str, until: datetime | None, now: datetime | None 
     if until.utcoffset() is None:
         raise InvalidSetting(verb, key, "the time of a lock has no zone")
     whole = until.astimezone(UTC).replace(microsecond=0)
-    if until.microsecond and whole < _LAST:
+    if until.microsecond and whole < FOR_EVER:
         whole += timedelta(seconds=1)
     return still_locked(whole, now)
 

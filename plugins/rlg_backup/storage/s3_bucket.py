@@ -26,7 +26,7 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults
-from rlg_backup.storage.locks import still_locked
+from rlg_backup.storage.locks import FOR_EVER, still_locked
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Bucket:
             response["ETag"].strip('"'),
             modified.astimezone(UTC),
             tier,
-            still_locked(response.get("ObjectLockRetainUntilDate")),
+            locked_until(response),
             not frozen or 'ongoing-request="false"' in response.get("Restore", ""),
         )
 
@@ -224,6 +224,13 @@ def _says_why(error: ClientError) -> bool:
 
 def differs(key: str, target: str) -> ObjectDamaged:
     return ObjectDamaged("read", key, f"its bytes differ from the checksum that target '{target}' keeps of them")
+
+
+def locked_until(response: Mapping[str, Any]) -> datetime | None:
+    """Until when the version of an answer is locked: by its retention, or for ever by a legal hold."""
+    if response.get("ObjectLockLegalHoldStatus") == "ON":
+        return FOR_EVER
+    return still_locked(response.get("ObjectLockRetainUntilDate"))
 
 
 def version_of(response: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 from rlg_backup.core.errors import ObjectExists, ObjectMissing, StorageDenied, StorageError
 from rlg_backup.storage import faults
 from rlg_backup.storage.locks import still_locked
-from rlg_backup.storage.s3_bucket import Bucket, answer, version_of
+from rlg_backup.storage.s3_bucket import Bucket, answer, locked_until, version_of
 
 
 def lock(bucket: Bucket, key: str, until: datetime | None) -> None:
@@ -67,7 +67,7 @@ def refuse_locked(bucket: Bucket, verb: str, key: str) -> None:
         head = bucket.head(verb, key)
     except (ObjectMissing, ObjectExists, StorageDenied):
         return
-    if until := still_locked(head.get("ObjectLockRetainUntilDate")):
+    if until := locked_until(head):
         raise faults.locked(verb, key, until)
 
 
@@ -102,7 +102,7 @@ def remove_version(bucket: Bucket, verb: str, key: str, version: str) -> None:
             bucket.client.delete_object(**bucket.address(key, version))
     except StorageDenied:
         head = bucket.head(verb, key, version)
-        if until := still_locked(head.get("ObjectLockRetainUntilDate")):
+        if until := locked_until(head):
             raise faults.locked(verb, key, until) from None
         raise
 

@@ -14,6 +14,7 @@ from tests.support.s3_server import Fault, S3Server
 from rlg_backup.core.errors import ObjectExists, ObjectLocked, ObjectMissing, StorageDenied, StorageUnavailable
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import s3_copy
+from rlg_backup.storage.locks import FOR_EVER
 from rlg_backup.storage.port import TargetFacts
 from rlg_backup.storage.s3 import S3Storage
 from rlg_backup.storage.s3_bucket import PART_SIZE, WRITE_ID
@@ -104,6 +105,20 @@ def test_a_lock_in_compliance_is_made_longer_by_one_who_locks_in_governance(clie
     assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("COMPLIANCE", UNTIL + timedelta(days=1))
     other.put_bytes("b", b"1", locked_until=UNTIL)
     assert client.head_object(Bucket=locking, Key="p/b")["ObjectLockMode"] == "GOVERNANCE"
+
+
+def test_an_object_on_legal_hold_is_locked_for_ever_and_can_be_locked_beside(client, vault, locking):
+    vault.put_bytes("a", b"1")
+    client.put_object_legal_hold(Bucket=locking, Key="p/a", LegalHold={"Status": "ON"})
+    assert vault.stat("a").locked_until == FOR_EVER
+    for remove in (vault.delete, vault.erase):
+        with pytest.raises(ObjectLocked):
+            remove("a")
+    vault.lock("a", UNTIL)
+    vault.move_to("a", Tier.COOL)
+    assert vault.stat("a").locked_until == FOR_EVER
+    client.put_object_legal_hold(Bucket=locking, Key="p/a", LegalHold={"Status": "OFF"})
+    assert vault.stat("a").locked_until == UNTIL
 
 
 def test_of_two_who_lock_at_once_the_longer_lock_stays(s3_server, vault, locking, client):
