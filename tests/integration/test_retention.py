@@ -122,10 +122,24 @@ def test_where_retention_has_a_key_of_its_own_no_backup_worker_signs_an_expiry_a
     world.settings["signing"]["key"] = "file:keys/retention.key"
     world.save()
     assert expire(world, "--target", "local")["local"][next(iter(states))] == "is marked"
+    told = {check["name"]: check for check in world.run("doctor", "--json").json["checks"]}
+    assert told["signing key"]["measured"] == f"{key.key_id}, trusted for retention documents only"
     backup = world.run("backup", "--source", "app")
     assert backup.code == 1
     assert f"it is signed by {key.key_id}, which is not trusted" in backup.err
     assert world.run("verify", "latest").code == 0
+
+
+def test_doctor_tells_how_backups_stand_and_which_should_be_gone(aged: tuple[World, dict[str, str]]) -> None:
+    world, _ = aged
+    expire(world)
+    world.run("hold", "--subject", "claim-7", "--reason", "ordered", "--source", "app")
+    expire(world, "--target", "second")
+    told = {check["group"]: check for check in world.run("doctor", "--json").json["checks"]}["retention"]
+    assert (told["verdict"], told["measured"]) == (
+        "PASS",
+        "local: 8 restore points, 0 marked, 1 holds; second: 8 restore points, 0 marked, 1 holds",
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from pathlib import Path
 from ..config.settings import FilesSettings
 from ..core.errors import BackupError
 from ..core.model import Check, Verdict
+from ..format.signing import SignerOf
 from .doctor_targets import faults, reachable, together, told
+from .retention.standing import standing
 from .wiring import Wiring
 
 Look = Callable[[], str]
@@ -40,6 +42,7 @@ def examine(wiring: Wiring) -> list[Check]:
     for name in wiring.settings.targets:
         checks.append(_check("targets", name, partial(reachable, wiring, name)))
         checks.append(_check("targets", f"{name}: properties", partial(_target, wiring, name)))
+    checks += [_check("retention", name, partial(_retention, wiring, name)) for name in wiring.settings.sources]
     checks += _airflow(wiring)
     return checks
 
@@ -66,12 +69,15 @@ class _Unseen(Exception):
 
 
 def _signing(wiring: Wiring) -> str:
-    trusted = {signer.key_id for signer in wiring.trusted}
+    trusted = wiring.trusted
     if wiring.settings.signing.key is None:
-        return f"none here (this worker only reads); {len(trusted)} signers are trusted"
-    if wiring.signing_key.key_id not in trusted:
+        return f"none here (this worker only reads); {len({signer.key_id for signer in trusted})} signers are trusted"
+    mine = [signer for signer in trusted if signer.key_id == wiring.signing_key.key_id]
+    if not mine:
         raise _Wrong("the signing key is not among signing.trusted: nobody would believe its backups")
-    return f"{wiring.signing_key.key_id}, trusted"
+    types = sorted(type for signer in mine if isinstance(signer, SignerOf) for type in signer.types)
+    only = f" for {' and '.join(types)} documents only" if types else ""
+    return f"{wiring.signing_key.key_id}, trusted{only}"
 
 
 def _tokenization(wiring: Wiring) -> str:
@@ -159,6 +165,13 @@ def _target(wiring: Wiring, name: str) -> str:
     beside = together(wiring, name)
     note = f"; warning: on one device with {', '.join(beside)}: who loses that loses both" if beside else ""
     return told(settings, facts) + note
+
+
+def _retention(wiring: Wiring, source: str) -> str:
+    told, stuck = standing(wiring, source)
+    if stuck:
+        raise _Wrong(f"{told}; for two days these should be gone and are not: {', '.join(stuck)}")
+    return told
 
 
 def _airflow(wiring: Wiring) -> Iterator[Check]:

@@ -20,6 +20,7 @@ from rlg_backup.core.model import Kind, Tier, Verdict
 from rlg_backup.engine.restore_points import choose, list_points
 from rlg_backup.engine.retention import Action, expire, hold, list_holds, note_drill, release, undo
 from rlg_backup.engine.retention.lease import held
+from rlg_backup.engine.retention.standing import standing
 
 RULES = {"full": "22 days", "incremental": "10 days", "at_least": {"full": 1}, "grace": "5 days"}
 
@@ -391,3 +392,20 @@ def test_where_the_newest_decision_cannot_be_believed_all_is_listed_and_found_by
     with pytest.raises(SignatureInvalid):
         choose(shelves.wiring(), "app", "latest")
     assert type(expire(shelves.wiring(), "app", "local").error) is SignatureInvalid
+
+
+def test_what_a_target_does_not_let_go_is_told_each_time_and_by_doctor_after_two_days(shelves: Shelves) -> None:
+    made, memory = weekly(shelves, 5), shelves.memory["local"]
+    actions(shelves)
+    shelves.pass_time(5)
+    refused = FaultyStorage(memory, Fault(Damage.FAIL, keys=f"app/{made[0]}/manifest.json", operations=("erase",)))
+    first = expire(shelves.wiring({"local": refused}), "app", "local")
+    assert (first.verdict, len(first.failures), len(first.certificates)) == (Verdict.FAIL, 1, 5)
+    assert made[0] not in shelves.listed()
+    shelves.pass_time(2.1)
+    again = expire(shelves.wiring({"local": refused}), "app", "local")
+    assert (again.verdict, again.abandoned) == (Verdict.FAIL, [])
+    assert standing(shelves.wiring(), "app") == ("local: 4 restore points, 1 marked, 0 holds", [made[0]])
+    last = expire(shelves.wiring(), "app", "local")
+    assert [item.versions for item in last.certificates[0].objects] == [0, 0, 1]
+    assert standing(shelves.wiring(), "app")[1] == []
