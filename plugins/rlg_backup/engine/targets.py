@@ -41,7 +41,7 @@ def _opened(name: str, target: Target, clients: Clients | None) -> Storage:
 def own_client(name: str, target: RemoteTarget) -> Any:
     """The client of a target, ``name`` or any other, by the SDK's chain of credentials."""
     if isinstance(target, S3Target):
-        from ..storage.s3 import s3_client
+        from ..storage.s3_client import s3_client
 
         return s3_client(region=target.region, endpoint_url=target.endpoint_url)
     if isinstance(target, GcsTarget):

@@ -24,7 +24,8 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage.parts import MIB
-from rlg_backup.storage.s3 import S3Storage, s3_client
+from rlg_backup.storage.s3 import S3Storage
+from rlg_backup.storage.s3_client import s3_client
 
 PART = 5 * MIB
 DENIED_HINT = "check the credentials and the bucket policy; without s3:ListBucket a missing object is answered 403 too"
@@ -255,6 +256,16 @@ def test_the_command_lines_client_takes_credentials_from_the_sdks_chain_and_none
     storage = S3Storage("cloud", s3_client("us-east-1", s3_server.url), bucket, emulator=True)
     storage.put_bytes("a", b"1")
     assert storage.get_bytes("a", limit=1)[0] == b"1"
+
+
+def test_the_command_lines_client_reads_every_time_as_the_sdk_does(s3_server, bucket, client, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    plain, quick = (S3Storage("cloud", c, bucket, emulator=True) for c in (client, s3_client("eu", s3_server.url)))
+    plain.put_bytes("a", b"1")
+    assert list(quick.list("")) == list(plain.list(""))
+    assert quick.stat("a") == plain.stat("a")
+    assert quick.get_bytes("a", limit=1) == plain.get_bytes("a", limit=1)
 
 
 @pytest.mark.parametrize(
