@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.damage.tiny import Tiny, undone
 from tests.damage.trials import BITS, Trial, all_refused, cuts, every_damage, flips, growths
+from tests.unit.format.documents import RETENTION
 
 from rlg_backup.catalog import Lease
 from rlg_backup.catalog.lease_file import LeaseFile, Pending
@@ -28,6 +29,7 @@ from rlg_backup.core.errors import (
 from rlg_backup.engine.restore_points import Chosen, choose
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.manifest import Manifest
+from rlg_backup.format.retention import RetentionRecord
 
 UNSIGNED = (DocumentDamaged, SignatureInvalid, SignerUnknown, FormatUnsupported)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -95,6 +97,18 @@ def test_a_commit_record_alone_has_no_bit_that_can_be_changed(tiny: Tiny, histor
 
     assert load(sound).backup_id == point.backup_id
     counts = all_refused(every_damage(sound, BITS), load, UNSIGNED)
+    assert set(counts) == {error.__name__ for error in UNSIGNED}
+
+
+def test_a_retention_record_alone_has_no_bit_that_can_be_changed(tiny: Tiny) -> None:
+    record = RetentionRecord.from_dict({**RETENTION, "source": "app"}, "record")
+    sound = record.sign(tiny.wiring.signing_key)
+
+    def load(data: bytes) -> RetentionRecord:
+        return RetentionRecord.load(data, tiny.wiring.trusted, path=record.path, target="local")
+
+    assert load(sound) == record
+    counts = all_refused(every_damage(sound, BITS[1:2]), load, UNSIGNED)
     assert set(counts) == {error.__name__ for error in UNSIGNED}
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _REASON = 300  # characters
 
 
-def _reason(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _one_line(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not (0 < len(value) <= _REASON and value.isprintable()):
         raise click.BadParameter(f"write one line of at most {_REASON} characters")
     return value
 
 
-reason_option = click.option("--reason", callback=_reason, help="Why; it is signed and kept on the target, in clear.")
+reason_option = click.option("--reason", callback=_one_line, help="Why; it is signed and kept on the target, in clear.")
 
 
 @click.command()
@@ -98,7 +98,12 @@ def _show(out: Output, outcome: Outcome) -> None:
 
 @click.command()
 @click.argument("which", metavar="[ID]", required=False)
-@click.option("--subject", metavar="CASE", help="Hold every backup of the source, for this case (no person's name).")
+@click.option(
+    "--subject",
+    metavar="CASE",
+    callback=_one_line,
+    help="Hold every backup of the source, for this case (name no person).",
+)
 @click.option("--release", metavar="HOLD", help="End a hold, by its id or the beginning of it.")
 @click.option("--source", help="The source; may be left out when there is one, or an id names it.")
 @reason_option
