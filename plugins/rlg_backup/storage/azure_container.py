@@ -9,7 +9,7 @@ import base64
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,6 +31,7 @@ from rlg_backup.storage.locks import still_locked
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
+    from azure.core.pipeline import PipelineResponse
     from azure.core.pipeline.transport import HttpResponse
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
 
@@ -38,6 +39,7 @@ LockMode = Literal["Locked", "Unlocked"]
 
 TIERS = {Tier.HOT: "Hot", Tier.COOL: "Cool", Tier.COLD: "Cold", Tier.ARCHIVE: "Archive"}
 DATED = ("date", "etag", "last-modified")  # what every good answer about an object has
+SIZED = (*DATED, "content-length")
 WRITE_ID = "rlg_write"  # names of metadata are identifiers: "Naming and Referencing Containers, Blobs, and Metadata"
 FOR_EVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # a legal hold has no end
 _DENIED_HINT = "check the credentials and their roles: Storage Blob Data Contributor writes, reads, lists and deletes"
@@ -69,12 +71,10 @@ class Container:
         """A customer's key as a request has it ("Provide an encryption key on a request to Blob storage")."""
         if self.customer_key is None:
             return {}
-        texts = [
-            base64.b64encode(part).decode() for part in (self.customer_key, hashlib.sha256(self.customer_key).digest())
-        ]
+        digest = hashlib.sha256(self.customer_key).digest()
         return {
-            "x-ms-encryption-key": texts[0],
-            "x-ms-encryption-key-sha256": texts[1],
+            "x-ms-encryption-key": base64.b64encode(self.customer_key).decode(),
+            "x-ms-encryption-key-sha256": base64.b64encode(digest).decode(),
             "x-ms-encryption-algorithm": "AES256",
         }
 
@@ -96,41 +96,44 @@ class Container:
     def look(self, verb: str, key: str) -> BlobProperties:
         """What the target says of an object. ObjectMissing."""
         with self.errors(verb, key):
-            return self.blob(key).get_blob_properties(**self.opening, **whole(*DATED, "content-length"))
+            return self.blob(key).get_blob_properties(**self.opening, **whole(*SIZED))
 
     def get(self, key: str, headers: Mapping[str, str]) -> HttpResponse:
         """A GET of an object whose body is still to be read; its status is 200, 206 or 416. The SDK has no public call
         that streams."""
         client = self.blob(key)
         with self.errors("read", key):
-            answer = self._run(client, client.url, {**self.key_headers, **headers}, *DATED, stream=True)
+            ran = self._run(client, client.url, {**self.key_headers, **headers}, *SIZED, stream=True)
+        answer = ran.http_response
         if answer.status_code not in (200, 206, 416):
             answer.internal_response.close()
             raise self.answered("read", key, answer)
         return answer
 
-    def ask(self, verb: str, key: str, question: Mapping[str, str]) -> bytes:
-        """What the container answers to a GET with that query."""
+    def ask(self, verb: str, key: str, question: Mapping[str, str]) -> Any:
+        """What the container answers to a GET with that query, as the SDK decodes it: XML is an Element."""
+        from azure.core.pipeline.policies import ContentDecodePolicy
+
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in question.items())
         url = f"{self.client.url}{'&' if '?' in self.client.url else '?'}{query}"
         with self.errors(verb, key):
             answer = self._run(self.client, url, {})
-        if answer.status_code != 200:
-            raise self.answered(verb, key, answer)
-        return bytes(answer.body())
+        if answer.http_response.status_code != 200:
+            raise self.answered(verb, key, answer.http_response)
+        return answer.context[ContentDecodePolicy.CONTEXT_NAME]
 
     def _run(
         self, client: Any, url: str, headers: Mapping[str, str], *fields: str, stream: bool = False
-    ) -> HttpResponse:
+    ) -> PipelineResponse[Any, HttpResponse]:
         """A GET by the client's own pipeline, with its credentials and its retries."""
         from azure.core.pipeline.transport import HttpRequest
 
         request = HttpRequest("GET", url, {"x-ms-version": client.api_version, **headers})
-        answer: HttpResponse = client._pipeline.run(request, stream=stream, **whole(*fields)).http_response
+        answer: PipelineResponse[Any, HttpResponse] = client._pipeline.run(request, stream=stream, **whole(*fields))
         return answer
 
     def info(self, key: str, found: BlobProperties) -> ObjectInfo:
-        """From an answer to a question, or an entry of a list."""
+        """From the answer to ``look``."""
         tier = tier_named(found.blob_tier)
         return ObjectInfo(
             key,
@@ -144,9 +147,8 @@ class Container:
 
     def made(self, key: str, size: int, answer: Mapping[str, Any], until: datetime | None) -> ObjectInfo:
         """From the answer to a write, which does not name the tier: it is the account's default one."""
-        return ObjectInfo(
-            key, size, answer["etag"].strip('"'), answer["last_modified"].astimezone(UTC), locked_until=until
-        )
+        modified = answer["last_modified"].astimezone(UTC)
+        return ObjectInfo(key, size, answer["etag"].strip('"'), modified, locked_until=until)
 
     @contextlib.contextmanager
     def errors(self, verb: str, key: str) -> Iterator[None]:
@@ -162,8 +164,8 @@ class Container:
             if isinstance(error, sdk.ClientAuthenticationError):
                 raise self._without_credentials(verb, key, error) from None
             raise self._silent(verb, key, error) from None
-        except (sdk.ServiceRequestError, sdk.ServiceResponseError, HTTPError, OSError) as error:
-            raise self._silent(verb, key, error) from None
+        except (sdk.ServiceRequestError, sdk.ServiceResponseError, HTTPError, OSError, ValueError) as error:
+            raise self._silent(verb, key, error) from None  # ValueError: an answer that is garbled
         except sdk.AzureError:  # no subclass: the answer's Content-MD5 is not that of the bytes sent
             raise self._changed_on_the_way(verb, key) from None
 
@@ -196,9 +198,8 @@ class Container:
 
     def corrupt(self, key: str) -> ObjectDamaged:
         """The bytes here are not those the target has an MD5 of."""
-        return ObjectDamaged(
-            "read", key, f"its bytes differ from the checksum that target '{self.target}' keeps of them"
-        )
+        cause = f"its bytes differ from the checksum that target '{self.target}' keeps of them"
+        return ObjectDamaged("read", key, cause)
 
     def _silent(self, verb: str, key: str, error: Exception) -> StorageUnavailable:
         return StorageUnavailable(verb, key, f"target '{self.target}' cannot be reached ({type(error).__name__})")
@@ -242,9 +243,9 @@ def kept_until(found: BlobProperties) -> datetime | None:
     return still_locked(until.astimezone(UTC)) if until else None
 
 
-def whole(*fields: str) -> dict[str, Any]:
+def whole(*fields: str, note: Callable[[HttpResponse], None] | None = None) -> dict[str, Any]:
     """An option of a call of the SDK: a good answer whose head breaks off, or lacks one of these fields, is asked for
-    again. To the HTTP library it is whole, and without a body: a list of nothing."""
+    again. To the HTTP library it is whole, and without a body: a list of nothing. ``note`` gets every other answer."""
     from azure.core.exceptions import ServiceResponseError
 
     def check(answer: Any) -> None:
@@ -254,8 +255,13 @@ def whole(*fields: str) -> dict[str, Any]:
         if said.status_code < 300 and not (ends and all(name in said.headers for name in fields)):
             said.internal_response.close()
             raise ServiceResponseError("the head of the answer breaks off")
+        if note:
+            note(said)
 
-    return {"raw_response_hook": check}
+    def keep(request: Any) -> None:
+        request.context["response_callback"] = check  # a raw_response_hook the SDK forgets where a connection breaks
+
+    return {"raw_request_hook": keep}
 
 
 def if_still(tag: str) -> dict[str, Any]:

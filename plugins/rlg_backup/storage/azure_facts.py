@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from rlg_backup.core.errors import InvalidSetting, ObjectMissing, StorageDenied
+from rlg_backup.core.errors import InvalidSetting, ObjectMissing, StorageDenied, StorageUnavailable
 from rlg_backup.storage.azure_container import Container, but_gone, whole
 from rlg_backup.storage.port import TargetFacts
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+    from azure.core.pipeline.transport import HttpResponse
     from azure.storage.blob import ContainerProperties
 
 _RESOURCE_ID = re.compile(
@@ -33,7 +34,8 @@ _NO_VERSION = "2000-01-01T00:00:00.0000000Z"
 class StorageAccount:
     """A storage account as Azure Resource Manager knows it; ``resource_id`` is its id there, as the portal shows it.
 
-    The credential needs the role Reader on the account. Raises InvalidSetting; nothing is sent.
+    The credential needs the role Reader on the account; sovereign clouds have an ``endpoint`` of their own. Raises
+    InvalidSetting; nothing is sent.
     """
 
     def __init__(self, resource_id: str, credential: TokenCredential, endpoint: str = _MANAGEMENT) -> None:
@@ -41,7 +43,7 @@ class StorageAccount:
         if given is None:
             raise InvalidSetting("use", "azure", "the resource id is not one of a storage account")
         self.name = given[1]
-        self._url, self._credential = endpoint + resource_id, credential
+        self._url, self._credential, self._scope = endpoint + resource_id, credential, endpoint + "/.default"
 
     def region(self) -> str:
         """Where the account lies ("Storage Accounts - Get Properties"). Raises the SDK's errors."""
@@ -57,8 +59,8 @@ class StorageAccount:
         from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
         from azure.core.rest import HttpRequest
 
-        token = BearerTokenCredentialPolicy(self._credential, _MANAGEMENT + "/.default")
-        client: Any = PipelineClient(self._url, policies=[RetryPolicy(), token])
+        token = BearerTokenCredentialPolicy(self._credential, self._scope)
+        client: Any = PipelineClient(self._url, policies=[RetryPolicy(retry_total=3), token])
         with client:
             answer = client.send_request(HttpRequest("GET", f"{self._url}{below}?api-version={_API_VERSION}"))
             answer.raise_for_status()
@@ -89,17 +91,19 @@ def _container(container: Container) -> tuple[ContainerProperties | None, timede
     """The container's properties, if they may be asked, and the target's clock less ours."""
     dates: list[str] = []
 
-    def note(answer: Any) -> None:
-        whole("date")["raw_response_hook"](answer)
-        dates.append(answer.http_response.headers["date"])
+    def note(answer: HttpResponse) -> None:
+        if "date" in answer.headers:
+            dates.append(answer.headers["date"])
 
     begun, said = datetime.now(UTC), None
     try:
         with container.errors("ask", container.client.container_name):
-            said = container.client.get_container_properties(raw_response_hook=note)
+            said = container.client.get_container_properties(**whole("date", note=note))
     except StorageDenied:
         if not dates:
             raise
+    if not dates:
+        return said, None
     middle = begun + (datetime.now(UTC) - begun) / 2
     ahead = parsedate_to_datetime(dates[-1]).astimezone(UTC) - middle
     return said, timedelta(seconds=round(ahead.total_seconds()))
@@ -111,6 +115,9 @@ def _account(container: Container, account: StorageAccount | None) -> tuple[str 
     try:
         with container.errors("ask", account.name):
             return account.region(), account.versioned()
+    except LookupError:
+        cause = f"the resource manager of target '{container.target}' answered with something else"
+        raise StorageUnavailable("ask", account.name, cause) from None
     except StorageDenied:
         return None, None
     except ObjectMissing:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from rlg_backup.core.errors import StorageUnavailable
 from rlg_backup.core.model import Tier
@@ -26,7 +25,7 @@ _PAGE = "5000"  # "List Blobs": the most there is
 
 @dataclass(frozen=True)
 class Entry:
-    """A blob, a version or a snapshot of one; ``current`` is None where no versions are kept or asked for."""
+    """A blob, a version or a snapshot of one; ``current``: the version that the name stands for."""
 
     name: str
     size: int
@@ -36,7 +35,7 @@ class Entry:
     until: datetime | None
     version: str | None
     snapshot: str | None
-    current: bool | None
+    current: bool
     deleted: bool
 
     def info(self, key: str) -> ObjectInfo:
@@ -49,27 +48,25 @@ def entries(container: Container, verb: str, prefix: str, include: Sequence[str]
     if include:
         question["include"] = ",".join(include)
     while True:
-        page = _page(container, verb, prefix, question)
-        for blob in page.iterfind("Blobs/Blob"):
-            yield _entry(blob)
-        marker = page.findtext("NextMarker")
+        page, marker = _page(container, verb, prefix, question)
+        yield from page
         if not marker:
             return
         question["marker"] = marker
 
 
-def _page(container: Container, verb: str, prefix: str, question: Mapping[str, str]) -> Element:
-    body = container.ask(verb, prefix, question)
+def _page(container: Container, verb: str, prefix: str, question: Mapping[str, str]) -> tuple[list[Entry], str | None]:
+    """The entries of a page, and the marker of the next one."""
+    page = container.ask(verb, prefix, question)
     try:
-        return ElementTree.fromstring(body)  # noqa: S314 - expat bounds what entities grow to
-    except ElementTree.ParseError:
-        raise StorageUnavailable(verb, prefix, f"target '{container.target}' answered with half a list") from None
+        return [_entry(blob) for blob in page.iterfind("Blobs/Blob")], page.findtext("NextMarker")
+    except (AttributeError, LookupError, ValueError):
+        raise StorageUnavailable(verb, prefix, f"target '{container.target}' answered with a garbled list") from None
 
 
 def _entry(blob: Element) -> Entry:
     said = {part.tag: part.text or "" for part in blob.iterfind("Properties/*")}
     known = {part.tag: part.text or "" for part in blob}
-    current = known.get("IsCurrentVersion")
     until = said.get("ImmutabilityPolicyUntilDate")
     return Entry(
         name=known["Name"],
@@ -82,6 +79,6 @@ def _entry(blob: Element) -> Entry:
         else still_locked(parsedate_to_datetime(until) if until else None),
         version=known.get("VersionId"),
         snapshot=known.get("Snapshot") or None,
-        current=None if current is None else current == "true",
+        current=known.get("IsCurrentVersion") == "true",
         deleted=known.get("Deleted") == "true",
     )

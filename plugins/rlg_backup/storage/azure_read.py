@@ -49,7 +49,8 @@ class ObjectStream(ForwardStream):
         begins = self._at == self._stretch_end  # else a stretch is taken up, whose checksum is known
         answer = self._ask(begins)
         self._body = answer.internal_response.raw
-        first, end, size = _place(answer)
+        with self._container.errors("read", self._key):
+            first, end, size = _place(answer)
         if first != self._at:
             raise StorageUnavailable("read", self._key, f"target '{self._target}' answered with another range")
         if not self._end:

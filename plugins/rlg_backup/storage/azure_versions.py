@@ -107,7 +107,7 @@ def erase(container: Container, key: str) -> int:
     if times := [entry.until for entry in found if entry.until]:
         raise faults.locked("erase", key, max(times))
     live = [entry for entry in found if not entry.deleted]
-    if any(not entry.snapshot and entry.current is not False for entry in live):
+    if any(entry.current or not (entry.version or entry.snapshot) for entry in live):
         _remove(container, "erase", key, delete_snapshots="include")
     for entry in live:
         if entry.version:

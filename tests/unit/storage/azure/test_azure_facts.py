@@ -107,13 +107,14 @@ class Manager:
         self.seen: list[str] = []
         self.refused = 0
         self.versioning = True
+        self.place = {"location": "WestEurope"}
         manager = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 manager.seen.append(f"{self.path} {self.headers['Authorization']}")
                 blobs = {"properties": {"isVersioningEnabled": manager.versioning, "deleteRetentionPolicy": {}}}
-                body = json.dumps(blobs if "blobServices" in self.path else {"location": "WestEurope"}).encode()
+                body = json.dumps(blobs if "blobServices" in self.path else manager.place).encode()
                 self.send_response(manager.refused or 200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -156,7 +157,7 @@ def test_region_and_versioning_are_asked_of_the_resource_manager(made, manager):
     facts = storage.facts()
     assert (facts.region, facts.versioned, facts.may_delete) == ("westeurope", True, True)
     where = f"{PLACE}devstoreaccount1"
-    bearer = "Bearer for https://management.azure.com/.default"
+    bearer = f"Bearer for {manager.url}/.default"
     assert manager.seen == [
         f"{where}?api-version=2023-05-01 {bearer}",
         f"{where}/blobServices/default?api-version=2023-05-01 {bearer}",
@@ -165,6 +166,11 @@ def test_region_and_versioning_are_asked_of_the_resource_manager(made, manager):
     assert storage.facts().versioned is False
     manager.refused = 403
     assert (storage.facts().region, storage.facts().versioned) == (None, None)
+    manager.refused, manager.place = 0, {"kind": "StorageV2"}
+    with pytest.raises(StorageUnavailable) as unclear:
+        storage.facts()
+    cause = "the resource manager of target 'cloud' answered with something else"
+    assert str(unclear.value) == f"unable to ask 'devstoreaccount1': {cause}"
     manager.refused = 404
     with pytest.raises(ObjectMissing) as caught:
         storage.facts()

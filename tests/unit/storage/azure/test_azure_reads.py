@@ -233,6 +233,21 @@ def offline(port: int) -> AzureStorage:
     return AzureStorage("cloud", client, "container", emulator=True)
 
 
+def test_a_garbled_list_is_an_error_of_the_target_or_a_list_and_nothing_else(server, impatient):
+    impatient.put_bytes("a", b"1")
+    errors = set()
+    for at in range(0, 600, 7):
+        server.order(Fault("GET", "comp=list", flip=at))
+        try:
+            assert len(list(impatient.list(""))) <= 1
+        except StorageUnavailable as error:
+            errors.add(str(error))
+    assert errors == {
+        "unable to list '': target 'cloud' cannot be reached (DecodeError)",
+        "unable to list '': target 'cloud' answered with a garbled list",
+    }
+
+
 def test_an_account_that_lists_folder_by_folder_is_refused(made):
     storage = made(hierarchical=True)
     for key in ("a/b", "a-b"):
