@@ -27,7 +27,7 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults
-from rlg_backup.storage.locks import still_locked
+from rlg_backup.storage.locks import FOR_EVER, still_locked
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ TIERS = {Tier.HOT: "Hot", Tier.COOL: "Cool", Tier.COLD: "Cold", Tier.ARCHIVE: "A
 DATED = ("date", "etag", "last-modified")  # what every good answer about an object has
 SIZED = (*DATED, "content-length")
 WRITE_ID = "rlg_write"  # names of metadata are identifiers: "Naming and Referencing Containers, Blobs, and Metadata"
-FOR_EVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # a legal hold has no end
 _DENIED_HINT = "check the credentials and their roles: Storage Blob Data Contributor writes, reads, lists and deletes"
 _FROZEN = {"BlobArchived", "BlobBeingRehydrated"}
 _CHANGED = {"ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite"}
@@ -235,12 +234,17 @@ def code_of(response: Any) -> str:
     return code if re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,60}", code) else ""
 
 
-def kept_until(found: BlobProperties) -> datetime | None:
-    """Until when a policy or a legal hold keeps a version; None if nothing does, or no longer."""
-    if found.has_legal_hold:
+def kept(until: datetime | None, held: bool | None) -> datetime | None:
+    """Until when a policy, or a legal hold, keeps a version; None if nothing does, or no longer."""
+    if held:
         return FOR_EVER
-    until = found.immutability_policy.expiry_time if found.immutability_policy else None
     return still_locked(until.astimezone(UTC)) if until else None
+
+
+def kept_until(found: BlobProperties) -> datetime | None:
+    """The same, of the answer to ``look``."""
+    policy = found.immutability_policy
+    return kept(policy.expiry_time if policy else None, found.has_legal_hold)
 
 
 def whole(*fields: str, note: Callable[[HttpResponse], None] | None = None) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from rlg_backup.core.errors import StorageUnavailable
 from rlg_backup.core.model import Tier
-from rlg_backup.storage.azure_container import FOR_EVER, Container, tier_named
-from rlg_backup.storage.locks import still_locked
+from rlg_backup.storage.azure_container import Container, kept, tier_named
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
@@ -74,9 +73,7 @@ def _entry(blob: Element) -> Entry:
         tag=said["Etag"].strip('"'),
         modified=parsedate_to_datetime(said["Last-Modified"]).astimezone(UTC),
         tier=tier_named(said.get("AccessTier")),
-        until=FOR_EVER
-        if said.get("LegalHold") == "true"
-        else still_locked(parsedate_to_datetime(until) if until else None),
+        until=kept(parsedate_to_datetime(until) if until else None, said.get("LegalHold") == "true"),
         version=known.get("VersionId"),
         snapshot=known.get("Snapshot") or None,
         current=known.get("IsCurrentVersion") == "true",

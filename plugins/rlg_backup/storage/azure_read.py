@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rlg_backup.core.errors import StorageUnavailable
 from rlg_backup.storage import faults
-from rlg_backup.storage.azure_container import Container, tier_named
+from rlg_backup.storage.azure_container import Container, kept, tier_named
 from rlg_backup.storage.forward import ForwardStream
-from rlg_backup.storage.locks import still_locked
 from rlg_backup.storage.port import ObjectInfo
 
 if TYPE_CHECKING:
@@ -110,5 +109,5 @@ def _info(key: str, size: int, answer: HttpResponse) -> ObjectInfo:
     said = answer.headers
     modified = parsedate_to_datetime(said["Last-Modified"]).astimezone(UTC)
     until = said.get("x-ms-immutability-policy-until-date")
-    locked = still_locked(parsedate_to_datetime(until)) if until else None
+    locked = kept(parsedate_to_datetime(until) if until else None, said.get("x-ms-legal-hold") == "true")
     return ObjectInfo(key, size, said["ETag"].strip('"'), modified, tier_named(said.get("x-ms-access-tier")), locked)

@@ -13,7 +13,7 @@ from tests.support.azure_server import Fault
 
 from rlg_backup.core.errors import InvalidSetting, ObjectExists, ObjectLocked, StorageDenied, StorageUnavailable
 from rlg_backup.core.model import Tier
-from rlg_backup.storage.azure_container import FOR_EVER
+from rlg_backup.storage.locks import FOR_EVER
 
 UNTIL = datetime(2100, 2, 3, 4, 5, 6, tzinfo=UTC)
 IN_2100 = "Wed, 03 Feb 2100 04:05:06 GMT"
