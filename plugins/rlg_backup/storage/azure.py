@@ -6,24 +6,16 @@ strong consistency (Microsoft Learn, "Specifying conditional headers", "Put Bloc
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from rlg_backup.core.errors import (
     InvalidSetting,
-    ObjectDamaged,
-    ObjectExists,
-    ObjectMissing,
-    StorageDenied,
-    StorageError,
-    StorageUnavailable,
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import azure_versions, faults
@@ -37,6 +29,7 @@ from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
 from rlg_backup.storage.parts import MIB
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
+from rlg_backup.storage.remote import RemoteStorage
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
@@ -46,7 +39,7 @@ _MOST_PART = 4_000 * MIB  # "Put Block"
 _log = logging.getLogger(__name__)
 
 
-class AzureStorage:
+class AzureStorage(RemoteStorage):
     """``Storage`` in a container, below ``prefix``, over a client that the caller built.
 
     Files larger than ``part_size`` bytes go up in blocks, ``threads`` at a time; memory stays under 128 MiB for files
@@ -119,26 +112,12 @@ class AzureStorage:
             azure_versions.refuse_locked(self._container, "store", key)
         return self._put(key, data, replacing, until)
 
-    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
-        with ObjectStream(self._container, check_key("read", key)) as stream:
-            if stream.info.size > limit:
-                raise faults.too_large(key, stream.info.size, limit)
-            return stream.readall(), stream.info
+    def _stream(self, key: str, start: int = 0, length: int | None = None) -> ObjectStream:
+        return ObjectStream(self._container, key, start, length)
 
-    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        return io.BufferedReader(ObjectStream(self._container, check_key("read", key)), MIB)
-
-    def read_range(self, key: str, offset: int, length: int) -> bytes:
-        faults.check_range(check_key("read", key), offset, length)
-        if length == 0:  # not expressible as a range
-            if self.stat(key).size < offset:
-                raise faults.too_short(key, offset, length)
-            return b""
-        with ObjectStream(self._container, key, offset, length) as stream:
-            return stream.readall()
-
-    def stat(self, key: str) -> ObjectInfo:
-        return self._container.info(key, self._container.look("read", check_key("read", key)))
+    def _seen(self, verb: str, key: str) -> tuple[ObjectInfo, str | None]:
+        found = self._container.look(verb, key)
+        return self._container.info(key, found), found.metadata.get(WRITE_ID)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """InvalidSetting in an account with a hierarchical namespace: it lists folder by folder, in another order."""
@@ -188,7 +167,12 @@ class AzureStorage:
         self._refuse_taken(key)
         write_id, options = self._options(key, until)
         upload = BlockUpload(self._container, key, write_id, self._part_size, self._threads, options, progress)
-        return self._written(key, source.size, None, until, write_id, lambda: upload.run(source))
+
+        def write() -> ObjectInfo:
+            with self._container.errors("store", key):
+                return self._container.made(key, source.size, upload.run(source), until)
+
+        return self._written(key, write_id, write)
 
     def _put(self, key: str, data: bytes, replacing: str | None, until: datetime | None) -> ObjectInfo:
         from azure.storage.blob import ContentSettings
@@ -197,49 +181,16 @@ class AzureStorage:
         condition = if_free() if replacing is None else if_still(replacing)
         options |= {"content_settings": ContentSettings(content_type=CONTENT_TYPE), "overwrite": replacing is not None}
 
-        def send() -> Mapping[str, Any]:
+        def write() -> ObjectInfo:
             blob, asked = self._container.blob(key), whole(*DATED)
-            return blob.upload_blob(data, length=len(data), validate_content=True, **condition, **options, **asked)
+            with self._container.errors("store", key):
+                said = blob.upload_blob(data, length=len(data), validate_content=True, **condition, **options, **asked)
+                return self._container.made(key, len(data), said, until)
 
-        return self._written(key, len(data), replacing, until, write_id, send)
+        return self._written(key, write_id, write, replacing=replacing is not None)
 
     def _options(self, key: str, until: datetime | None) -> tuple[str, dict[str, Any]]:
         """A new id of a write, and what a call that makes an object is to say beside its content."""
         write_id = secrets.token_hex(16)
         lock = azure_versions.lock_options(self._container, key, until)
         return write_id, {"metadata": {WRITE_ID: write_id}, **self._container.sealing, **lock}
-
-    def _written(
-        self,
-        key: str,
-        size: int,
-        replacing: str | None,
-        until: datetime | None,
-        write_id: str,
-        write: Callable[[], Mapping[str, Any]],
-    ) -> ObjectInfo:
-        """What a write made; a write that landed and whose answer was lost is one that was answered."""
-        try:
-            with self._container.errors("store", key):
-                return self._container.made(key, size, write(), until)
-        except (ObjectExists, StorageUnavailable) as error:
-            if info := self._landed(key, write_id):
-                return info
-            if replacing is not None and isinstance(error, ObjectExists):
-                raise faults.replaced("store", key, self.name) from None
-            raise
-
-    def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
-        try:
-            found = self._container.look("store", key)
-        except (StorageError, ObjectDamaged):
-            return None  # the error of the write is the one to report
-        return self._container.info(key, found) if found.metadata.get(WRITE_ID) == write_id else None
-
-    def _refuse_taken(self, key: str) -> None:
-        # Before hours of upload. One who may write but not look is told at the end, by the condition.
-        try:
-            self._container.look("read", key)
-        except (ObjectMissing, StorageDenied):
-            return
-        raise faults.exists("store", key, self.name)

@@ -6,22 +6,15 @@ generation ("Request preconditions"), which is the tag here.
 
 from __future__ import annotations
 
-import io
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rlg_backup.core.errors import (
     InvalidSetting,
-    ObjectDamaged,
-    ObjectExists,
-    ObjectMissing,
     StorageDenied,
-    StorageError,
-    StorageUnavailable,
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults, gcs_versions
@@ -33,6 +26,7 @@ from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
+from rlg_backup.storage.remote import RemoteStorage
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
@@ -42,7 +36,7 @@ MAX_SINGLE = 8 * MIB  # bytes that the SDK sends in one request with the object'
 _FIELDS = "items(name,size,generation,timeCreated,storageClass,retention,retentionExpirationTime),nextPageToken"
 
 
-class GcsStorage:
+class GcsStorage(RemoteStorage):
     """``Storage`` in a bucket, below ``prefix``, over a client that the caller built.
 
     Files larger than ``single`` bytes go up by a resumable upload, read as they are sent: memory stays the same.
@@ -105,7 +99,7 @@ class GcsStorage:
         with PromisedFile("store", key, path, sha256) as source:
             if source.size > self._single:
                 self._refuse_taken(key)
-                return self._written(key, blob, 0, Resumable(self._bucket, key, blob, source, progress).run)
+                return self._made(key, blob, 0, Resumable(self._bucket, key, blob, source, progress).run)
             data = source.read(self._single + 1)
             source.verify()
         info = self._put(key, blob, data, 0)
@@ -124,26 +118,12 @@ class GcsStorage:
         self._refuse_locked(key)
         return self._put(key, blob, data, int(replacing))
 
-    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
-        with ObjectStream(self._bucket, check_key("read", key)) as stream:
-            if stream.info.size > limit:
-                raise faults.too_large(key, stream.info.size, limit)
-            return stream.readall(), stream.info
+    def _stream(self, key: str, start: int = 0, length: int | None = None) -> ObjectStream:
+        return ObjectStream(self._bucket, key, start, length)
 
-    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        return io.BufferedReader(ObjectStream(self._bucket, check_key("read", key)), MIB)
-
-    def read_range(self, key: str, offset: int, length: int) -> bytes:
-        faults.check_range(check_key("read", key), offset, length)
-        if length == 0:  # not expressible as a range
-            if self.stat(key).size < offset:
-                raise faults.too_short(key, offset, length)
-            return b""
-        with ObjectStream(self._bucket, key, offset, length) as stream:
-            return stream.readall()
-
-    def stat(self, key: str) -> ObjectInfo:
-        return self._bucket.info(key, resource(self._bucket.look("read", check_key("read", key))))
+    def _seen(self, verb: str, key: str) -> tuple[ObjectInfo, str | None]:
+        blob = self._bucket.look(verb, key)
+        return self._bucket.info(key, resource(blob)), (blob.metadata or {}).get(WRITE_ID)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
@@ -193,36 +173,14 @@ class GcsStorage:
             blob.upload_from_string(data, CONTENT_TYPE, **options)
             return resource(blob)
 
-        return self._written(key, blob, generation, send)
+        return self._made(key, blob, generation, send)
 
-    def _written(self, key: str, blob: Blob, generation: int, write: Callable[[], Mapping[str, Any]]) -> ObjectInfo:
-        """What a write made; a write that landed and whose answer was lost is one that was answered."""
-        write_id = blob.metadata[WRITE_ID]
-        try:
+    def _made(self, key: str, blob: Blob, generation: int, send: Callable[[], Mapping[str, Any]]) -> ObjectInfo:
+        def write() -> ObjectInfo:
             with self._bucket.errors("store", key, locking=blob.retention.mode is not None):
-                return self._bucket.info(key, write())
-        except (ObjectExists, StorageUnavailable) as error:
-            if info := self._landed(key, write_id):
-                return info
-            if generation and isinstance(error, ObjectExists):
-                raise faults.replaced("store", key, self.name) from None
-            raise
+                return self._bucket.info(key, send())
 
-    def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
-        try:
-            blob = self._bucket.look("store", key)
-        except (StorageError, ObjectDamaged):
-            return None  # the error of the write is the one to report
-        ours = (blob.metadata or {}).get(WRITE_ID) == write_id
-        return self._bucket.info(key, resource(blob)) if ours else None
-
-    def _refuse_taken(self, key: str) -> None:
-        # Before hours of upload. One who may write but not look is told at the end, by the condition.
-        try:
-            self._bucket.look("read", key)
-        except (ObjectMissing, StorageDenied):
-            return
-        raise faults.exists("store", key, self.name)
+        return self._written(key, blob.metadata[WRITE_ID], write, replacing=bool(generation))
 
     def _refuse_locked(self, key: str) -> None:
         # A bucket that keeps versions would set a locked one aside.

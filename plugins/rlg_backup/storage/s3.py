@@ -6,22 +6,17 @@ CompleteMultipartUpload: Amazon S3 User Guide, "Conditional writes") and strong 
 
 from __future__ import annotations
 
-import io
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rlg_backup.core.errors import (
     InvalidSetting,
-    ObjectExists,
-    ObjectMissing,
     StorageDenied,
-    StorageError,
-    StorageUnavailable,
 )
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults, s3_copy, s3_facts, s3_versions
@@ -30,6 +25,7 @@ from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
 from rlg_backup.storage.parts import MIB, part_size_for, threads_for
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
+from rlg_backup.storage.remote import RemoteStorage
 from rlg_backup.storage.s3_bucket import CONFLICT, PART_SIZE, WRITE_ID, Bucket, answer, quoted
 from rlg_backup.storage.s3_checksum import checksum
 from rlg_backup.storage.s3_read import ObjectStream
@@ -38,12 +34,11 @@ from rlg_backup.storage.s3_upload import MAX_PARTS, Multipart
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_BLOCK = MIB
 _LEAST_PART = 5 * MIB  # Amazon S3 User Guide, "Amazon S3 multipart upload limits"
 _CONFLICT_WAITS = (0.1, 0.3, 0.9)  # seconds
 
 
-class S3Storage:
+class S3Storage(RemoteStorage):
     """``Storage`` in a bucket, below ``prefix``, over a client that the caller built.
 
     Files larger than ``part_size`` bytes go up in parts, ``threads`` at a time; memory stays under 128
@@ -108,27 +103,12 @@ class S3Storage:
             s3_versions.refuse_locked(self._bucket, "store", key)
         return self._put(key, data, replacing, options)
 
-    def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
-        with ObjectStream(self._bucket, check_key("read", key)) as stream:
-            if stream.info.size > limit:
-                raise faults.too_large(key, stream.info.size, limit)
-            return stream.readall(), stream.info
+    def _stream(self, key: str, start: int = 0, length: int | None = None) -> ObjectStream:
+        return ObjectStream(self._bucket, key, start, length)
 
-    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        return io.BufferedReader(ObjectStream(self._bucket, check_key("read", key)), _BLOCK)
-
-    def read_range(self, key: str, offset: int, length: int) -> bytes:
-        faults.check_range(check_key("read", key), offset, length)
-        if length == 0:  # not expressible as a range
-            if self.stat(key).size < offset:
-                raise faults.too_short(key, offset, length)
-            return b""
-        with ObjectStream(self._bucket, key, offset, length) as stream:
-            return stream.readall()
-
-    def stat(self, key: str) -> ObjectInfo:
-        head = self._bucket.head("read", check_key("read", key))
-        return self._bucket.info(key, head["ContentLength"], head)
+    def _seen(self, verb: str, key: str) -> tuple[ObjectInfo, str | None]:
+        head = self._bucket.head(verb, key)
+        return self._bucket.info(key, head["ContentLength"], head), head.get("Metadata", {}).get(WRITE_ID)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
@@ -196,31 +176,32 @@ class S3Storage:
         write_id = secrets.token_hex(16)
         request = {**options, "Metadata": {WRITE_ID: write_id, PART_SIZE: str(part_size)}}
         upload = Multipart(self._bucket, key, part_size, threads, request, progress)
-        try:
-            with self._bucket.errors("store", key):
+
+        def send() -> ObjectInfo:
+            with self._storing(key, options):
                 return self._bucket.info(key, source.size, {**options, **upload.run(source)})
-        except (ObjectExists, StorageUnavailable):
-            if info := self._landed(key, write_id):
-                return info
-            raise
-        except StorageDenied as error:
-            raise s3_versions.refused(self._bucket, options, error) from None
+
+        return self._written(key, write_id, send)
 
     def _put(self, key: str, data: bytes, replacing: str | None, options: Mapping[str, Any]) -> ObjectInfo:
         write_id = secrets.token_hex(16)
         condition = {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": quoted(replacing)}
         kept = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum(data), "Metadata": {WRITE_ID: write_id}}
         request = {**options, **condition, **kept}
-        try:
-            with self._bucket.errors("store", key):
+
+        def send() -> ObjectInfo:
+            with self._storing(key, options):
                 answered = self._bucket.require("store", key, self._put_object(key, data, request), "ETag")
                 return self._bucket.info(key, len(data), {**options, **answered})
-        except (ObjectExists, StorageUnavailable) as error:
-            if info := self._landed(key, write_id):
-                return info
-            if replacing is not None and isinstance(error, ObjectExists):
-                raise faults.replaced("store", key, self.name) from None
-            raise
+
+        return self._written(key, write_id, send, replacing=replacing is not None)
+
+    @contextmanager
+    def _storing(self, key: str, options: Mapping[str, Any]) -> Iterator[None]:
+        """A refusal may be of the lock that was asked for."""
+        try:
+            with self._bucket.errors("store", key):
+                yield
         except StorageDenied as error:
             raise s3_versions.refused(self._bucket, options, error) from None
 
@@ -235,21 +216,3 @@ class S3Storage:
                     raise
                 time.sleep(wait)
         return client.put_object(**self._bucket.address(key), Body=data, **request)
-
-    def _landed(self, key: str, write_id: str) -> ObjectInfo | None:
-        """What our write left, if the object there is of that write: its answer was lost, not the write."""
-        try:
-            head = self._bucket.head("store", key)
-        except StorageError:
-            return None  # the error of the write is the one to report
-        if head.get("Metadata", {}).get(WRITE_ID) != write_id:
-            return None
-        return self._bucket.info(key, head["ContentLength"], head)
-
-    def _refuse_taken(self, key: str) -> None:
-        # Before hours of upload. One who may write but not look is told at the end, by the condition.
-        try:
-            self._bucket.head("read", key)
-        except (ObjectMissing, StorageDenied):
-            return
-        raise faults.exists("store", key, self.name)
