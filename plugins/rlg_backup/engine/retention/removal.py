@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from ...core.errors import ObjectDamaged
 from ...core.model import Tier
 from ...format.retention import Erased, ErasedObject, Removal
-from ..archives import MANIFEST, STATE
+from ..archives import ARCHIVE, MANIFEST, STATE
 from ..wiring import Wiring
 from .shelf import Shelf
 
@@ -22,11 +23,11 @@ def erase_backup(wiring: Wiring, source: str, target: str, removal: Removal) -> 
     """
     storage, folder = wiring.storage(target), f"{source}/{removal.backup_id}/"
     sizes = {one.key: one.size for one in removal.objects} | {info.key: info.size for info in storage.list(folder)}
-    keys = sorted(sizes, key=lambda key: (key == folder + MANIFEST, key))
-    versions = {key: storage.erase(key) for key in keys}
+    versions = {key: storage.erase(key) for key in _last_the_manifest(folder, sizes)}
     if left := next(iter(storage.list(folder)), None):
         raise ObjectDamaged("erase", left.key, f"target '{target}' still lists it")
-    objects = tuple(ErasedObject(key=key, size=sizes[key], versions=versions[key]) for key in keys)
+    keys = [key for key in versions if key in sizes or versions[key]]
+    objects = tuple(ErasedObject(key=key, size=sizes.get(key, 0), versions=versions[key]) for key in keys)
     total, count = sum(sizes.values()), sum(versions.values())
     log.info("erased '%s' on '%s': %d objects, %d bytes, %d versions", folder, target, len(keys), total, count)
     return Erased(removal=removal, objects=objects)
@@ -44,9 +45,14 @@ def move_archives(wiring: Wiring, shelf: Shelf, backup_id: str, tier: Tier) -> N
 
 
 def remove_abandoned(wiring: Wiring, shelf: Shelf, name: str) -> None:
-    """Removes what a run left that committed nothing; its manifest last, too. Idempotent; raises StorageError."""
-    storage = wiring.storage(shelf.target)
-    keys = sorted((info.key for info in shelf.objects[name]), key=lambda key: (key.endswith(f"/{MANIFEST}"), key))
-    for key in keys:
+    """Removes what a run left that committed nothing. Idempotent; raises StorageError."""
+    storage, folder = wiring.storage(shelf.target), f"{shelf.source}/{name}/"
+    for key in _last_the_manifest(folder, (info.key for info in shelf.objects[name])):
         storage.erase(key)
-    log.info("removed what a run left uncommitted on '%s': %s/%s", shelf.target, shelf.source, name)
+    log.info("removed what a run left uncommitted on '%s': %s", shelf.target, folder)
+
+
+def _last_the_manifest(folder: str, listed: Iterable[str]) -> list[str]:
+    """The keys to erase: those listed, and those that may have been deleted before and left versions behind."""
+    keys = {*listed, *(folder + name for name in (ARCHIVE, STATE, MANIFEST))}
+    return sorted(keys, key=lambda key: (key == folder + MANIFEST, key))
