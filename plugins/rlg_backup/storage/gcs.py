@@ -12,10 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rlg_backup.core.errors import (
-    InvalidSetting,
-    StorageDenied,
-)
+from rlg_backup.core.errors import InvalidSetting, StorageDenied
 from rlg_backup.core.model import Tier
 from rlg_backup.storage import faults, gcs_versions
 from rlg_backup.storage.gcs_bucket import WRITE_ID, Bucket, kept_until, resource

@@ -40,7 +40,7 @@ def client(gcs_server: GcsServer) -> Any:
 
 @pytest.fixture
 def storage(client: Any, bucket: str) -> GcsStorage:
-    return GcsStorage("cloud", client, bucket, "p", single=SINGLE, patience=2, emulator=True)
+    return GcsStorage("cloud", client, bucket, "p", single=SINGLE, patience=20, emulator=True)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.support.gcs_server import Fault
 
 from rlg_backup.core.errors import ObjectExists, ObjectLocked, ObjectMissing, StorageDenied, StorageUnavailable
 from rlg_backup.core.model import Tier
+from rlg_backup.storage import gcs_versions
 from rlg_backup.storage.gcs import GcsStorage
 from rlg_backup.storage.port import TargetFacts
 
@@ -154,6 +155,22 @@ def test_a_move_of_what_was_replaced_meanwhile_is_refused(gcs_server, storage):
     with pytest.raises(ObjectExists) as caught:
         storage.move_to("a", Tier.COLD)
     assert str(caught.value) == "unable to move 'a': another writer replaced or removed it on target 'cloud'"
+    assert storage.stat("a").tier is Tier.HOT
+
+
+def test_a_move_while_another_replaces_it_puts_nothing_old_back(client, bucket, monkeypatch):
+    storage = GcsStorage("cloud", client, bucket, emulator=True)
+    tag = storage.put_bytes("a", b"old").tag
+    rewrite = gcs_versions._rewrite
+
+    def late(*arguments: Any) -> None:
+        GcsStorage("cloud", client, bucket, emulator=True).put_bytes("a", b"new", replacing=tag)
+        rewrite(*arguments)
+
+    monkeypatch.setattr(gcs_versions, "_rewrite", late)
+    with pytest.raises(ObjectExists):
+        storage.move_to("a", Tier.COLD)
+    assert storage.get_bytes("a", limit=3)[0] == b"new"
     assert storage.stat("a").tier is Tier.HOT
 
 
