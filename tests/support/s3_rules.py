@@ -29,11 +29,14 @@ class Rules:
         state_manager.set_transition("s3::keyrestore", {"progression": "manual", "times": 1 << 62})
         self._locks: dict[str, tuple[str, str]] = {}  # of uploads under way, by their id
 
+    def check_body(self, environ: dict[str, Any], body: bytes) -> Refusal | None:
+        """Why a body is refused that is not the one its writer sent. Several may be digested at a time."""
+        same = _same(environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"), body)
+        return None if same else ("400 Bad Request", "XAmzContentChecksumMismatch")
+
     def check(self, environ: dict[str, Any], body: bytes) -> Refusal | None:
         """Why a request is refused; None if moto is to answer it."""
         request = _Request(environ)
-        if request.method == "PUT" and not _same(environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"), body):
-            return "400 Bad Request", "XAmzContentChecksumMismatch"
         if request.method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
             return _check_copy(request, environ)
         if request.method == "PUT" and "retention" in request.query:

@@ -127,6 +127,8 @@ class _Faulty:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             answer: Iterable[bytes] = self._inner(environ, start)
         else:
+            if refusal := self._rules.check_body(environ, body):
+                return _refuse(start, *refusal)
             with self._writing:
                 if refusal := self._rules.check(environ, body):
                     return _refuse(start, *refusal)
