@@ -18,7 +18,7 @@ from tests.unit.format.documents import MANIFEST
 
 from rlg_backup.catalog import commit_backup
 from rlg_backup.core.model import Kind, new_backup_id
-from rlg_backup.engine.retention.lease import held
+from rlg_backup.engine.lease import held
 from rlg_backup.format.manifest import Manifest, Parent
 from rlg_backup.storage.port import Storage
 

@@ -13,8 +13,8 @@ from ..core.errors import BackupError, ObjectDamaged
 from ..core.private import create_private
 from .archives import ARCHIVE, MANIFEST, PIECE, STATE
 from .heartbeat import heartbeat
+from .lease import held
 from .restore_points import Chosen
-from .retention.lease import held
 from .staged_files import staging_disk
 from .wiring import Wiring
 from .workspace import Reference, Workspace

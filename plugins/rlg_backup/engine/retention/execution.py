@@ -18,9 +18,9 @@ from ...catalog import Lease, commit_retention
 from ...core.errors import BackupError
 from ...core.model import Verdict
 from ...format.retention import LINE, Archived, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
+from ..lease import held, whoever
 from ..verify import verdict_of
 from ..wiring import Wiring
-from .lease import held, whoever
 from .planning import Action, Decision
 from .removal import erase_backup, move_archives, remove_abandoned
 from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of

@@ -10,8 +10,8 @@ from ...catalog import commit_retention
 from ...core.errors import BackupError, BackupNotFound, InvalidSetting
 from ...core.model import Verdict, new_backup_id
 from ...format.retention import LINE, Drill, Drilled, Event, Held, Hold, Kept, Released, State
+from ..lease import held, whoever
 from ..wiring import Wiring
-from .lease import held, whoever
 
 
 @dataclass

@@ -17,9 +17,9 @@ from rlg_backup.core.errors import (
     SignatureInvalid,
 )
 from rlg_backup.core.model import Kind, Tier, Verdict
+from rlg_backup.engine.lease import held
 from rlg_backup.engine.restore_points import choose, list_points
 from rlg_backup.engine.retention import Action, expire, hold, list_holds, note_drill, release, undo
-from rlg_backup.engine.retention.lease import held
 from rlg_backup.engine.retention.standing import standing
 
 RULES = {"full": "22 days", "incremental": "10 days", "at_least": {"full": 1}, "grace": "5 days"}

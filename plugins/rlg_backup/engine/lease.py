@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from ...catalog import Lease
-from ..heartbeat import give_back
-from ..wiring import Wiring
+from ..catalog import Lease
+from .heartbeat import give_back
+from .wiring import Wiring
 
 
 @contextmanager
