@@ -8,13 +8,19 @@ from airflow.sdk import Param, dag
 from rlg_backup.tasks.configuration import settings
 from rlg_backup.tasks.guard import step
 from rlg_backup.tasks.outcome import outcome_of_checks
-from rlg_backup.tasks.restore import choose, load_and_prove, run_suites, verify_chosen
+from rlg_backup.tasks.restore import choose, load_and_prove, run_suites, thawed, verify_chosen
 
 SETTINGS = settings()
 PLACES = [f"postgres:{name}/restored" for name in SETTINGS.restore_connections]
 PLACES += [f"{folder}/restored" for folder in SETTINGS.restore_folders]
 if next(iter(SETTINGS.sources.values())).type != "postgres":  # the first source's kind of place comes first
     PLACES.reverse()
+LOOK_AGAIN = max(1, 20 * SETTINGS.retries.wait_seconds)  # ten minutes, as shipped
+WAITING = {
+    "mode": "reschedule",
+    "poke_interval": LOOK_AGAIN,
+    "timeout": 3 * 24 * 3600,
+}  # Amazon's slowest takes two days
 PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 
 
@@ -47,7 +53,8 @@ PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 )
 def rlg_restore():
     chosen = choose.override(**PLACE)()
-    checked = verify_chosen.override(task_id="verify", **PLACE)(chosen)
+    readable = thawed.override(task_id="thaw", **PLACE, **WAITING)(chosen)
+    checked = verify_chosen.override(task_id="verify", **PLACE)(readable)
     done = load_and_prove.override(task_id="restore", **PLACE)(checked)
     tested = run_suites.override(task_id="test", **PLACE)(done)
     outcome_of_checks.override(task_id="outcome")(tested, "restore")

@@ -132,7 +132,7 @@ def refuses_to_be_read(storage: Storage) -> None:
     ):
         with pytest.raises(ObjectFrozen) as caught:
             read()
-        said = "it lies frozen on target 't'\nhint: thaw it first, which may take hours"
+        said = "it lies frozen on target 't'\nhint: ask for it with 'rlg-backup thaw'; it may take hours"
         assert str(caught.value) == f"unable to read 'a': {said}"
 
 

@@ -222,7 +222,7 @@ def test_whatever_a_damaged_lease_says_the_catalog_holds_what_was_committed_or_d
             outcomes["taken"] += 1
         found = {key: tiny.storage.bytes_of(key) for key in tiny.storage.keys("catalog/app/0")}
         assert found.items() <= sound.items(), trial.what
-        assert {point.key for point in (history[0].entry, history[1].entry)} <= found.keys()
+        assert {point.key for point in (history[0].point, history[1].point)} <= found.keys()
         if pending:
             tiny.storage.delete(newest.key)
     assert min(outcomes.values()) > 10, outcomes

@@ -74,12 +74,12 @@ SETTINGS = {
     "a type of target that is none": (
         '{"targets": {"far": {"type": "ftp", "path": "x"}}}',
         "InvalidSetting",
-        "unable to load 'targets.far.type': in '{file}': it must be one of local, s3",
+        "unable to load 'targets.far.type': in '{file}': it must be one of local, s3, gcs, azure",
     ),
     "a target without a type": (
         '{"targets": {"far": {"path": "x"}}}',
         "InvalidSetting",
-        "unable to load 'targets.far.type': in '{file}': it must be one of local, s3",
+        "unable to load 'targets.far.type': in '{file}': it must be one of local, s3, gcs, azure",
     ),
     "a source's target that is none": (
         '{"sources": {"app": {"targets": ["cloud"]}}}',

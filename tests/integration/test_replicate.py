@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.test_broken_chains import change
@@ -12,7 +14,12 @@ from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.verbs import flip
 from tests.support.world import World, dump
 
+from rlg_backup.core.errors import CatalogGap
+from rlg_backup.core.model import Kind
+from rlg_backup.engine import replicate as replicating
+from rlg_backup.engine.backup import backup
 from rlg_backup.engine.replicate import replicate
+from rlg_backup.engine.wiring import Wiring
 
 
 @pytest.fixture
@@ -117,7 +124,7 @@ def test_a_damaged_copy_is_not_spread_and_what_hangs_on_it_is_left_with_the_reas
     assert done.json[1]["copied"] == []
     assert done.json[1]["left"] == {
         full: f"unable to fetch '{key}': target 'local' holds other bytes than were signed",
-        child: f"unable to commit '{child}': its parent '{full}' is not in the catalog of target 'second'",
+        child: f"unable to find '{full}': target 'second' lists no such backup of source 'app'",
     }
     assert [one for one in world.run("list", "--json").json if "second" in one["targets"]] == []
 
@@ -147,3 +154,95 @@ def test_a_target_that_stays_down_is_an_error(world: World) -> None:
     done = world.run("replicate")
     assert done.code != 0
     assert done.out == "✗ FAIL  app  second: unable to list 'catalog/app/': the folder of target 'second' is a file\n"
+
+
+def third(tmp_path: Path) -> World:
+    """A project with three targets; its first backup is on the first and the last of them alone."""
+    world = World.make(tmp_path / "world", targets=("local", "second", "third"))
+    world.source["targets"] = ["local", "third"]
+    world.save()
+    world.back_up()
+    world.source["targets"] = ["local", "second", "third"]
+    world.save()
+    return world
+
+
+def test_where_one_copy_is_damaged_another_is_taken(tmp_path: Path) -> None:
+    world = third(tmp_path)
+    (point,) = world.run("list", "--json").json
+    flip(world.target("local") / "app" / point["backup_id"] / "default.zip.age", 1000)
+    assert [(one.copied, one.left) for one in replicate(world.wiring(), "app")] == [
+        ([], {}),
+        ([point["backup_id"]], {}),
+        ([], {}),
+    ]
+    on_second(world, point["backup_id"])
+
+
+def test_the_order_is_that_of_the_commits_although_a_clock_was_ahead(world: World) -> None:
+    down(world)
+    ahead = backup(world.wiring(clock=lambda: datetime.now(UTC) + timedelta(days=1)), "app", Kind.FULL).backup_id
+    change(world)
+    newer = degraded(world, "full")
+    up(world)
+    replicate(world.wiring(), "app", whole=True)
+    on_second(world, ahead, newer)
+
+
+def test_a_backup_that_ended_while_another_target_was_served_is_not_followed_by_an_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World.make(tmp_path / "world", targets=("local", "second", "third"))
+    world.source["targets"] = ["local"]
+    world.save()
+    older = world.back_up()
+    time.sleep(1.1)  # ids tell the second
+    world.source["targets"] = ["local", "second", "third"]
+    world.save()
+    real, made = replicating.lock_time, []
+
+    def meanwhile(wiring: Wiring, source: str, target: str, *more: Any) -> datetime | None:
+        if not made:
+            done = world.run("backup", "--json")  # goes without the second target, whose lease is held
+            assert sorted(done.json[0]["committed"]) == ["local", "third"]
+            made.append(done.json[0]["backup_id"])
+        return real(wiring, source, target, *more)
+
+    monkeypatch.setattr(replicating, "lock_time", meanwhile)
+    last = replicate(world.wiring(), "app")[-1]
+    assert (last.copied, last.left) == ([], {older: "target 'third' has a newer backup already"})
+    assert [point.backup_id for point in world.wiring().catalog("third", "app").points()] == made
+
+
+def test_no_child_is_committed_where_its_parents_archive_is_gone(world: World) -> None:
+    full = world.back_up()
+    down(world)
+    child = degraded(world, "incremental")
+    up(world)
+    (world.target("second") / "app" / full / "default.zip.age").unlink()
+    (_, second) = replicate(world.wiring(), "app")
+    assert second.left == {child: f"unable to read 'app/{full}/default.zip.age': it is not on target 'second'"}
+    assert [point.backup_id for point in world.wiring().catalog("second", "app").points()] == [full]
+
+
+def test_a_change_state_that_is_damaged_keeps_no_backup_from_being_copied(world: World) -> None:
+    down(world)
+    full = degraded(world, "full")
+    up(world)
+    flip(world.target("local") / "app" / full / "state.zip.age", 300)
+    (_, second) = replicate(world.wiring(), "app")
+    assert (second.copied, second.left) == ([full], {})
+    assert not (world.target("second") / "app" / full / "state.zip.age").exists()
+    on_second(world, full)
+
+
+def test_a_target_on_which_backups_are_hidden_gets_nothing_that_would_cover_it_up(world: World) -> None:
+    for _ in range(2):  # the second one's record on each target tells of the first on the other
+        world.back_up()
+    shutil.rmtree(world.target("second") / "catalog")
+    shutil.rmtree(world.root / "state")  # another machine: only the other target knows
+    before = world.objects("second")
+    (_, second) = replicate(world.wiring(), "app")
+    assert isinstance(second.error, CatalogGap)
+    assert world.objects("second") == before
+    assert world.run("verify", "--all").code == 3

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support.gcs_server import GcsServer
 from tests.support.verbs import flip
 from tests.support.world import World
 
 from rlg_backup.core.model import Verdict
+from rlg_backup.engine import scrub as scrubbing
+from rlg_backup.engine.retention import expire
 from rlg_backup.engine.scrub import scrub, turn_of
 
 OTHER = "SHA-256 different"
@@ -110,3 +114,74 @@ def test_all_stands_alone(world: World, more: list[str]) -> None:
     done = world.run("verify", "--all", *more)
     assert done.code == 2
     assert "Error: --all reads every copy: give no ID, no --target and no --full with it\n" in done.err
+
+
+def test_a_copy_in_a_bucket_that_keeps_what_is_deleted_is_mended(world: World) -> None:
+    """As every new bucket of Google's does, for seven days: what was deleted there cannot be removed for good."""
+    with GcsServer() as server:
+        client = server.client()
+        client.create_bucket(client.bucket("soft"))
+        soft = {"type": "gcs", "bucket": "soft", "project": "p", "endpoint_url": server.url, "emulator": True}
+        world.settings["targets"]["local"] = soft
+        world.save()
+        full = world.back_up()
+        blob = client.bucket("soft").blob(f"app/{full}/default.zip.age")
+        data = bytearray(blob.download_as_bytes())
+        data[200] ^= 1
+        blob.upload_from_string(bytes(data))
+        assert scrub(world.wiring(), "app")[0].mended == {full: [f"app/{full}/default.zip.age"]}
+        assert [one.faults for one in scrub(world.wiring(), "app")] == [{}, {}]
+
+
+@pytest.fixture
+def aged(world: World) -> str:
+    """The oldest of some backups, marked, which the next expiry removes."""
+    world.settings["retention"] = {"grace": "0 days"}
+    world.save()
+    for days in (130, 128, 100, 3, 2, 1):
+        world.back_up_ago(days)
+    expire(world.wiring(), "app", "local")
+    return world.wiring().catalog("local", "app").points()[0].backup_id
+
+
+def test_what_expires_while_it_is_read_is_no_fault_and_stops_nothing(
+    world: World, aged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done = scrubbing.verify, []
+
+    def meanwhile(*given: Any, **named: Any) -> Any:
+        if not done:
+            done.append(expire(world.wiring(), "app", "local"))
+        return real(*given, **named)
+
+    monkeypatch.setattr(scrubbing, "verify", meanwhile)
+    first, second = scrub(world.wiring(), "app")
+    assert (first.verdict, first.copies, len(first.read)) == (Verdict.PASS, 3, 3)
+    assert aged not in first.read
+    assert (second.verdict, len(second.read)) == (Verdict.PASS, 6)
+
+
+def test_what_expires_before_it_is_mended_is_not_brought_back(
+    world: World, aged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip(world.target("local") / "app" / aged / "default.zip.age", 200)
+    real, done = scrubbing.copying, []
+
+    def meanwhile(*given: Any) -> Any:
+        if not done:
+            done.append(expire(world.wiring(), "app", "local"))
+        return real(*given)
+
+    monkeypatch.setattr(scrubbing, "copying", meanwhile)
+    (first, _) = scrub(world.wiring(), "app")
+    assert aged in first.faults and aged not in first.mended
+    assert [key for key in world.objects() if key.startswith(f"app/{aged}/")] == []
+
+
+def test_a_record_of_long_ago_that_rots_is_a_failure(world: World) -> None:
+    backup_id = world.back_up()
+    assert world.run("hold", backup_id, "--reason", "a claim").code == 0
+    world.back_up()
+    (held,) = [path for path in world.target().rglob("*.json") if "retention" in path.name]
+    flip(held, 200)
+    assert world.run("verify", "--all").code == 1

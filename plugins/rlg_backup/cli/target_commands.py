@@ -1,15 +1,19 @@
-"""replicate."""
+"""replicate, thaw."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Final
 
 import click
 
 from ..core.errors import FAILED
 from ..core.model import Verdict
-from .commands import json_option, wire
+from .commands import json_option, source_of, source_option, target_option, wire
 from .output import Output, progress_bar
+
+_EVERY: Final = 600  # seconds
 
 
 @click.command()
@@ -49,4 +53,30 @@ def replicate(config: Path, sources: tuple[str, ...], whole: bool, as_json: bool
     return wrong[0].exit_code if wrong else FAILED if any(one.failed for one in found) else 0
 
 
-COMMANDS = (replicate,)
+@click.command()
+@click.argument("which", metavar="ID", default="latest")
+@source_option
+@target_option
+@click.option("--wait", is_flag=True, help="Look again every ten minutes until everything can be read.")
+@json_option
+@click.pass_obj
+def thaw(config: Path, which: str, source: str | None, target: str | None, wait: bool, as_json: bool) -> int:
+    """Ask that a backup which lies in an archive tier can be read, with all that it needs; it takes hours.
+
+    Exits with 0 once it can be restored, with 3 before. The DAG rlg_restore does this by itself, and waits.
+
+    Example: rlg-backup thaw 20260104T000000Z-1b2c3d4e --source data --wait
+    """
+    from ..engine.thawing import thaw as run
+
+    out, wiring = Output(as_json), wire(config)
+    name = source_of(wiring, source, which)
+    while not (found := run(wiring, name, which, target=target)).done and wait:
+        time.sleep(_EVERY)
+    for backup_id, place in found.readable.items():
+        out.say(f"{backup_id}: {f'readable on {place}' if place else 'asked for, not readable yet'}")
+    out.data(found.to_json())
+    return (Verdict.PASS if found.done else Verdict.COULD_NOT_VERIFY).exit_code
+
+
+COMMANDS = (replicate, thaw)

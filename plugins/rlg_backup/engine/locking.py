@@ -16,12 +16,12 @@ from .restore_points import choose
 from .wiring import Wiring
 
 
-def lock_time(wiring: Wiring, source: str, target: str, kind: Kind) -> datetime | None:
-    """Until when a backup that is made now is locked on a target: as long as it is kept at least; None where the
-    configuration wants no locks there."""
+def lock_time(wiring: Wiring, source: str, target: str, kind: Kind, made: datetime | None = None) -> datetime | None:
+    """Until when a backup that was ``made`` then (else: now) is locked on a target: as long as it is kept at least.
+    None where the configuration wants no locks there."""
     if wiring.settings.targets[target].lock == "none":
         return None
-    return wiring.settings.retention.rules(source).age(kind).after(wiring.clock())
+    return wiring.settings.retention.rules(source).age(kind).after(made or wiring.clock())
 
 
 def lock_chain(wiring: Wiring, source: str, target: str, backup_id: str, until: datetime) -> None:

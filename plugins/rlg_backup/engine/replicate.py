@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
-from ..catalog import Catalog, Lease, RestorePoint, backups_of, commit_backup
-from ..core.errors import BackupError, ObjectExists
+from ..catalog import Catalog, Lease, RestorePoint, backups_of, commit_backup, compare_heads
+from ..core.errors import BackupError, DamageError, LeaseLost, ObjectExists, ObjectMissing
 from ..core.model import Kind
 from .archives import STATE, require_object
+from .chains import chain_of, require_archives
 from .copying import copying, fetch_object, objects_of
 from .locking import lock_chain, lock_time
-from .restore_points import Chosen, open_point
+from .restore_points import Chosen, choose, open_point
 from .wiring import Wiring
 from .workspace import Workspace
 
@@ -47,13 +49,18 @@ class Replication:
 def replicate(wiring: Wiring, source: str, *, whole: bool = False) -> list[Replication]:
     """Complete the copies of a source on each of its targets; what one target's fault stops goes on on the others.
 
-    The newest full backup and what came after it; with ``whole`` all that is offered elsewhere. Idempotent.
+    The newest full backup and what came after it; with ``whole`` all that is offered elsewhere. Idempotent. A target on
+    which something is hidden, as another one knows, gives and gets nothing.
     """
     done = [Replication(source, target) for target in wiring.source_settings(source).targets]
+    catalogs = {one.target: wiring.catalog(one.target, source) for one in done}
+    hidden = {finding.target: finding.error for finding in compare_heads(catalogs)}
     shelves: dict[str, _Shelf] = {}
     for one in done:
         try:
-            shelves[one.target] = _Shelf.read(wiring.catalog(one.target, source))
+            if one.target in hidden:
+                raise hidden[one.target]
+            shelves[one.target] = _Shelf.read(catalogs[one.target])
         except BackupError as error:
             one.error = error
     for one in done:
@@ -78,66 +85,108 @@ class _Shelf:
         return cls(catalog.offered(), backups_of(catalog.entries()))
 
 
+@dataclass(frozen=True)
+class _Lacking:
+    """A backup that is offered elsewhere and never was here; whether it comes after all that is here."""
+
+    copies: list[RestorePoint]
+    later: bool
+
+
 def _complete(wiring: Wiring, done: Replication, shelves: Mapping[str, _Shelf], *, whole: bool) -> None:
-    ever = shelves[done.target].ever
     others = [shelf.offered for target, shelf in shelves.items() if target != done.target]
-    wanted: list[RestorePoint] = []
-    for point, follows in _lacking(ever, others, whole=whole):
-        if follows:
-            wanted.append(point)
-        else:
-            done.left[point.backup_id] = f"target '{done.target}' has a newer backup already"
-    if wanted:
-        with copying(wiring, done.source, done.target, "replicate") as (lease, workspace):
-            _copy_all(wiring, done, lease, workspace, wanted)
+    if not _lacking(shelves[done.target].ever, others, whole=whole):
+        return
+    with copying(wiring, done.source, done.target, "replicate") as (lease, workspace):
+        mine = _Shelf.read(wiring.catalog(done.target, done.source))  # a backup may have ended meanwhile
+        wanted = []
+        for backup_id, one in _lacking(mine.ever, others, whole=whole).items():
+            if one.later:
+                wanted.append(one.copies)
+            else:
+                done.left[backup_id] = f"target '{done.target}' has a newer backup already"
+        _copy_all(wiring, done, lease, workspace, wanted)
 
 
 def _lacking(
     ever: Sequence[RestorePoint], others: Sequence[Sequence[RestorePoint]], *, whole: bool
-) -> list[tuple[RestorePoint, bool]]:
-    """What is offered elsewhere and never was here, oldest first, a copy of each; and whether it comes after all that
-    is here: by the order of commits on a target that has the newest of here, too, by the workers' clocks else."""
+) -> dict[str, _Lacking]:
+    """Oldest first, by id. In the order in which a target has them, which is sure; where none has two of them, by the
+    workers' clocks."""
     known = {point.backup_id for point in ever}
-    found: dict[str, tuple[RestorePoint, bool]] = {}
+    found: dict[str, _Lacking] = {}
+    order: list[RestorePoint] = []
     for points in others:
         ids = [point.backup_id for point in points]
         newest = ids.index(ever[-1].backup_id) if ever and ever[-1].backup_id in ids else None
         fulls = [number for number, point in enumerate(points) if point.kind is Kind.FULL]
         start = 0 if whole else fulls[-1] if fulls else len(points)
-        for number, point in enumerate(points[start:], start):
-            if point.backup_id not in known:
-                later = number > newest if newest is not None else not ever or point.time > ever[-1].time
-                found.setdefault(point.backup_id, (point, later))
-    return sorted(found.values(), key=lambda one: (one[0].time, one[0].sequence))
+        lacking = [(number, point) for number, point in enumerate(points[start:], start) if ids[number] not in known]
+        for number, point in lacking:
+            later = number > newest if newest is not None else not ever or point.time > ever[-1].time
+            found.setdefault(point.backup_id, _Lacking([], later)).copies.append(point)
+        order = _merged(order, [point for _, point in lacking])
+    return {point.backup_id: found[point.backup_id] for point in order}
+
+
+def _merged(one: Sequence[RestorePoint], other: Sequence[RestorePoint]) -> list[RestorePoint]:
+    """Both lists as one, each in its own order (where they agree on one), and what stands in both once."""
+    ids = [point.backup_id for point in one]
+    merged, at = list[RestorePoint](), 0
+    for point in other:
+        if point.backup_id in ids:
+            place = ids.index(point.backup_id)
+            merged += one[at:place]
+            at = max(at, place)
+            continue
+        while at < len(one) and one[at].time <= point.time:
+            merged.append(one[at])
+            at += 1
+        merged.append(point)
+    return [*merged, *one[at:]]
 
 
 def _copy_all(
-    wiring: Wiring, done: Replication, lease: Lease, workspace: Workspace, wanted: Sequence[RestorePoint]
+    wiring: Wiring, done: Replication, lease: Lease, workspace: Workspace, wanted: Sequence[Sequence[RestorePoint]]
 ) -> None:
-    for point in wanted:
+    for copies in wanted:
+        lease.renew()  # who lost it stops, before anything more is sent
+        backup_id = copies[0].backup_id
         try:
-            _copy(wiring, workspace, lease, open_point(wiring, done.source, point.target, point))
-            done.copied.append(point.backup_id)
+            _copy_any(wiring, workspace, lease, copies)
+            done.copied.append(backup_id)
         except BackupError as error:  # the next one may well be copied: it need not be a child
-            if error.transient:  # this one is copied first, as soon as it can be
+            if error.transient or isinstance(error, LeaseLost):  # this one is copied first, as soon as it can be
                 raise
-            done.left[point.backup_id] = str(error).partition("\nhint: ")[0]
-            done.failed.append(point.backup_id)
+            done.left[backup_id] = str(error).partition("\nhint: ")[0]
+            done.failed.append(backup_id)
+
+
+def _copy_any(wiring: Wiring, workspace: Workspace, lease: Lease, copies: Sequence[RestorePoint]) -> None:
+    """From the first copy that is sound; raises the first one's error where none is."""
+    failures: list[BackupError] = []
+    for point in copies:
+        try:
+            return _copy(wiring, workspace, lease, open_point(wiring, lease.source, point.target, point))
+        except (DamageError, ObjectMissing) as error:
+            failures.append(error)
+    raise failures[0]
 
 
 def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) -> None:
-    """One backup with its objects, the commit record last. Raises CatalogGap where its parent is not on the target."""
+    """One backup with its objects, the commit record last. Raises what keeps its chain from being whole there."""
     target, manifest, backup_id = lease.store.name, chosen.manifest, chosen.point.backup_id
+    if manifest.parent is not None:
+        parent = choose(wiring, chosen.source, manifest.parent.backup_id, target=target)
+        require_archives(wiring, chain_of(wiring, parent, targets=[target]))
     catalogs = {name: wiring.catalog(name, chosen.source) for name in wiring.source_settings(chosen.source).targets}
-    until = lock_time(wiring, chosen.source, target, manifest.kind)
-    storage = wiring.storage(target)
+    until = lock_time(wiring, chosen.source, target, manifest.kind, manifest.snapshot.taken_at)
     for name, sha256 in objects_of(wiring, chosen).items():
-        key = f"{chosen.folder}/{name}"
-        path = fetch_object(wiring, workspace, chosen.target, key, sha256)
         try:
-            storage.put_file(key, path, sha256=sha256, locked_until=None if name == STATE else until)
-        except ObjectExists:  # of a run that was broken off
-            require_object(storage, key, sha256)
+            _put(wiring, workspace, target, chosen, name, sha256, None if name == STATE else until)
+        except (DamageError, ObjectMissing):
+            if name != STATE:  # without it the next backup is a full one; no restore needs it
+                raise
     commit_backup(
         lease,
         catalogs[target],
@@ -150,3 +199,20 @@ def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) ->
     )
     if until is not None:
         lock_chain(wiring, chosen.source, target, backup_id, until)
+
+
+def _put(
+    wiring: Wiring,
+    workspace: Workspace,
+    target: str,
+    chosen: Chosen,
+    name: str,
+    sha256: str,
+    until: datetime | None,
+) -> None:
+    key, storage = f"{chosen.folder}/{name}", wiring.storage(target)
+    path = fetch_object(wiring, workspace, chosen.target, key, sha256)
+    try:
+        storage.put_file(key, path, sha256=sha256, locked_until=until)
+    except ObjectExists:  # of a run that was broken off
+        require_object(storage, key, sha256)

@@ -68,7 +68,7 @@ class SampleWriter:
         if self._file is None:
             self._file = self._stack.enter_context(self._workspace.create_file(self._name))
         held, self._held, self._bytes = self._held, [], 0
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)  # which a limit may refuse
         while held:
             schema = held[0].schema
             with pa.ipc.new_stream(self._file, schema, options=options) as stream:
@@ -81,6 +81,6 @@ def read_sample(workspace: Workspace, name: str, rows: int) -> Iterator[pa.Recor
     with workspace.open_file(name) as raw:
         file = io.BufferedReader(raw)  # type: ignore[type-var]
         while file.peek(1):
-            with pa.ipc.open_stream(file) as stream:
+            with pa.ipc.open_stream(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as stream:
                 for batch in stream:
                     yield thinned(batch, rows)

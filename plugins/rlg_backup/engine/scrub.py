@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..catalog import RestorePoint
+from ..catalog import RestorePoint, compare_heads
 from ..core.errors import BackupError, BackupNotFound, DamageError, ObjectDamaged, ObjectMissing
 from ..core.model import Verdict
 from .archives import STATE, digest_of
 from .copying import copying, fetch_object, objects_of
 from .locking import lock_time
 from .restore_points import Chosen, choose
-from .verify import Verification, verify
+from .verify import Verification, verdict_of, verify
 from .wiring import Wiring
 
 WEEK = 7
@@ -44,7 +44,9 @@ class Scrubbed:
         """FAIL where a fault stays, COULD-NOT-VERIFY where something was not read; a fault that was mended is told."""
         if set(self.faults) - set(self.mended):
             return Verdict.FAIL
-        return Verdict.COULD_NOT_VERIFY if self.error or self.unread else Verdict.PASS
+        if self.error is not None:
+            return verdict_of(self.error)
+        return Verdict.COULD_NOT_VERIFY if self.unread else Verdict.PASS
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "error": str(self.error) if self.error else None, "verdict": self.verdict.value}
@@ -61,11 +63,14 @@ def scrub(wiring: Wiring, source: str, *, runs: int = 1, turn: int = 0, mend: bo
     Of ``runs`` turns, each reads another share; with one all is read. Idempotent.
     """
     found = [Scrubbed(source, target) for target in wiring.source_settings(source).targets]
+    catalogs = {one.target: wiring.catalog(one.target, source) for one in found}
+    hidden = {finding.target: finding.error for finding in compare_heads(catalogs)}
     for one in found:
         try:
-            catalog = wiring.catalog(one.target, source)
-            catalog.verify_chain()
-            points = catalog.points()
+            if one.target in hidden:
+                raise hidden[one.target]
+            catalogs[one.target].verify_chain(down_to=1)  # all of it: nothing else reads what is long past
+            points = catalogs[one.target].points()
         except BackupError as error:
             one.error = error
             continue
@@ -84,7 +89,11 @@ def _number(backup_id: str) -> int:
 
 
 def _look(wiring: Wiring, done: Scrubbed, point: RestorePoint, *, mend: bool) -> None:
-    found = verify(wiring, done.source, point.backup_id, target=done.target)
+    try:
+        found = verify(wiring, done.source, point.backup_id, target=done.target)
+    except BackupNotFound:  # it expired meanwhile
+        done.copies -= 1
+        return
     done.read.append(point.backup_id)
     wiring.progress(f"scrub {done.target}", len(done.read), 0)
     if found.verdict is Verdict.FAIL:
@@ -104,17 +113,20 @@ def _wrong(found: Verification) -> str:
 
 def _mend(wiring: Wiring, done: Scrubbed, point: RestorePoint) -> list[str]:
     """The keys that were replaced. What is to be written was fetched and checked before anything is removed. Raises
-    BackupNotFound where no other target has the backup whole, ObjectLocked where the damaged object may not go yet."""
+    BackupNotFound where no other target has the backup whole, or where it expired meanwhile; ObjectLocked where the
+    damaged object may not go yet."""
     sound = _sound(wiring, done, point)
     storage, replaced = wiring.storage(done.target), []
-    with copying(wiring, done.source, done.target, "scrub") as (_, workspace):
+    with copying(wiring, done.source, done.target, "scrub") as (lease, workspace):
+        wiring.catalog(done.target, done.source).find(point.backup_id)  # what expired is not brought back
         for name, sha256 in objects_of(wiring, sound).items():
             key = f"{sound.folder}/{name}"
             if _holds(wiring, done.target, key, sha256):
                 continue
             path = fetch_object(wiring, workspace, sound.target, key, sha256)
-            storage.erase(key)
-            until = lock_time(wiring, done.source, done.target, point.kind) if name != STATE else None
+            until = None if name == STATE else lock_time(wiring, done.source, done.target, point.kind, point.time)
+            lease.renew()  # raises where it was lost in a long fetch
+            storage.delete(key)  # and not erase: older versions, and what is locked below, are in nobody's way
             storage.put_file(key, path, sha256=sha256, locked_until=until)
             replaced.append(key)
     again = verify(wiring, done.source, point.backup_id, target=done.target)

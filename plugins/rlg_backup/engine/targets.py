@@ -4,10 +4,10 @@ side hands in those of its connections."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ..config.targets import AzureTarget, GcsTarget, LocalTarget, RemoteTarget, S3Target, Target
-from ..core.errors import InvalidSetting
+from ..core.errors import InvalidSetting, StorageError
 
 if TYPE_CHECKING:
     from ..storage.port import Storage
@@ -17,12 +17,28 @@ Clients = Callable[[str, RemoteTarget], Any]
 
 
 def open_storage(name: str, target: Target, clients: Clients | None = None) -> Storage:
-    """The driver; nothing is sent yet. Raises InvalidSetting and StorageDenied."""
+    """The driver; nothing is sent yet. Without usable credentials it is a target that is down: each operation says why.
+    Raises InvalidSetting."""
     try:
         return _opened(name, target, clients)
+    except StorageError as error:
+        return cast("Storage", _Unusable(name, error))
     except ImportError as error:
         cause = f"what speaks to it is not installed here (no module '{error.name}')"
         raise InvalidSetting("use", name, cause, "requirements-cli.lock has it") from None
+
+
+class _Unusable:
+    """A target that no client could be made for."""
+
+    def __init__(self, name: str, error: StorageError) -> None:
+        self.name, self._error = name, error
+
+    def __getattr__(self, operation: str) -> Callable[..., NoReturn]:
+        def refuse(*_: object, **__: object) -> NoReturn:
+            raise self._error
+
+        return refuse
 
 
 def _opened(name: str, target: Target, clients: Clients | None) -> Storage:

@@ -59,7 +59,9 @@ def keeps_no_locks(verb: str, key: str, target: str) -> LockUnavailable:
 
 
 def frozen(key: str, target: str) -> ObjectFrozen:
-    return ObjectFrozen("read", key, f"it lies frozen on target '{target}'", "thaw it first, which may take hours")
+    return ObjectFrozen(
+        "read", key, f"it lies frozen on target '{target}'", "ask for it with 'rlg-backup thaw'; it may take hours"
+    )
 
 
 def has_no_tier(key: str, tier: Tier, target: str) -> InvalidSetting:

@@ -11,8 +11,20 @@ PREFIX = "rlg_target_"
 
 
 def client(name: str, target: RemoteTarget) -> Any:
-    """The client of the connection ``rlg_target_<name>``, or of the SDK's own chain where there is none."""
-    connection = f"{PREFIX}{name}"
+    """The client of the connection ``rlg_target_<name>``, or of the SDK's own chain where there is none. Raises
+    StorageDenied where the connection gives none; a vendor's text may hold what the connection does."""
+    from ..core.errors import BackupError, StorageDenied
+
+    try:
+        return _client(f"{PREFIX}{name}", name, target)
+    except (BackupError, ImportError):
+        raise
+    except Exception as error:
+        cause = f"its connection gives no client ({type(error).__name__})"
+        raise StorageDenied("use", name, cause, f"look at the connection {PREFIX}{name}") from None
+
+
+def _client(connection: str, name: str, target: RemoteTarget) -> Any:
     if not connection_exists(connection):
         from ..engine.targets import own_client
 

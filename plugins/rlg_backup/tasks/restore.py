@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
 
 from .guard import guarded
 from .wire import wire
+
+if TYPE_CHECKING:
+    from airflow.sdk import PokeReturnValue
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -27,6 +30,22 @@ def choose() -> Json:
     told = [f"the copy on target '{name}' was not used: {why}" for name, why in chosen.passed_over.items()]
     found = {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target}
     return {**found, "to": place, "warnings": told}
+
+
+@task.sensor
+@guarded
+def thawed(chosen: Json) -> PokeReturnValue:
+    """Ask for what lies in an archive tier, and wait until it can be read; hours, in which no worker is held."""
+    from airflow.sdk import PokeReturnValue
+
+    from ..engine.thawing import thaw
+
+    found = thaw(wire(), chosen["source"], chosen["backup_id"])
+    frozen = [backup_id for backup_id, place in found.readable.items() if place is None]
+    if frozen:
+        log.warning("waiting for the archive tier to give: %s", ", ".join(frozen))
+        return PokeReturnValue(is_done=False)
+    return PokeReturnValue(is_done=True, xcom_value={**chosen, "target": found.readable[chosen["backup_id"]]})
 
 
 @task

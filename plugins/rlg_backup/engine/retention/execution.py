@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from ...catalog import Lease, commit_retention
-from ...core.errors import BackupError
+from ...core.errors import BackupError, ObjectLocked
 from ...core.model import Verdict
 from ...format.retention import LINE, Archived, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
 from ..lease import held, whoever
@@ -115,8 +115,11 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
         _remove(wiring, lease, shelf, removals, outcome)
     for name in shelf.abandoned(now):
         lease.renew()
-        remove_abandoned(wiring, shelf, name)
-        outcome.abandoned.append(name)
+        try:
+            remove_abandoned(wiring, shelf, name)
+            outcome.abandoned.append(name)
+        except ObjectLocked as error:  # from the request that made it; it goes once the lock has ended
+            log.info("%s", error)
 
 
 def _archive(wiring: Wiring, lease: Lease, shelf: Shelf, cold: Sequence[Decision], outcome: Outcome) -> None:

@@ -125,7 +125,7 @@ def test_an_object_that_others_stored_without_a_checksum_is_compared_piece_by_pi
 # --- refusals -------------------------------------------------------------------------------------
 
 NO_CONTAINER = "the container of target 'cloud' does not exist"
-FROZEN = "it lies frozen on target 'cloud'\nhint: thaw it first, which may take hours"
+FROZEN = "it lies frozen on target 'cloud'\nhint: ask for it with 'rlg-backup thaw'; it may take hours"
 NO_PERMISSION = f"403 AuthorizationPermissionMismatch\nhint: {DENIED_HINT}"
 REFUSALS: list[tuple[int, str, type[Exception], str]] = [
     (403, "AuthorizationPermissionMismatch", StorageDenied, NO_PERMISSION),

@@ -1,0 +1,52 @@
+"""thaw: asks that what lies frozen in an archive tier can be read, for a restore point and all that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..core.errors import BackupError
+from .archives import ARCHIVE
+from .chains import chain_of
+from .restore_points import Chosen, choose
+from .wiring import Wiring
+
+DAYS: Final = 7
+"""How long what was thawed stays readable: a restore may have to be made twice."""
+
+
+@dataclass(frozen=True)
+class Thawed:
+    """Of each backup of a chain the target whose copy can be read; None where it was asked for and is not there yet."""
+
+    source: str
+    backup_id: str
+    readable: dict[str, str | None]
+
+    @property
+    def done(self) -> bool:
+        return None not in self.readable.values()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source, "backup_id": self.backup_id, "readable": self.readable, "done": self.done}
+
+
+def thaw(wiring: Wiring, source: str, which: str, *, target: str | None = None) -> Thawed:
+    """Look for a readable copy of each archive, on any target unless one is named; where there is none, ask the
+    provider for that of the chosen target. Idempotent: asked again it tells how far it is. Raises as ``choose``."""
+    chosen = choose(wiring, source, which, target=target)
+    chain = chain_of(wiring, chosen, targets=[target] if target else [])
+    others = [] if target else list(wiring.source_settings(source).targets)
+    readable = {one.point.backup_id: _readable(wiring, one, others) for one in chain}
+    return Thawed(source, chosen.point.backup_id, readable)
+
+
+def _readable(wiring: Wiring, one: Chosen, others: list[str]) -> str | None:
+    key = f"{one.folder}/{ARCHIVE}"
+    for name in (one.target, *(name for name in others if name != one.target)):
+        try:
+            if wiring.storage(name).stat(key).readable:
+                return name
+        except BackupError:  # no copy there that could be read; the chosen one is asked for below
+            continue
+    return one.target if wiring.storage(one.target).thaw(key, DAYS) else None
