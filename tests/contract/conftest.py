@@ -63,6 +63,7 @@ class Target:
     def require(self, what: str) -> None:
         """Ends a test that cannot be made here, with the reason that stands in the list."""
         if what in self.cannot:
+            # Not REQUIRED-IN-CI: it is the kind of target that cannot, on every machine; other targets are asked.
             pytest.skip(f"{what}: {self.cannot[what]}")
 
 

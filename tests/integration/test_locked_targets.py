@@ -97,3 +97,39 @@ def test_what_is_kept_for_ever_cannot_be_locked(world: World) -> None:
     assert (
         "the source 'app' keeps full backups forever, which no lock of the target 'local' can: give a time" in done.err
     )
+
+
+@pytest.fixture
+def pair(world: World) -> World:
+    """A folder beside the bucket that locks; each source is on both."""
+    world.settings["targets"]["folder"] = {"type": "local", "path": "backups-folder"}
+    world.source["targets"] = ["folder"]
+    world.save()
+    return world
+
+
+def test_what_is_replicated_to_a_target_is_locked_there_from_the_time_of_its_snapshot(
+    server: S3Server, pair: World
+) -> None:
+    backup_id = pair.back_up_ago(40)
+    pair.source["targets"] = ["folder", "local"]
+    pair.save()
+    assert pair.run("replicate").code == 0
+    locks = objects(server, pair)
+    names = {key for key in locks if backup_id in key and "state" not in key}
+    assert len(names) == 3
+    made = datetime.now(UTC) - timedelta(days=40)
+    assert all(abs(locks[key] - Span(months=3).after(made)) < timedelta(hours=1) for key in names)
+
+
+def test_a_copy_that_is_mended_is_locked_as_it_was(server: S3Server, pair: World) -> None:
+    """What hides a locked object, a delete marker, is what somebody with the worker's credentials can still put."""
+    pair.source["targets"] = ["folder", "local"]
+    pair.save()
+    backup_id = pair.back_up()
+    target = pair.settings["targets"]["local"]
+    key = f"app/{backup_id}/default.zip.age"
+    server.client().delete_object(Bucket=target["bucket"], Key=f"{target['prefix']}/{key}")
+    assert key not in objects(server, pair)
+    assert pair.run("verify", "--all").code == 0
+    assert near(objects(server, pair)[key], 3)

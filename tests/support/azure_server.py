@@ -25,12 +25,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 if __name__ == "__main__":  # the tests' folders are no packages everywhere
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.support.azure_rules import Answer, Rules, refusal
+from tests.support.emulator import Emulator
 from tests.support.node import install, program
 from tests.support.ports import free_port
 
@@ -62,41 +63,24 @@ class Fault:
     skip: int = 0
 
 
-class AzureServer:
+class AzureServer(Emulator):
     """Both processes. They end with ``stop`` or with the process that started them.
 
     With a ``certificate``, a PEM file of a key and a certificate of 127.0.0.1, the front speaks TLS.
     """
 
+    name = "Azure"
+    script = Path(__file__).resolve()
+
     def __init__(self, certificate: Path | None = None) -> None:
         self._certificate = certificate
 
-    def start(self) -> Self:
-        command = [
-            sys.executable,
-            str(Path(__file__).resolve()),
-            *([str(self._certificate)] if self._certificate else []),
-        ]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the Azure emulator did not start: exit code {self._process.wait()}")
-        self.port, self.azurite_port = (int(port) for port in line.split())
+    def arguments(self) -> list[str]:
+        return [str(self._certificate)] if self._certificate else []
+
+    def listening(self, ports: list[int]) -> None:
+        self.port, self.azurite_port = ports
         self.url = f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}/{ACCOUNT}"
-        return self
-
-    def stop(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def client(self, *, attempts: int = 3, read_timeout: float = 20) -> Any:
         """The client of the command line, which does not wait between its tries; ``attempts`` counts the first."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+if __name__ == "__main__":  # the tests' folders are no packages everywhere
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.support.emulator import Emulator
 
 FAULTS, SEED, THAW = "/-/faults", "/-/seed", "/-/thaw"
 _BODY = "<?xml version='1.0'?><Error><Code>{}</Code><Message>ordered by a test</Message></Error>"
@@ -39,35 +43,16 @@ class Fault:
     flip: int = -1
 
 
-class S3Server:
-    """The emulator's process. It ends with ``stop`` or with the process that started it."""
+class S3Server(Emulator):
+    """The emulator's process."""
 
-    def start(self) -> Self:
-        # Not by module name: the tests' folders are no packages everywhere.
-        command = [sys.executable, str(Path(__file__).resolve())]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the S3 emulator did not start: exit code {self._process.wait()}")
-        self.port = int(line)
+    name = "S3"
+    script = Path(__file__).resolve()
+    talks = True
+
+    def listening(self, ports: list[int]) -> None:
+        (self.port,) = ports
         self.url = f"http://127.0.0.1:{self.port}"
-        return self
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def client(self, *, attempts: int = 3, read_timeout: float = 20) -> Any:
         """A boto3 client with made-up credentials; ``attempts`` counts the first."""

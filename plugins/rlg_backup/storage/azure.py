@@ -93,14 +93,13 @@ class AzureStorage(RemoteStorage):
     ) -> ObjectInfo:
         until = lock_time("store", check_key("store", key), locked_until)
         with PromisedFile("store", key, path, sha256) as source:
-            if source.size > self._part_size:
-                return self._put_blocks(key, source, until, progress)
-            data = source.read(self._part_size + 1)
-            source.verify()
-        info = self._put(key, data, None, until)
-        if progress:
-            progress(len(data))
-        return info
+            return self._sent(
+                source,
+                progress,
+                single=self._part_size,
+                small=lambda data: self._put(key, data, None, until),
+                large=lambda: self._put_blocks(key, source, until, progress),
+            )
 
     def put_bytes(
         self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None

@@ -94,15 +94,13 @@ class GcsStorage(RemoteStorage):
     ) -> ObjectInfo:
         blob = self._new(key, locked_until)
         with PromisedFile("store", key, path, sha256) as source:
-            if source.size > self._single:
-                self._refuse_taken(key)
-                return self._made(key, blob, 0, Resumable(self._bucket, key, blob, source, progress).run)
-            data = source.read(self._single + 1)
-            source.verify()
-        info = self._put(key, blob, data, 0)
-        if progress:
-            progress(len(data))
-        return info
+            return self._sent(
+                source,
+                progress,
+                single=self._single,
+                small=lambda data: self._put(key, blob, data, 0),
+                large=lambda: self._put_resumable(key, blob, source, progress),
+            )
 
     def put_bytes(
         self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
@@ -163,6 +161,10 @@ class GcsStorage(RemoteStorage):
         if until := lock_time("store", key, locked_until):
             gcs_versions.retain(blob, until, self._lock_mode)
         return blob
+
+    def _put_resumable(self, key: str, blob: Blob, source: PromisedFile, progress: Progress | None) -> ObjectInfo:
+        self._refuse_taken(key)
+        return self._made(key, blob, 0, Resumable(self._bucket, key, blob, source, progress).run)
 
     def _put(self, key: str, blob: Blob, data: bytes, generation: int) -> ObjectInfo:
         def send() -> Mapping[str, Any]:

@@ -18,8 +18,9 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.storage import faults
 from rlg_backup.storage.forward import ForwardStream
+from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key
-from rlg_backup.storage.port import ObjectInfo
+from rlg_backup.storage.port import ObjectInfo, Progress
 
 _BLOCK = 1 << 20
 
@@ -57,6 +58,26 @@ class RemoteStorage(ABC):
 
     def stat(self, key: str) -> ObjectInfo:
         return self._seen("read", check_key("read", key))[0]
+
+    def _sent(
+        self,
+        source: PromisedFile,
+        progress: Progress | None,
+        *,
+        single: int,
+        small: Callable[[bytes], ObjectInfo],
+        large: Callable[[], ObjectInfo],
+    ) -> ObjectInfo:
+        """A file as one request, of ``single`` bytes at most and once its digest is known, or else as ``large`` sends
+        it, which tells the progress and compares the digest itself."""
+        if source.size > single:
+            return large()
+        data = source.read(single + 1)
+        source.verify()
+        info = small(data)
+        if progress:
+            progress(len(data))
+        return info
 
     def _written(
         self, key: str, write_id: str, write: Callable[[], ObjectInfo], *, replacing: bool = False

@@ -86,14 +86,13 @@ class S3Storage(RemoteStorage):
     ) -> ObjectInfo:
         options = self._options("store", key, locked_until, self._upload_options)
         with PromisedFile("store", key, path, sha256) as source:
-            if source.size > self._part_size:
-                return self._put_parts(key, source, options, progress)
-            data = source.read(self._part_size + 1)
-            source.verify()
-        info = self._put(key, data, None, options)
-        if progress:
-            progress(len(data))
-        return info
+            return self._sent(
+                source,
+                progress,
+                single=self._part_size,
+                small=lambda data: self._put(key, data, None, options),
+                large=lambda: self._put_parts(key, source, options, progress),
+            )
 
     def put_bytes(
         self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
