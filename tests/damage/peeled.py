@@ -54,7 +54,7 @@ def encrypted(tiny: Tiny, plaintext: bytes) -> bytes:
 def opened(chosen: Chosen, plaintext: bytes) -> Archive:
     """What the manifest's directory digest lets through, of a plaintext that decrypted."""
     entry = chosen.manifest.archives[0]
-    return Archive(open_archive(lambda offset, length: plaintext[offset : offset + length], entry), entry)
+    return Archive([(open_archive(lambda offset, length: plaintext[offset : offset + length], entry), entry)])
 
 
 def described(chosen: Chosen, plaintext: bytes, data: bytes = b"") -> Chosen:

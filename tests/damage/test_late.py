@@ -117,7 +117,7 @@ def test_a_download_that_begins_late_is_whole(tiny: Tiny, place: Path) -> None:
     wiring = WiringTo(tiny.world, {"local": storage})
     chosen = choose(wiring, "app")
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(fetch, wiring, chosen, place)
+        future = pool.submit(fetch, wiring, chosen, chosen.manifest.archives[0], place)
         storage.wait_for(fault)
         assert not future.done()
         fault.until.set()

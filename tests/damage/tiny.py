@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from tests.support.world import World
 
 from rlg_backup.config.load import load
 from rlg_backup.core.model import Kind
-from rlg_backup.engine.archives import ARCHIVE, Archive, fetch, index_of, open_local, open_remote, rows_of
+from rlg_backup.engine.archives import ARCHIVE, Archive, fetch_all, index_of, open_local, open_remote, rows_of
 from rlg_backup.engine.backup import backup
 from rlg_backup.engine.restore_points import Chosen, choose
 from rlg_backup.engine.wiring import Wiring
@@ -140,12 +141,12 @@ def everything(archive: Archive) -> Iterator[Item]:
 
 def whole(tiny: Tiny, chosen: Chosen, place: Path) -> Iterator[Item]:
     """As a restore reads: downloaded whole, then opened."""
-    fetch(tiny.wiring, chosen, place)
     try:
+        fetch_all(tiny.wiring, chosen, place, any_target=False)
         with open_local(place, chosen, tiny.identities) as archive:
             yield from everything(archive)
     finally:
-        place.unlink()
+        shutil.rmtree(place)
 
 
 def ranged(tiny: Tiny, chosen: Chosen, place: Path) -> Iterator[Item]:

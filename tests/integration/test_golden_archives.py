@@ -69,7 +69,7 @@ def test_verify_reads_every_byte_of_each_and_passes(golden: Golden) -> None:
 
 def test_manifest_and_profile_say_what_was_written_down_by_hand(golden: Golden) -> None:
     for number, backup in enumerate(golden.backups):
-        profile = json.loads(golden.archive(number).zip.read("profile.json", limit=1 << 20))
+        profile = json.loads(golden.archive(number).read("profile.json", limit=1 << 20))
         for document, what in ((golden.manifest(number), "manifest"), (profile, "profile")):
             for place, value in backup.get(what, {}).items():
                 assert (place, at(document, place)) == (place, value)

@@ -41,7 +41,8 @@ def _linked(golden: Golden) -> bool:
 
 
 def _methods(golden: Golden) -> bool:
-    return {member.deflated for member in golden.archive().zip.members.values()} == {False, True}
+    archive = golden.archive()
+    return {archive.member(name).deflated for name in archive.names} == {False, True}
 
 
 def _policies(*names: str) -> Callable[[Golden], bool]:

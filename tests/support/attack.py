@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.world import Ran, World
 
-from rlg_backup.engine.archives import fetch, open_local, open_remote, rows_of
+from rlg_backup.engine.archives import fetch_all, open_local, open_remote, rows_of
 from rlg_backup.engine.restore_points import Chosen
 
 
@@ -29,16 +29,17 @@ def alone(world: World, *, forget: bool = False) -> World:
 def whole(world: World, chosen: Chosen, place: Path) -> None:
     """Every byte, as a restore reads it."""
     wiring = world.wiring()
-    fetch(wiring, chosen, place)
+    fetch_all(wiring, chosen, place, any_target=False)
     with open_local(place, chosen, wiring.identities()) as archive:
         for table in archive.profile().tables:
-            list(rows_of(archive, table))
+            list(rows_of(archive, table, table.members))
 
 
 def partial(world: World, chosen: Chosen, place: Path) -> None:
     """The directory, the profile and one table only, by ranged reads."""
     archive = open_remote(wiring := world.wiring(), chosen, wiring.identities())
-    list(rows_of(archive, archive.profile().tables[0]))
+    table = archive.profile().tables[0]
+    list(rows_of(archive, table, table.members))
 
 
 READS = {"whole": whole, "partial": partial}

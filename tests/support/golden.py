@@ -98,7 +98,7 @@ class Golden:
             (field.metadata or {})[b"rlg.form"].decode()
             for table in archive.profile().tables
             for name in table.members
-            for field in pq.read_schema(BytesIO(archive.zip.read(name, limit=LARGEST)))
+            for field in pq.read_schema(BytesIO(archive.read(name, limit=LARGEST)))
         }
 
 

@@ -158,7 +158,7 @@ def show(config: Path, which: str, source: str | None, target: str | None, as_js
         ],
         ["left out", f"{held.excluded} by name; {held.warnings} warnings"],
         ["fidelity", f"{manifest.fidelity.value}{masked}"],
-        ["archive", f"{manifest.archives[0].size:,} bytes, SHA-256 {manifest.archives[0].sha256}"],
+        *([f"archive {one.zone}", f"{one.size:,} bytes, SHA-256 {one.sha256}"] for one in manifest.archives),
         ["recipients", ", ".join(manifest.recipients)],
         ["signed by", chosen.signer],
         ["manifest", f"SHA-256 {chosen.manifest_sha256}"],
@@ -198,7 +198,7 @@ def _link(link: Chosen) -> dict[str, Any]:
         "backup_id": link.point.backup_id,
         "kind": link.point.kind.value,
         "time": f"{link.manifest.snapshot.taken_at:%Y-%m-%dT%H:%M:%SZ}",
-        "bytes": link.manifest.archives[0].size,
+        "bytes": sum(archive.size for archive in link.manifest.archives),
         "target": link.target,
     }
 

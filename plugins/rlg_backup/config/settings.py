@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..core.model import Kind
 from .fields import Name, Place, Reference, Strict, Texts
+from .residency import BASE, Residency
 from .retention import Retention
 from .targets import Target
 
@@ -79,7 +80,10 @@ class GeographySettings(Strict):
 
 
 class _Source(Strict):
+    """``zone``: of rows that no zone names, and of files; unless given they may be of any, and lie where all may."""
+
     targets: tuple[str, ...]
+    zone: Name | None = None
     queue: str = "backup"
     pool: str = "rlg_backup"
     exclude: tuple[str, ...] = ()
@@ -204,6 +208,7 @@ class Settings(Strict):
     sources: dict[Name, SourceSettings]
     schedule: Schedule = Schedule()
     retention: Retention = Retention()
+    residency: Residency = Residency()
     retries: Retries = Retries()
     alerts: Alerts = Alerts()
     drill: Drill | None = None
@@ -244,6 +249,35 @@ class Settings(Strict):
             kept = f"the source '{name}' keeps {endless[0]} backups forever"
             raise ValueError(f"{kept}, which no lock of the target '{locking[0]}' can: give a time")
 
+    def zone_of_archive(self, source: str, zone: str) -> str:
+        """The zone whose rules hold for an archive of a source: of the one that is always there, the source's own."""
+        return self.sources[source].zone or BASE if zone == BASE and source in self.sources else zone
+
+    def may_hold(self, target: str, source: str, zone: str) -> bool:
+        """Whether a target may hold the archive of a zone of a source."""
+        return self.residency.may_lie(self.targets[target].jurisdiction, self.zone_of_archive(source, zone))
+
+    def _require_residence(self, name: str, source: SourceSettings) -> None:
+        """Where there are zones every archive has a target, and every row says where it belongs."""
+        residency = self.residency
+        if source.zone and source.zone not in residency.zones:
+            named = f"the source '{name}' names the zone '{source.zone}'"
+            raise ValueError(f"{named}, which 'residency.zones' does not have")
+        if not residency.zones:
+            return
+        for target in source.targets:
+            if self.targets[target].jurisdiction not in residency.jurisdictions:
+                raise ValueError(f"the target '{target}' names no jurisdiction of 'residency.jurisdictions'")
+        geography = None if isinstance(source, FilesSettings) else source.geography
+        zones = [BASE, *(residency.zones if geography else ())]
+        for zone in zones:
+            if not any(self.may_hold(target, name, zone) for target in source.targets):
+                what = f"rows of the zone '{zone}'" if zone != BASE else f"what no zone names (sources.{name}.zone)"
+                raise ValueError(f"no target of the source '{name}' may hold {what}")
+        for level in residency.levels if geography else ():
+            if geography and level not in geography.levels:
+                raise ValueError(f"zones name places of the level '{level}', which the source '{name}' does not tell")
+
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
         if not self.sources:
@@ -254,6 +288,7 @@ class Settings(Strict):
             if unknown := [target for target in source.targets if target not in self.targets]:
                 raise ValueError(f"the source '{name}' names the target '{unknown[0]}', which 'targets' does not have")
             self._require_an_end(name, source)
+            self._require_residence(name, source)
         if extra := sorted(set(self.retention.sources) - set(self.sources)):
             raise ValueError(f"'retention.sources' names the source '{extra[0]}', which 'sources' does not have")
         if self.drill and (extra := sorted(set(self.drill.suites) - set(self.sources))):

@@ -12,21 +12,26 @@ Lock = Literal["none", "governance", "compliance"]
 """Whether what is stored is locked until it expires: so that those may undo it whom the owner lets, or nobody."""
 
 
-class LocalTarget(Strict):
+class _Target(Strict):
+    """``jurisdiction``: where its bytes lie, one of ``residency.jurisdictions``; of a bucket its provider is asked."""
+
+    lock: Lock = "none"
+    jurisdiction: str | None = None
+
+
+class LocalTarget(_Target):
     """A folder: a disk, a mounted share."""
 
     type: Literal["local"]
     path: Place
-    lock: Lock = "none"
 
 
-class _Remote(Strict):
+class _Remote(_Target):
     """``emulator`` allows plain HTTP, for servers on this machine."""
 
     prefix: str = ""
     endpoint_url: str | None = None
     emulator: bool = False
-    lock: Lock = "none"
 
     @model_validator(mode="after")
     def _encrypted_on_the_way(self) -> _Remote:

@@ -96,6 +96,10 @@ class MaskedRefused(ConfigurationError):
     """A masked backup asked to stand in for real data."""
 
 
+class ResidencyRefused(ConfigurationError):
+    """Rows were to go where those of their zone may not lie."""
+
+
 class PolicyMismatch(ConfigurationError):
     """A policy cannot be applied to the values of its column."""
 

@@ -1,32 +1,39 @@
-"""Opens the archive of a chosen restore point, from its target or from a copy fetched before."""
+"""Opens the archives of a chosen restore point, on its target or as they were fetched before."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..config.residency import BASE
 from ..core.beside import Beside
-from ..core.errors import BackupError, MemberDamaged, ObjectDamaged, StagingLost, StorageFull
+from ..core.errors import BackupError, MemberDamaged, ObjectDamaged, ResidencyRefused, StagingLost, StorageFull
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
-from ..format.archive import open_archive, read_profile
+from ..format.archive import open_archive, read_profile, read_zone
 from ..format.container import ZipReader
 from ..format.forms import role_of
 from ..format.manifest import ArchiveEntry
+from ..format.profile import SUBJECT as PROFILE
 from ..format.profile import Profile, TableProfile
 from ..format.row_hash import Lanes
 from ..format.row_numbers import read_numbers
 from ..format.rows import read_part
 from ..format.tree_index import IndexRow, index_parts, read_index
+from ..format.zipfields import Member
+from ..format.zone_profile import SUBJECT as ZONE_PROFILE
+from ..format.zone_profile import joined
+from .residency import archive_name, held
 from .restore_points import Chosen, choose
-from .staged_files import staging_disk
+from .staged_files import make_private, staging_disk
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -37,29 +44,64 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 SMALL = 64 << 10  # bytes
 MAX_PART_BYTES = 512 << 20  # a part is written at 8 MiB, more only where one row is larger; a larger one is not ours
-ARCHIVE = "default.zip.age"
+ARCHIVE = archive_name(BASE)  # the one that is always there, and the only one where there are no zones
+README = "README.txt"
 MANIFEST = "manifest.json"
 STATE = "state.zip.age"  # what the next incremental backup needs; opened by state identities, never by a restore
 
 
-@dataclass(frozen=True)
 class Archive:
-    """The members of one archive; each is checked by signature > directory > member as it is read."""
+    """The members of a backup: of its archive, or of several, one for each zone; each is checked by signature >
+    directory > member as it is read."""
 
-    zip: ZipReader
-    entry: ArchiveEntry
+    def __init__(self, parts: Sequence[tuple[ZipReader, ArchiveEntry]]) -> None:
+        """Raises MemberDamaged when two archives hold a member of one name, but for those that each has of its own."""
+        self._parts = tuple(parts)
+        self._members: dict[str, ZipReader] = {}
+        for reader, entry in self._parts:
+            for name in reader.members:
+                if name in self._members and name not in (README, ZONE_PROFILE):
+                    cause = f"two archives of the backup have it, one of them that of zone '{entry.zone}'"
+                    raise MemberDamaged("read", name, cause)
+                self._members.setdefault(name, reader)
 
     @property
     def names(self) -> list[str]:
-        """Every member's name, in the order of the archive."""
-        return list(self.zip.members)
+        """Every member's name, in the order of the archives."""
+        return list(self._members)
+
+    def every(self) -> Iterator[BinaryIO]:
+        """Each member of each archive as a stream."""
+        for reader, _ in self._parts:
+            for name in reader.members:
+                yield reader.open(name)
+
+    def member(self, name: str) -> Member | None:
+        """What the directory says of a member."""
+        return self._members[name].members[name] if name in self._members else None
 
     def open(self, name: str | None) -> BinaryIO:
         """A member as a stream: what it gives counts only once its end was reached."""
-        return self.zip.open(name or "")
+        return self._of(name or "").open(name or "")
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """A member's bytes, at most ``limit``."""
+        return self._of(name).read(name, limit=limit)
+
+    def _of(self, name: str) -> ZipReader:
+        return self._members.get(name, self._parts[0][0])  # which raises that it is not there
 
     def profile(self) -> Profile:
-        return read_profile(self.zip, self.entry)
+        """What was true of the rows in these archives. Raises ResidencyRefused without the one that is always there."""
+        base = next((part for part in self._parts if part[1].zone == BASE), None)
+        if base is None:
+            cause = "the profile lies in the archive of what no zone names, which this target may not hold"
+            raise ResidencyRefused("read", PROFILE, cause)
+        profile = read_profile(*base)
+        for reader, entry in self._parts:
+            if entry.zone != BASE:
+                profile = joined(profile, read_zone(reader, entry))
+        return profile
 
 
 def digest_of(stream: BinaryIO) -> tuple[int, str]:
@@ -83,17 +125,17 @@ def require_object(storage: Storage, key: str, sha256: str) -> None:
             raise ObjectDamaged("upload", key, f"the target '{storage.name}' holds other bytes under that name")
 
 
-def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
-    """Download the archive to a private file; every byte is checked against the signed manifest as it arrives.
+def fetch(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, destination: Path) -> None:
+    """Download an archive to a private file; every byte is checked against the signed manifest as it arrives.
 
     Nothing stays under ``destination`` when a check fails (ObjectDamaged) or the disk is full (StorageFull).
     """
-    entry = chosen.manifest.archives[0]
-    key = f"{chosen.folder}/{ARCHIVE}"
+    name = archive_name(entry.zone)
+    key = f"{chosen.folder}/{name}"
     digest, beside, size = sha256(), Beside(), 0
     try:
         with (
-            staging_disk(ARCHIVE),
+            staging_disk(name),
             wiring.storage(chosen.target).open(key) as stream,
             create_private(destination) as file,
         ):
@@ -112,71 +154,104 @@ def fetch(wiring: Wiring, chosen: Chosen, destination: Path) -> None:
         raise
 
 
-def fetch_any(wiring: Wiring, chosen: Chosen, destination: Path) -> Chosen:
-    """``fetch``, from another target that holds the same backup where the chosen copy cannot be had whole.
+def fetch_all(wiring: Wiring, chosen: Chosen, folder: Path, *, any_target: bool) -> Chosen:
+    """Downloads every archive of a backup into a folder: from the chosen copy, and of ``any_target`` where that one may
+    not hold it or cannot give it whole. Returns the copy that was taken last, with what was passed over.
 
-    Returns the copy that was taken; those before it are in its ``passed_over``. Raises the first copy's error when
-    there is no other, and StorageFull at once.
+    Raises the first copy's error when there is no other, StorageFull at once, and ResidencyRefused.
     """
+    make_private(folder, folder.parent)
+    for entry in chosen.manifest.archives:
+        chosen = _fetch_any(wiring, chosen, entry, folder / archive_name(entry.zone), any_target=any_target)
+    return chosen
+
+
+def _fetch_any(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, destination: Path, *, any_target: bool) -> Chosen:
     failures: dict[str, BackupError] = dict(chosen.passed_over)
-    targets = wiring.source_settings(chosen.source).targets
-    for target in (chosen.target, *(name for name in targets if name != chosen.target and name not in failures)):
+    for target in _holders(wiring, chosen, entry, any_target=any_target):
         try:
             copy = chosen
             if target != chosen.target:
                 found = choose(wiring, chosen.source, chosen.point.backup_id, target=target)
+                if found.manifest_sha256 != chosen.manifest_sha256:
+                    cause = f"target '{target}' holds another manifest than target '{chosen.target}'"
+                    raise ObjectDamaged("fetch", f"{chosen.folder}/{MANIFEST}", cause)
                 copy = replace(found, unasked=chosen.unasked, passed_over=failures)
-            fetch(wiring, copy, destination)
+            fetch(wiring, copy, entry, destination)
             return copy
         except (StorageFull, StagingLost):  # of our own disk: no copy would do better
             raise
         except BackupError as error:
             failures[target] = error
-    raise failures[chosen.target]
+    raise next(iter(failures.values()))
+
+
+def _holders(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, *, any_target: bool) -> list[str]:
+    """The targets to ask for an archive, the chosen one first."""
+    others = wiring.source_settings(chosen.source).targets if any_target else ()
+    asked = [chosen.target, *(name for name in others if name != chosen.target and name not in chosen.passed_over)]
+    found = [name for name in asked if wiring.settings.may_hold(name, chosen.source, entry.zone)]
+    if not found:
+        cause = f"rows of the zone '{entry.zone}' may not lie on target '{chosen.target}'"
+        hint = None if any_target else "name no target: each archive is taken from where it may lie"
+        raise ResidencyRefused("fetch", f"{chosen.folder}/{archive_name(entry.zone)}", cause, hint)
+    return found
 
 
 @contextmanager
-def open_local(path: Path, chosen: Chosen, identities: Sequence[Identity]) -> Iterator[Archive]:
-    """The archive in a file that ``fetch`` made."""
-    with path.open("rb") as file:
+def open_local(folder: Path, chosen: Chosen, identities: Sequence[Identity]) -> Iterator[Archive]:
+    """The archives in a folder that ``fetch_all`` filled."""
+    with ExitStack() as stack:
+        parts = []
+        for entry in chosen.manifest.archives:
+            file = stack.enter_context((folder / archive_name(entry.zone)).open("rb"))
+            read = partial(_pread, file.fileno())
+            parts.append(_reader(read, chosen, entry, identities))
+        yield Archive(parts)
 
-        def read_range(offset: int, length: int) -> bytes:
-            return os.pread(file.fileno(), length, offset)
 
-        yield _reader(read_range, chosen, identities)
-
-
-def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity]) -> Archive:
-    """The archive on its target, by ranged reads: only what is asked for is downloaded.
+def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity], *, everywhere: bool = False) -> Archive:
+    """The archives on their target, by ranged reads: only what is asked for is downloaded; of a backup with zones those
+    that the target may hold, or with ``everywhere`` the others from where they may lie.
 
     What is read is checked by signature > directory > member, so a forged archive is noticed although its
     whole digest is never taken.
     """
     require_size(wiring, chosen)
-    storage, key = wiring.storage(chosen.target), f"{chosen.folder}/{ARCHIVE}"
-    return _reader(lambda offset, length: storage.read_range(key, offset, length), chosen, identities)
+    parts = []
+    for entry in chosen.manifest.archives if everywhere else held(wiring.settings, chosen.target, chosen.manifest):
+        storage = wiring.storage(_holders(wiring, chosen, entry, any_target=everywhere)[0])
+        read = partial(storage.read_range, f"{chosen.folder}/{archive_name(entry.zone)}")
+        parts.append(_reader(read, chosen, entry, identities))
+    return Archive(parts)
 
 
 def require_size(wiring: Wiring, chosen: Chosen) -> None:
-    """Raises ObjectMissing, or ObjectDamaged when the archive has another size than its manifest names."""
-    key = f"{chosen.folder}/{ARCHIVE}"
-    found = wiring.storage(chosen.target).stat(key).size
-    if found != chosen.manifest.archives[0].size:
-        raise ObjectDamaged(
-            "open", key, f"target '{chosen.target}' holds {found} bytes, the manifest names another size"
-        )
+    """Raises ObjectMissing, or ObjectDamaged when an archive that the target may hold has another size than the
+    manifest names."""
+    for entry in held(wiring.settings, chosen.target, chosen.manifest):
+        key = f"{chosen.folder}/{archive_name(entry.zone)}"
+        found = wiring.storage(chosen.target).stat(key).size
+        if found != entry.size:
+            cause = f"target '{chosen.target}' holds {found} bytes, the manifest names another size"
+            raise ObjectDamaged("open", key, cause)
 
 
-def _reader(read_range: Callable[[int, int], bytes], chosen: Chosen, identities: Sequence[Identity]) -> Archive:
-    entry = chosen.manifest.archives[0]
-    name = f"{chosen.folder}/{ARCHIVE}"
+def _pread(file: int, offset: int, length: int) -> bytes:
+    return os.pread(file, length, offset)
+
+
+def _reader(
+    read_range: Callable[[int, int], bytes], chosen: Chosen, entry: ArchiveEntry, identities: Sequence[Identity]
+) -> tuple[ZipReader, ArchiveEntry]:
+    name = f"{chosen.folder}/{archive_name(entry.zone)}"
     plaintext, one = SeekableAgeReader(read_range, entry.size, identities, name=name), Lock()
 
     def read_at(offset: int, length: int) -> bytes:
         with one:  # the reader is for one thread at a time, an archive for several
             return plaintext.read_at(offset, length)
 
-    return Archive(open_archive(read_at, entry), entry)
+    return open_archive(read_at, entry), entry
 
 
 def rows_of(archive: Archive, table: TableProfile, members: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -205,4 +280,4 @@ def index_of(archive: Archive) -> Iterator[IndexRow]:
 
 def whole_member(archive: Archive, name: str) -> bytes:
     """A member's bytes, checked against the directory. Only for members that are bounded by the writer."""
-    return archive.zip.read(name, limit=MAX_PART_BYTES)
+    return archive.read(name, limit=MAX_PART_BYTES)

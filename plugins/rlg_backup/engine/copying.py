@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..catalog import Lease
-from ..core.errors import BackupError, ObjectDamaged
+from ..core.errors import BackupError, DamageError, ObjectDamaged, StorageError
 from ..core.private import create_private
-from .archives import ARCHIVE, MANIFEST, PIECE, STATE
+from .archives import MANIFEST, PIECE, STATE
 from .heartbeat import heartbeat
 from .lease import held
+from .residency import archive_name, may_hold, objects_for
 from .restore_points import Chosen
 from .staged_files import staging_disk
 from .wiring import Wiring
@@ -39,12 +40,13 @@ def copying(wiring: Wiring, source: str, target: str, work: str) -> Iterator[tup
             Workspace.wipe(root, reference)
 
 
-def objects_of(wiring: Wiring, chosen: Chosen) -> dict[str, str]:
-    """The SHA-256 of each object of a backup, by its name; the change state only where it is still kept."""
-    found = {MANIFEST: chosen.manifest_sha256, ARCHIVE: chosen.manifest.archives[0].sha256}
+def objects_of(wiring: Wiring, chosen: Chosen, target: str) -> dict[str, str]:
+    """The SHA-256 of each object of a backup that may lie on a ``target``, by its name; the change state only where it
+    is still kept."""
+    found = {archive_name(one.zone): one.sha256 for one in chosen.manifest.archives}
     if (state := chosen.manifest.state) is not None and _is_there(wiring, chosen.target, f"{chosen.folder}/{STATE}"):
         found[STATE] = state.sha256
-    return found
+    return {MANIFEST: chosen.manifest_sha256, **objects_for(wiring.settings, chosen.source, target, found)}
 
 
 def _is_there(wiring: Wiring, target: str, key: str) -> bool:
@@ -55,8 +57,23 @@ def _is_there(wiring: Wiring, target: str, key: str) -> bool:
     return True
 
 
-def fetch_object(wiring: Wiring, workspace: Workspace, target: str, key: str, sha256: str) -> Path:
-    """An object as it lies on a target, in a file. Raises ObjectDamaged when it has another SHA-256."""
+def fetch_object(wiring: Wiring, workspace: Workspace, chosen: Chosen, name: str, sha256: str) -> Path:
+    """An object of a backup in a file: from the chosen copy, or from the first that may hold it and does where that one
+    may not. Raises ObjectDamaged when it has another SHA-256."""
+    targets = [chosen.target, *wiring.source_settings(chosen.source).targets]
+    holders = [one for one in targets if name == MANIFEST or may_hold(wiring.settings, chosen.source, one, name)]
+    if chosen.target in holders:
+        return _fetch(wiring, workspace, chosen.target, f"{chosen.folder}/{name}", sha256)
+    failures: list[BackupError] = []
+    for target in holders:
+        try:
+            return _fetch(wiring, workspace, target, f"{chosen.folder}/{name}", sha256)
+        except (DamageError, StorageError) as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def _fetch(wiring: Wiring, workspace: Workspace, target: str, key: str, sha256: str) -> Path:
     workspace.remove_file(_OBJECT)
     digest, done = hashlib.sha256(), 0
     with (

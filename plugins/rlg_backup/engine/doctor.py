@@ -15,7 +15,8 @@ from ..config.settings import FilesSettings
 from ..core.errors import BackupError
 from ..core.model import Check, Verdict
 from ..format.signing import SignerOf
-from .doctor_targets import faults, reachable, together, told
+from .doctor_targets import faults, reachable, residence, together, told
+from .residency import misplaced
 from .retention.standing import standing
 from .wiring import Wiring
 
@@ -160,11 +161,14 @@ def _server(wiring: Wiring, name: str) -> str:
 
 def _target(wiring: Wiring, name: str) -> str:
     settings, facts = wiring.settings.targets[name], wiring.storage(name).facts()
-    if wrong := list(faults(settings, facts)):
+    wrong = list(faults(settings, facts))
+    if fault := misplaced(wiring.settings, name, facts.region):
+        wrong.append(f"{fault}: no archive will be stored there")
+    if wrong:
         raise _Wrong("; ".join(wrong))
     beside = together(wiring, name)
     note = f"; warning: on one device with {', '.join(beside)}: who loses that loses both" if beside else ""
-    return told(settings, facts) + note
+    return told(settings, facts) + residence(wiring, name) + note
 
 
 def _retention(wiring: Wiring, source: str) -> str:

@@ -50,6 +50,15 @@ def told(settings: Target, facts: TargetFacts) -> str:
     return "; ".join(filter(None, [", ".join(filter(None, known)), *notes]))
 
 
+def residence(wiring: Wiring, name: str) -> str:
+    """Which zones' rows a target is for; nothing where there are no zones."""
+    residency, jurisdiction = wiring.settings.residency, wiring.settings.targets[name].jurisdiction
+    if not residency.zones:
+        return ""
+    zones = [zone for zone in residency.zones if residency.may_lie(jurisdiction, zone)]
+    return f"; in '{jurisdiction}', for the zones: {', '.join(zones) or 'none'}"
+
+
 def together(wiring: Wiring, name: str) -> list[str]:
     """The sources that lie on the same device as the folder of a target: who loses it loses both."""
     settings = wiring.settings.targets[name]

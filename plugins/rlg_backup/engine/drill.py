@@ -224,7 +224,8 @@ def check_restored(wiring: Wiring, source: str, which: str, place: str, *, targe
 def _profile(wiring: Wiring, source: str, which: str, target: str | None) -> Profile:
     """By ranged reads: the profile alone is downloaded."""
     identities = wiring.identities(wiring.settings.drill.identities if wiring.settings.drill else ())
-    return open_remote(wiring, choose(wiring, source, which, target=target), identities).profile()
+    chosen = choose(wiring, source, which, target=target)
+    return open_remote(wiring, chosen, identities, everywhere=True).profile()
 
 
 def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[Check]:

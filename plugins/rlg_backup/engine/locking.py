@@ -1,6 +1,6 @@
 """Locks on what is stored: until a backup expires nobody with a worker's credentials removes or replaces it.
 
-The archive and the manifest are locked from the request that makes them, the commit record once it was read back (a
+Archives and manifest are locked from the request that makes them, the commit record once it was read back (a
 damaged one could not be replaced while it is locked), and with a child all that it needs, for as long as it is kept.
 The change state is not: it is replaced with each backup, and no restore needs it.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..core.model import Kind
-from .archives import ARCHIVE, MANIFEST
+from .archives import MANIFEST
 from .chains import chain_of
+from .residency import archive_name, held
 from .restore_points import choose
 from .wiring import Wiring
 
@@ -29,5 +30,6 @@ def lock_chain(wiring: Wiring, source: str, target: str, backup_id: str, until: 
     becomes longer. Raises as ``choose``, LockUnavailable."""
     storage = wiring.storage(target)
     for one in chain_of(wiring, choose(wiring, source, backup_id, target=target), targets=[target]):
-        for key in (f"{one.folder}/{ARCHIVE}", f"{one.folder}/{MANIFEST}", one.point.key):
+        archives = [archive_name(entry.zone) for entry in held(wiring.settings, target, one.manifest)]
+        for key in (*(f"{one.folder}/{name}" for name in (*archives, MANIFEST)), one.point.key):
             storage.lock(key, until)

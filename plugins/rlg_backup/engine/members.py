@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any, BinaryIO, cast
 
+from ..config.residency import BASE
 from ..format.packing import MemberSink, Packed, pack
 from .workspace import Workspace
 
 
 @dataclass(frozen=True)
 class StagedMember:
-    """``name`` in the archive, ``file`` in the workspace, and what the ZIP directory will say of it."""
+    """``name`` in the archive of ``zone``, ``file`` in the workspace, and what the ZIP directory will say of it."""
 
     name: str
     file: str
@@ -24,13 +25,14 @@ class StagedMember:
     crc32: int
     sha256: str
     deflated: bool
+    zone: str = BASE
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 class StagedMembers:
-    """Collects the members of one ZIP in the workspace; several may be made at the same time, in threads."""
+    """Collects the members of archives in the workspace; several may be made at the same time, in threads."""
 
     def __init__(self, workspace: Workspace, kind: str = "member") -> None:
         """Members of one ``kind`` lie in files that are called so."""
@@ -38,16 +40,21 @@ class StagedMembers:
         self._numbers = count(1)  # safe to ask in several threads
         self.members: list[StagedMember] = []
 
-    def add(self, name: str, content: BinaryIO | bytes) -> StagedMember:
+    @property
+    def zones(self) -> list[str]:
+        """The zones that have members, sorted."""
+        return sorted({member.zone for member in self.members})
+
+    def add(self, name: str, content: BinaryIO | bytes, zone: str = BASE) -> StagedMember:
         """Pack a stream, read once; deflated where that saves space."""
         stream = io.BytesIO(content) if isinstance(content, bytes) else content
         file = self._next_file()
         with self._workspace.create_file(file) as sink:
             packed = pack(stream, sink)
-        return self._note(name, file, packed)
+        return self._note(name, file, packed, zone)
 
     @contextmanager
-    def stored(self, name: str) -> Iterator[BinaryIO]:
+    def stored(self, name: str, zone: str = BASE) -> Iterator[BinaryIO]:
         """A sink for content that is compressed already (Parquet); the member counts when the block ends."""
         file = self._next_file()
         with self._workspace.create_file(file) as raw:
@@ -55,7 +62,7 @@ class StagedMembers:
             yield cast(BinaryIO, sink)
             sink.close()
         assert sink.packed is not None  # close() sets it
-        self._note(name, file, sink.packed)
+        self._note(name, file, sink.packed, zone)
 
     def take_back(self, member: StagedMember) -> None:
         """Forget a member whose content did not hold."""
@@ -65,9 +72,9 @@ class StagedMembers:
     def _next_file(self) -> str:
         return f"{self._kind}-{next(self._numbers):06d}"
 
-    def _note(self, name: str, file: str, packed: Packed) -> StagedMember:
+    def _note(self, name: str, file: str, packed: Packed, zone: str) -> StagedMember:
         member = StagedMember(
-            name, file, packed.size, packed.compressed_size, packed.crc32, packed.sha256.hex(), packed.deflated
+            name, file, packed.size, packed.compressed_size, packed.crc32, packed.sha256.hex(), packed.deflated, zone
         )
         self.members.append(member)
         return member

@@ -181,7 +181,7 @@ def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) ->
         require_archives(wiring, chain_of(wiring, parent, targets=[target]))
     catalogs = {name: wiring.catalog(name, chosen.source) for name in wiring.source_settings(chosen.source).targets}
     until = lock_time(wiring, chosen.source, target, manifest.kind, manifest.snapshot.taken_at)
-    for name, sha256 in objects_of(wiring, chosen).items():
+    for name, sha256 in objects_of(wiring, chosen, target).items():
         try:
             _put(wiring, workspace, target, chosen, name, sha256, None if name == STATE else until)
         except (DamageError, ObjectMissing):
@@ -211,7 +211,7 @@ def _put(
     until: datetime | None,
 ) -> None:
     key, storage = f"{chosen.folder}/{name}", wiring.storage(target)
-    path = fetch_object(wiring, workspace, chosen.target, key, sha256)
+    path = fetch_object(wiring, workspace, chosen, name, sha256)
     try:
         storage.put_file(key, path, sha256=sha256, locked_until=until)
     except ObjectExists:  # of a run that was broken off

@@ -20,7 +20,7 @@ from ..format.profile import Profile, TableProfile
 from ..sources.files_destination import FileDestination
 from ..sources.port import Column, Entry, Table, TableDestination, TableSource
 from ..sources.port import FileSource as Tree
-from .archives import Archive, fetch, fetch_any, open_local, whole_member
+from .archives import Archive, fetch_all, open_local, whole_member
 from .chains import chain_of
 from .layers import Layer, LayeredTable, layered
 from .leftovers import sweep_leftovers
@@ -132,10 +132,8 @@ def _fetched(wiring: Wiring, chosen: Chosen, folder: Path, *, any_target: bool) 
     """Downloads every archive of the chain: the copies that were taken, of ``any_target`` where the first is no use."""
     chain = chain_of(wiring, chosen)
     for place, one in enumerate(chain):
-        if any_target or place < len(chain) - 1:
-            chain[place] = fetch_any(wiring, one, _copy(folder, place))
-        else:
-            fetch(wiring, one, _copy(folder, place))
+        free = any_target or place < len(chain) - 1
+        chain[place] = fetch_all(wiring, one, _copy(folder, place), any_target=free)
     return chain
 
 

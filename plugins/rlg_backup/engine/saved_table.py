@@ -14,6 +14,7 @@ from ..anonymize.actions import Action
 from ..anonymize.originals import Originals
 from ..anonymize.policies import Policies
 from ..changes.bag import Bag
+from ..config.residency import BASE
 from ..core.model import LEVELS
 from ..format.change_state import StateTable
 from ..format.digest import Xxh3RowDigest
@@ -27,6 +28,7 @@ from .members import StagedMembers
 from .samples import Samples
 from .tally import Tally
 from .tracking import NotedRows, RemovedRows, TrackedTable
+from .zones import Zones
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +48,7 @@ class SavedTable:
         members: StagedMembers,
         samples: Samples,
         tracked: TrackedTable | None,
+        zones: Zones,
     ) -> None:
         nullable = {column.name: column.nullable for column in table.columns}
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
@@ -57,18 +60,18 @@ class SavedTable:
         for policies in (self.mask, self.tokenize):
             policies.check([column.name for column in table.columns])
         self.protected = [*self.mask.declared, *self.tokenize.declared]
-        self.members, self.samples, self.tracked = members, samples, tracked
+        self.members, self.samples, self.tracked, self.zones = members, samples, tracked, zones
         self._segment = table_segment(table.schema, table.name)
         self.removed = RemovedRows(members, self._segment)
         self._before: Bag | None = None
         self._pieces, self._cut = 0, False
         self._lock = Lock()
-        self._names: list[str] = []
+        self._parts = 0
         self._rows = self._saved = 0
         self.sampled: list[str] = []
         """The files of its sample; none where its members are read for it."""
-        self._restored, self._stored = Xxh3RowDigest(digest_key), Xxh3RowDigest(digest_key)
-        self.tally = Tally(totals)
+        self._restored = Xxh3RowDigest(digest_key)
+        self._shares = {BASE: Share(digest_key, totals)}
 
     @property
     def as_changes(self) -> bool:
@@ -96,11 +99,24 @@ class SavedTable:
                 self._before = Bag(self.tracked.numbers_before())
             return self._before
 
-    def next_part(self) -> str:
+    def next_part(self, zone: str) -> str:
         """The name of a member that is begun now."""
         with self._lock:
-            self._names.append(f"data/{self._segment}/part-{len(self._names):05d}.parquet")
-            return self._names[-1]
+            self._parts += 1
+            name = f"data/{self._segment}/part-{self._parts - 1:05d}.parquet"
+            self._share(zone).members.append(name)
+            return name
+
+    def _share(self, zone: str) -> Share:
+        if zone not in self._shares:
+            self._shares[zone] = Share(self.digest_key, self.totals)
+        return self._shares[zone]
+
+    def tally(self, groups: pa.RecordBatch) -> None:
+        """Takes in rows that the source counted."""
+        for zone, some in self.zones.split(groups):
+            with self._lock:
+                self._share(zone).tally.add_groups(some)
 
     def count(self, rows: int) -> int:
         """The rows that were read so far, with these."""
@@ -117,12 +133,12 @@ class SavedTable:
     def add(self, piece: PieceWriter) -> None:
         """Ends a piece and takes in what it holds."""
         piece.close()
-        sample = piece.sample.close(piece.stored.rows, alone=not self._cut)
+        sample = piece.sample.close(piece.saved_rows, alone=not self._cut)
         with self._lock:
             self.sampled += sample
             self._restored += piece.restored
-            self._stored += piece.stored
-            self.tally.merge(piece.tally)
+            for zone, share in piece.shares.items():
+                self._share(zone).add(share)
             self._pieces -= 1
             last = not self._pieces
         if last:
@@ -137,14 +153,14 @@ class SavedTable:
 
     def profile(self) -> dict[str, Any]:
         """What profile.json says of the table."""
-        table = self.table
+        table, own = self.table, self._shares[BASE]
         return {
             "schema": table.schema,
             "name": table.name,
             "rows": self._restored.rows,
             "fingerprint": table.fingerprint,
-            "digest": {"restored": self._restored.hexdigest(), "stored": self._stored.hexdigest()},
-            "members": self._names,
+            "digest": {"restored": self._restored.hexdigest(), "stored": own.stored.hexdigest()},
+            "members": own.members,
             "columns": [
                 {
                     "name": column.name,
@@ -156,21 +172,61 @@ class SavedTable:
                 for column in table.columns
             ],
             "options": dict(table.options),
-            "geography": self.tally.geography(LEVELS),
-            "totals": self.tally.totals(),
+            "geography": own.tally.geography(LEVELS),
+            "totals": own.tally.totals(),
             "dataset": self._dataset,
             "within": [list(one) for one in table.within],
             "change": self._change(),
+            "zones": {
+                zone: {"rows": share.tally.rows, "stored": share.stored.rows}
+                for zone, share in sorted(self._shares.items())
+                if zone != BASE
+            },
         }
+
+    def zone_profiles(self) -> dict[str, dict[str, Any]]:
+        """What zone.json says of the table, by zone."""
+        return {
+            zone: {
+                "schema": self.table.schema,
+                "name": self.table.name,
+                "rows": share.stored.rows,
+                "stored": share.stored.hexdigest(),
+                "members": share.members,
+                "geography": share.tally.geography(LEVELS),
+                "totals": share.tally.totals(),
+            }
+            for zone, share in self._shares.items()
+            if zone != BASE
+        }
+
+    def places(self, level: str) -> set[str]:
+        """The codes of a level that its rows belong to."""
+        counted = [share.tally.geography([level]) for share in self._shares.values()]
+        return {code for counts in counted if counts for code in counts[level]}
 
     def _change(self) -> dict[str, Any] | None:
         if not self.as_changes:
             return None
-        return {"rows": self._stored.rows, "removed": self.removed.names, "removed_rows": self.removed.rows}
+        saved = sum(share.stored.rows for share in self._shares.values())
+        return {"rows": saved, "removed": self.removed.names, "removed_rows": self.removed.rows}
 
     def state(self) -> StateTable | None:
         """What the next run is told of it; None where changes are not tracked."""
         return self.tracked.state(self._restored.hexdigest(), self.removed.rows) if self.tracked else None
+
+
+class Share:
+    """What a zone has of a table: the digest of its rows as they are stored, their counts, the names of its members."""
+
+    def __init__(self, digest_key: bytes, totals: Sequence[str]) -> None:
+        self.stored, self.tally = Xxh3RowDigest(digest_key), Tally(totals)
+        self.members: list[str] = []
+
+    def add(self, other: Share) -> None:
+        self.stored += other.stored
+        self.tally.merge(other.tally)
+        self.members += other.members
 
 
 class PieceWriter:
@@ -178,17 +234,19 @@ class PieceWriter:
 
     def __init__(self, table: SavedTable, originals: Originals) -> None:
         self._table, self._originals = table, originals
-        self._stack = ExitStack()
-        self.restored, self.stored = Xxh3RowDigest(table.digest_key), Xxh3RowDigest(table.digest_key)
-        self.tally, self.sample = Tally(table.totals), table.samples.begin()
+        self.restored, self.sample = Xxh3RowDigest(table.digest_key), table.samples.begin()
+        self.shares: dict[str, Share] = {}
         self._noted = NotedRows(table.tracked) if table.tracked else None
-        columns = [column.name for column in table.table.columns]
-        self._parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)
+        self._streams: dict[str, ZoneStream] = {}
+        self._begin(BASE)
 
-    def _open_part(self, number: int) -> BinaryIO:
-        """Called by the writer when a part begins: the part before is whole by then."""
-        self._stack.close()
-        return self._stack.enter_context(self._table.members.stored(self._table.next_part()))
+    @property
+    def saved_rows(self) -> int:
+        return sum(share.stored.rows for share in self.shares.values())
+
+    def _begin(self, zone: str) -> None:
+        self.shares[zone] = Share(self._table.digest_key, self._table.totals)
+        self._streams[zone] = ZoneStream(self._table, zone)
 
     def keep(self, numbers: Lanes, addresses: Addresses) -> None:
         """Takes in rows of before that are still there."""
@@ -199,9 +257,15 @@ class PieceWriter:
     def write(self, batch: pa.RecordBatch, known: Bag | None = None) -> None:
         """Takes in rows as they were read; those that were there before, or are ``known``, are counted, and not saved
         again."""
+        for zone, rows in self._table.zones.split(batch):
+            if zone not in self.shares:
+                self._begin(zone)
+            self._write(zone, rows, known)
+
+    def _write(self, zone: str, batch: pa.RecordBatch, known: Bag | None) -> None:
         batch, addresses = _without_addresses(batch)
         if not self._table.as_places:  # there the source counts, for rows that are not read
-            self.tally.add(batch)
+            self.shares[zone].tally.add(batch)
         restored = self._table.mask.apply(_without_fine_places(batch))
         numbers = self.restored.numbers(restored)
         self.restored.add(numbers)
@@ -214,25 +278,45 @@ class PieceWriter:
             chosen = pl.Series(new).to_arrow()  # pa.array would load pandas
             batch, restored = batch.filter(chosen), restored.filter(chosen)
             numbers = numbers[0][new], numbers[1][new]
-        self._save(batch, restored, numbers)
+        self._save(zone, batch, restored, numbers)
 
-    def _save(self, batch: pa.RecordBatch, restored: pa.RecordBatch, numbers: Lanes) -> None:
+    def _save(self, zone: str, batch: pa.RecordBatch, restored: pa.RecordBatch, numbers: Lanes) -> None:
         self._originals.collect(self._table.table.root, batch, self._table.protected)
+        stored = self.shares[zone].stored
         if self._table.tokenize.declared:
             restored = self._table.tokenize.apply(restored)
-            self.stored.update(restored)
+            stored.update(restored)
         else:
-            self.stored.add(numbers)
+            stored.add(numbers)
         self.sample.add(restored, self._table.count_saved(len(restored)))
-        self._parts.write(restored)
+        self._streams[zone].parts.write(restored)
 
     def close(self) -> None:
         """Ends the parts; where only changes are saved and there are none, there is no part."""
-        if self.stored.rows or not self._table.as_changes:
-            self._parts.close()
-        self._stack.close()
+        for zone, stream in self._streams.items():
+            if self.shares[zone].stored.rows or (zone == BASE and not self._table.as_changes):
+                stream.parts.close()
+            stream.close()
         if self._noted:
             self._noted.close()
+
+
+class ZoneStream:
+    """The rows of one zone on their way into parts."""
+
+    def __init__(self, table: SavedTable, zone: str) -> None:
+        self._table, self._zone, self._stack = table, zone, ExitStack()
+        columns = [column.name for column in table.table.columns]
+        self.parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)
+
+    def _open_part(self, number: int) -> BinaryIO:
+        """Called by the writer when a part begins: the part before is whole by then."""
+        self.close()
+        name = self._table.next_part(self._zone)
+        return self._stack.enter_context(self._table.members.stored(name, self._zone))
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 def _without_fine_places(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -119,11 +119,11 @@ def _mend(wiring: Wiring, done: Scrubbed, point: RestorePoint) -> list[str]:
     storage, replaced = wiring.storage(done.target), []
     with copying(wiring, done.source, done.target, "scrub") as (lease, workspace):
         wiring.catalog(done.target, done.source).find(point.backup_id)  # what expired is not brought back
-        for name, sha256 in objects_of(wiring, sound).items():
+        for name, sha256 in objects_of(wiring, sound, done.target).items():
             key = f"{sound.folder}/{name}"
             if _holds(wiring, done.target, key, sha256):
                 continue
-            path = fetch_object(wiring, workspace, sound.target, key, sha256)
+            path = fetch_object(wiring, workspace, sound, name, sha256)
             until = None if name == STATE else lock_time(wiring, done.source, done.target, point.kind, point.time)
             lease.renew()  # raises where it was lost in a long fetch
             storage.delete(key)  # and not erase: older versions, and what is locked below, are in nobody's way

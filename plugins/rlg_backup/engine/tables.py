@@ -16,6 +16,7 @@ from ..anonymize.originals import Originals
 from ..anonymize.resolution import resolve, unused
 from ..changes.bag import Bag
 from ..changes.places import difference
+from ..config.residency import Residency
 from ..config.settings import TableSettings
 from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
@@ -27,6 +28,7 @@ from .samples import Samples
 from .saved_table import PieceWriter, SavedTable
 from .tracking import Tracking
 from .wiring import Progress
+from .zones import Zones
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +48,7 @@ class TableSaver:
         tokenization_key: bytes | None,
         originals: Originals,
         progress: Progress,
+        residency: Residency,
         tracking: Tracking | None = None,
     ) -> None:
         self._snapshot = snapshot
@@ -55,10 +58,12 @@ class TableSaver:
         self._digest_key = digest_key
         self._key = tokenization_key
         self._originals = originals
-        self._progress, self._tracking = progress, tracking
+        self._progress, self._tracking, self._zones = progress, tracking, Zones(residency)
         self._tables = {table.title: table for table in snapshot.tables}
         self._datasets = {table: name for name, tables in settings.datasets.items() for table in tables}
         self.profiles: list[dict[str, Any]] = []
+        self.zone_profiles: dict[str, list[dict[str, Any]]] = {}
+        """By zone, of the tables that have rows of it."""
         self.samples: list[list[str]] = []
         """Of each table the files of its sample, for the search for personal data."""
         self.states: list[StateTable] = []
@@ -76,6 +81,10 @@ class TableSaver:
         jobs += [partial(self._count, table) for table in saved if table.as_places]
         run_all(jobs, self._snapshot.readers)
         self.profiles = [table.profile() for table in saved]
+        for table in saved:
+            for zone, part in table.zone_profiles().items():
+                self.zone_profiles.setdefault(zone, []).append(part)
+        self._require_known_places(saved)
         self.samples = [table.sampled for table in saved]
         self.states = [state for table in saved if (state := table.state()) is not None]
 
@@ -112,7 +121,15 @@ class TableSaver:
             self._members,
             self._samples,
             self._tracking.table(table, actions) if self._tracking else None,
+            self._zones,
         )
+
+    def _require_known_places(self, saved: Sequence[SavedTable]) -> None:
+        """Every place that a zone names is one that the source lists. Raises InvalidSetting."""
+        levels = self._settings.geography.levels if self._settings.geography else {}
+        listed: dict[str, str] = {level: one.table for level, one in levels.items()}
+        tables = {table.table.title: table for table in saved}
+        self._zones.require_known(listed, {level: tables[title].places(level) for level, title in listed.items()})
 
     def _for_ever(self, title: str, column: str) -> Action | None:
         """What is left for ever of a column of another table."""
@@ -185,7 +202,7 @@ class TableSaver:
         """Of a table whose rows were not all read."""
         with closing(self._addressed.counted(table.table, table.totals)) as groups:
             for batch in groups:
-                table.tally.add_groups(batch)
+                table.tally(batch)
 
     def _tell(self, table: SavedTable, rows: int) -> None:
         self._progress(f"snapshot {table.table.title}", table.count(rows), 0)

@@ -27,6 +27,11 @@ class Tally:
         self._counts: dict[str, dict[str, int]] = {}
         self._sums: dict[str, dict[str, dict[str, int]]] = {name: {} for name in columns}
 
+    @property
+    def rows(self) -> int:
+        """How many rows were counted that have a place at all: each is counted at every level there is."""
+        return max((sum(codes.values()) for codes in self._counts.values()), default=0)
+
     def add(self, batch: pa.RecordBatch) -> None:
         import polars as pl
 

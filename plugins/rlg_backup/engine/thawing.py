@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..core.errors import BackupError
-from .archives import ARCHIVE
+from ..core.errors import BackupError, ResidencyRefused
 from .chains import chain_of
+from .residency import archive_name, may_hold
 from .restore_points import Chosen, choose
 from .wiring import Wiring
 
@@ -42,11 +43,24 @@ def thaw(wiring: Wiring, source: str, which: str, *, target: str | None = None) 
 
 
 def _readable(wiring: Wiring, one: Chosen, others: list[str]) -> str | None:
-    key = f"{one.folder}/{ARCHIVE}"
-    for name in (one.target, *(name for name in others if name != one.target)):
+    """The targets that the archives of a backup can be read on, by name; None where one is asked for."""
+    asked = (one.target, *(name for name in others if name != one.target))
+    found = [_copy_of(wiring, one, archive_name(entry.zone), asked) for entry in one.manifest.archives]
+    return ", ".join(dict.fromkeys(name for name in found if name)) if all(found) else None
+
+
+def _copy_of(wiring: Wiring, one: Chosen, archive: str, targets: Sequence[str]) -> str | None:
+    key, holders = f"{one.folder}/{archive}", []
+    for name in targets:
+        if not may_hold(wiring.settings, one.source, name, archive):
+            continue
+        holders.append(name)
         try:
             if wiring.storage(name).stat(key).readable:
                 return name
-        except BackupError:  # no copy there that could be read; the chosen one is asked for below
+        except BackupError:  # no copy there that could be read; the first one is asked for below
             continue
-    return one.target if wiring.storage(one.target).thaw(key, DAYS) else None
+    if not holders:
+        cause = f"target '{one.target}' may not hold it"
+        raise ResidencyRefused("thaw", key, cause, "name no target: each archive is taken from where it may lie")
+    return holders[0] if wiring.storage(holders[0]).thaw(key, DAYS) else None

@@ -35,7 +35,7 @@ class TreeContents:
         if archive is None:
             cause = f"a file of the tree has it in the backup '{backup[:_SHOWN]}', which is none of its chain"
             raise MemberDamaged("read", name, cause)
-        member = archive.zip.members.get(name)
+        member = archive.member(name)
         if member is None:
             raise MemberDamaged("read", name, f"the archive of the backup '{backup}' has no such member")
         if (member.size, member.sha256) != (row.size, row.sha256):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ..config.residency import BASE
 from ..core.errors import (
     BackupError,
     CatalogError,
@@ -17,6 +19,7 @@ from ..core.errors import (
     InvalidSetting,
     KeyUnavailable,
     ObjectMissing,
+    ResidencyRefused,
     ResourceExhausted,
     StorageError,
     SystemRefused,
@@ -24,12 +27,14 @@ from ..core.errors import (
 )
 from ..core.model import Check, Verdict
 from ..format.digest import EntryDigest
+from ..format.manifest import ArchiveEntry
 from ..format.profile import TreeProfile
-from .archives import ARCHIVE, Archive, digest_of, index_of, open_remote
+from .archives import Archive, digest_of, index_of, open_remote
 from .chains import chain_of, require_archives
 from .layers import layered
 from .limits import in_our_words
 from .parity import stored_tables
+from .residency import archive_name, elsewhere, held
 from .restore_points import Chosen, choose
 from .tree_contents import TreeContents
 from .wiring import Wiring
@@ -37,6 +42,7 @@ from .wiring import Wiring
 PIECE = 1 << 20
 NOT_CHECKABLE = (
     *(KeyUnavailable, WrongIdentity, CatalogGap, ClockImplausible),
+    ResidencyRefused,  # the rest of it lies on other targets
     *(ResourceExhausted, SystemRefused, InvalidSetting, DestinationUnsuitable),  # of this machine, not of the backup
 )
 
@@ -92,7 +98,10 @@ def verify(
     for name, fault in chosen.passed_over.items():  # that one is down is no news of the copies; a bad copy is
         if isinstance(fault, (DamageError, CatalogError, ObjectMissing)):
             checks.append(_failed("catalog", f"target {name}", fault))
-    checks += _guarded("object", "size and digest", lambda: [_object(wiring, chosen)])
+    for entry in held(wiring.settings, chosen.target, chosen.manifest):
+        checks += _guarded("object", _object_name(entry), partial(_object, wiring, chosen, entry))
+    for entry in elsewhere(wiring.settings, chosen.target, chosen.manifest):
+        checks += _guarded("object", f"zone {entry.zone}", partial(_not_here, wiring, chosen, entry))
     if chosen.manifest.parent is not None:
         checks += _guarded("chain", "ancestors", lambda: [_chain(wiring, chosen)])
     if full:
@@ -117,20 +126,34 @@ def first_sound(wiring: Wiring, source: str, backup_id: str, target: str) -> tup
     return first, ()
 
 
-def _object(wiring: Wiring, chosen: Chosen) -> Check:
+def _object_name(entry: ArchiveEntry) -> str:
+    return "size and digest" + (f" of zone {entry.zone}" if entry.zone != BASE else "")
+
+
+def _object(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry) -> list[Check]:
     start = time.perf_counter()
-    entry = chosen.manifest.archives[0]
-    with wiring.storage(chosen.target).open(f"{chosen.folder}/{ARCHIVE}") as stream:
+    with wiring.storage(chosen.target).open(f"{chosen.folder}/{archive_name(entry.zone)}") as stream:
         found = digest_of(stream)
     right = found == (entry.size, entry.sha256)
-    return Check(
-        "object",
-        "size and digest",
-        Verdict.PASS if right else Verdict.FAIL,
-        f"{found[0]:,} bytes, SHA-256 {'equal' if right else 'different'}",
-        f"{entry.size:,} bytes, as the manifest says",
-        time.perf_counter() - start,
-    )
+    return [
+        Check(
+            "object",
+            _object_name(entry),
+            Verdict.PASS if right else Verdict.FAIL,
+            f"{found[0]:,} bytes, SHA-256 {'equal' if right else 'different'}",
+            f"{entry.size:,} bytes, as the manifest says",
+            time.perf_counter() - start,
+        )
+    ]
+
+
+def _not_here(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry) -> list[Check]:
+    """An archive that may not lie on this target does not."""
+    try:
+        wiring.storage(chosen.target).stat(f"{chosen.folder}/{archive_name(entry.zone)}")
+    except ObjectMissing:
+        return [Check("object", f"zone {entry.zone}", Verdict.PASS, "it is not there", "kept where it may lie")]
+    return [Check("object", f"zone {entry.zone}", Verdict.FAIL, "it lies where it may not", "kept where it may lie")]
 
 
 def _chain(wiring: Wiring, chosen: Chosen) -> Check:
@@ -147,14 +170,15 @@ def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
     """Decrypts and reads every member, and every row of every table."""
     start = time.perf_counter()
     archive = open_remote(wiring, chosen, wiring.identities())
-    profile = archive.profile()
-    checks = []
-    for name in archive.names:
-        with archive.open(name) as stream:
+    checks, members = [], 0
+    for stream in archive.every():
+        with stream:
             while stream.read(PIECE):
                 continue
-    done = f"{len(archive.names)} members, each with its SHA-256"
+        members += 1
+    done = f"{members} members, each with its SHA-256"
     checks.append(Check("archive", "decrypt and read", Verdict.PASS, done, "every member", time.perf_counter() - start))
+    profile = archive.profile()
     checks += stored_tables(wiring, archive, profile)
     if profile.tree is not None:
         checks.append(_tree(archive, profile.tree, profile.digest_key))

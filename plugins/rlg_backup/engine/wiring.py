@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..catalog import Catalog, Lease, SeenHeads
 from ..config.connections import Connection, connection_in, variable_of
@@ -24,6 +24,7 @@ from ..format.commit import CommitRecord
 from ..format.keys import KeyProvider, SigningKey, StagingKey, TokenizationKey
 from ..format.retention import RetentionRecord
 from ..format.signing import Signer, SignerOf
+from .residency import Resident
 from .targets import Clients, open_storage
 
 if TYPE_CHECKING:
@@ -249,4 +250,5 @@ class Wiring:
             raise TargetUnknown(
                 "find", target, "the configuration has no target of that name", f"there are: {known}"
             ) from None
-        return open_storage(target, settings, self._clients)
+        storage = open_storage(target, settings, self._clients)
+        return cast("Storage", Resident(storage, self.settings)) if self.settings.residency.zones else storage

@@ -8,6 +8,8 @@ from ..core.errors import DirectoryDamaged
 from .container import DIRECTORY_LIMIT, ReadAt, ZipReader
 from .manifest import ArchiveEntry
 from .profile import LIMIT, SUBJECT, Profile
+from .zone_profile import SUBJECT as ZONE
+from .zone_profile import ZoneProfile
 
 
 def open_archive(read_at: ReadAt, entry: ArchiveEntry) -> ZipReader:
@@ -33,3 +35,8 @@ def read_profile(members: ZipReader, entry: ArchiveEntry) -> Profile:
     Raises MemberDamaged, DocumentDamaged and FormatUnsupported.
     """
     return Profile.load(members.read(SUBJECT, limit=LIMIT), sha256=entry.profile_sha256)
+
+
+def read_zone(members: ZipReader, entry: ArchiveEntry) -> ZoneProfile:
+    """What the archive of a zone says of its rows, checked as ``read_profile`` does."""
+    return ZoneProfile.load(members.read(ZONE, limit=LIMIT), sha256=entry.profile_sha256, zone=entry.zone)

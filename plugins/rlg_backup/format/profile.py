@@ -55,9 +55,17 @@ class Change(Record):
     removed_rows: Count
 
 
+class ZoneRows(Record):
+    """Rows of a zone, which lie in the archive of the zone: those of the snapshot, and those that are stored."""
+
+    rows: Count
+    stored: Count
+
+
 class TableProfile(Record):
     """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code; ``within`` are the
-    schema and name of each table it is a part of, nearest first."""
+    schema and name of each table it is a part of, nearest first. ``rows`` and ``restored`` are of all ``zones``, the
+    rest is without their rows."""
 
     schema_name: Text = Field(alias="schema")  # pydantic keeps `schema` for itself
     name: Text
@@ -72,18 +80,26 @@ class TableProfile(Record):
     totals: Mapping[Text, Totals]
     within: tuple[tuple[Text, Text], ...] = ()
     change: Change | None = None
+    zones: Mapping[Text, ZoneRows] = Field(default_factory=dict)
+
+    @property
+    def saved_rows(self) -> int:
+        """How many rows its members hold, with those of its zones."""
+        return self.rows if self.change is None else self.change.rows
 
     @property
     def stored_rows(self) -> int:
         """How many rows its members hold."""
-        return self.rows if self.change is None else self.change.rows
+        return self.saved_rows - sum(zone.stored for zone in self.zones.values())
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         require_unique(self.members, "member")
+        if self.stored_rows < 0:
+            raise ValueError("its zones have more rows than it has")
         require_unique([column.name for column in self.columns], "column")
         for level, codes in (self.geography or {}).items():
-            if sum(codes.values()) != self.rows:
+            if sum(codes.values()) + sum(zone.rows for zone in self.zones.values()) != self.rows:
                 raise ValueError(f"its rows by {level} do not add up to its rows")
         return self
 

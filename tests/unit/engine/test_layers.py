@@ -26,7 +26,7 @@ def archive() -> Archive:
     sink = io.BytesIO()
     ZipWriter(sink, WHEN).close()
     data, entry = sink.getvalue(), ArchiveEntry.from_dict(MANIFEST["archives"][0], "manifest")
-    return Archive(ZipReader.locate(lambda offset, length: data[offset : offset + length], len(data)), entry)
+    return Archive([(ZipReader.locate(lambda offset, length: data[offset : offset + length], len(data)), entry)])
 
 
 def incremental() -> Document:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from ...config.residency import BASE
 from ...core.errors import ObjectDamaged
 from ...core.model import Tier
 from ...format.retention import Erased, ErasedObject, Removal
-from ..archives import ARCHIVE, MANIFEST, STATE
+from ..archives import MANIFEST, STATE
+from ..residency import archive_name
 from ..wiring import Wiring
 from .shelf import Shelf
 
@@ -23,7 +25,7 @@ def erase_backup(wiring: Wiring, source: str, target: str, removal: Removal) -> 
     """
     storage, folder = wiring.storage(target), f"{source}/{removal.backup_id}/"
     sizes = {one.key: one.size for one in removal.objects} | {info.key: info.size for info in storage.list(folder)}
-    versions = {key: storage.erase(key) for key in _last_the_manifest(folder, sizes)}
+    versions = {key: storage.erase(key) for key in _last_the_manifest(wiring, folder, sizes)}
     if left := next(iter(storage.list(folder)), None):
         raise ObjectDamaged("erase", left.key, f"target '{target}' still lists it")
     keys = [key for key in versions if key in sizes or versions[key]]
@@ -47,12 +49,13 @@ def move_archives(wiring: Wiring, shelf: Shelf, backup_id: str, tier: Tier) -> N
 def remove_abandoned(wiring: Wiring, shelf: Shelf, name: str) -> None:
     """Removes what a run left that committed nothing. Idempotent; raises StorageError."""
     storage, folder = wiring.storage(shelf.target), f"{shelf.source}/{name}/"
-    for key in _last_the_manifest(folder, (info.key for info in shelf.objects[name])):
+    for key in _last_the_manifest(wiring, folder, (info.key for info in shelf.objects[name])):
         storage.erase(key)
     log.info("removed what a run left uncommitted on '%s': %s", shelf.target, folder)
 
 
-def _last_the_manifest(folder: str, listed: Iterable[str]) -> list[str]:
+def _last_the_manifest(wiring: Wiring, folder: str, listed: Iterable[str]) -> list[str]:
     """The keys to erase: those listed, and those that may have been deleted before and left versions behind."""
-    keys = {*listed, *(folder + name for name in (ARCHIVE, STATE, MANIFEST))}
+    archives = map(archive_name, (BASE, *wiring.settings.residency.zones))
+    keys = {*listed, *(folder + name for name in (*archives, STATE, MANIFEST))}
     return sorted(keys, key=lambda key: (key == folder + MANIFEST, key))

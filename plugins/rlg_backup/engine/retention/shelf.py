@@ -14,6 +14,7 @@ from ...core.errors import ClockImplausible, StorageDenied, TargetUnknown
 from ...core.model import BACKUP_ID, backup_time
 from ...format.retention import State
 from ...storage.port import ObjectInfo
+from ..residency import archive_name, held
 from ..restore_points import Chosen, open_point
 from ..wiring import Wiring
 from .planning import Action, Decision, Fact, plan, require_plausible
@@ -137,16 +138,17 @@ def _facts(
             kind=point.kind,
             taken_at=chosen.manifest.snapshot.taken_at,
             parent=parent.backup_id if parent else None,
-            whole=_is_whole(chosen, objects.get(point.backup_id, ())),
+            whole=_is_whole(wiring, chosen, objects.get(point.backup_id, ())),
         )
 
     with ThreadPoolExecutor(_READERS, "rlg") as pool:
         return tuple(pool.map(read, points))
 
 
-def _is_whole(chosen: Chosen, objects: Sequence[ObjectInfo]) -> bool:
+def _is_whole(wiring: Wiring, chosen: Chosen, objects: Sequence[ObjectInfo]) -> bool:
     sizes = {info.key: info.size for info in objects}
-    return all(sizes.get(f"{chosen.folder}/{one.zone}.zip.age") == one.size for one in chosen.manifest.archives)
+    archives = held(wiring.settings, chosen.target, chosen.manifest)
+    return all(sizes.get(f"{chosen.folder}/{archive_name(one.zone)}") == one.size for one in archives)
 
 
 def require_removable(wiring: Wiring, target: str) -> None:

@@ -11,9 +11,10 @@ from ...core.errors import ObjectDamaged, StagingLost
 from ...core.model import Fidelity
 from ...format.manifest import Manifest
 from ...sources.port import table_title
-from ..archives import ARCHIVE, MANIFEST, STATE, digest_of
+from ..archives import MANIFEST, STATE, digest_of
 from ..heartbeat import heartbeat
 from ..members import StagedMember
+from ..residency import archive_name
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
@@ -23,7 +24,8 @@ def checksum(wiring: Wiring, reference: Reference) -> Reference:
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged, finding = workspace.record("snapshot"), workspace.record("anonymize")
     written = workspace.record("encrypt")
-    objects = {ARCHIVE: written["archive"]} | ({STATE: written["state"]} if written["state"] else {})
+    objects = {archive_name(entry["zone"]): entry for entry in written["archives"]}
+    objects |= {STATE: written["state"]} if written["state"] else {}
     with heartbeat(wiring, reference):
         for name, entry in objects.items():
             _read_back(workspace, name, entry)
@@ -91,7 +93,7 @@ def _manifest(
             "names": _names(wiring.settings, reference.source, profile),
         },
         "finding": {name: finding[name] for name in ("checked_members", "hits", "undeclared")},
-        "archives": [written["archive"]],
+        "archives": written["archives"],
         "state": written["state"],
     }
     return Manifest.from_dict(body, MANIFEST)

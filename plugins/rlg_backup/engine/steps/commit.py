@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from ...catalog import commit_backup
 from ...core.errors import BackupError, BackupIncomplete, StagingLost, StorageFull
@@ -13,6 +14,7 @@ from ..archives import STATE
 from ..heartbeat import heartbeat
 from ..locking import lock_chain, lock_time
 from ..parents import remove_old_states
+from ..residency import uncovered, zone_of
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
@@ -35,6 +37,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     missing: dict[str, str] = dict(reference.down)
     unlocked: list[BackupError] = []
     catalogs = {target: wiring.catalog(target, reference.source) for target in planned}
+    _require_every_zone(wiring, reference, checked["objects"])
     with heartbeat(wiring, reference):
         for target in planned:
             if target in missing:
@@ -68,6 +71,16 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     if unlocked:
         raise unlocked[0]
     return noted
+
+
+def _require_every_zone(wiring: Wiring, reference: Reference, objects: Mapping[str, Any]) -> None:
+    """Each archive has a copy that was validated: what lacks a zone cannot be restored. Raises BackupIncomplete."""
+    copies = [target for target in reference.leases if f"validate-{target}" in reference.records]
+    lacking = uncovered(wiring.settings, reference.source, map(zone_of, objects), copies)
+    if copies and lacking:  # without a copy each target's reason is told
+        down = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(reference.down.items()))
+        cause = f"no target that may hold the zone '{lacking[0]}' has a copy" + (f" ({down})" if down else "")
+        raise BackupIncomplete("commit", reference.backup_id, cause)
 
 
 def _lock(wiring: Wiring, reference: Reference, target: str) -> list[BackupError]:

@@ -10,38 +10,46 @@ from ...core.private import create_private
 from ...format.age import AgeWriter, Recipient
 from ...format.age import encrypt as encrypt_to
 from ...format.container import Directory, ZipWriter
-from ..archives import ARCHIVE, STATE
+from ..archives import STATE
 from ..heartbeat import heartbeat
 from ..members import StagedMember
+from ..residency import archive_name
 from ..staged_files import staging_disk
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
 
 def encrypt(wiring: Wiring, reference: Reference) -> Reference:
-    """Write the archive, and beside it the change state where the snapshot made one, for recipients of its own; only
-    members whose leak check ran get into an archive."""
+    """Write an archive for each zone, and beside them the change state where the snapshot made one, for recipients of
+    its own; only members whose leak check ran get into an archive."""
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged = workspace.record("snapshot")
     workspace.record("anonymize")
     taken_at = datetime.strptime(staged["identity"]["taken_at"], "%Y-%m-%dT%H:%M:%S%z")
     state_members = staged["state_members"]
-    state = None
+    archives, state = [], None
     with heartbeat(wiring, reference):
-        sink, directory = _write(wiring, workspace, ARCHIVE, staged["members"], wiring.recipients, taken_at)
+        for zone, profile in sorted(staged["profiles"].items()):
+            members = [member for member in staged["members"] if member["zone"] == zone]
+            written = _write(wiring, workspace, archive_name(zone), members, wiring.recipients, taken_at)
+            archives.append(_entry(zone, profile, *written))
         if state_members:
             noted, _ = _write(wiring, workspace, STATE, state_members, wiring.state_recipients, taken_at)
             state = {"size": noted.size, "sha256": noted.sha256}
-    archive = {
-        "zone": "default",
+    return workspace.put_record("encrypt", {"archives": archives, "state": state})
+
+
+def _entry(zone: str, profile_sha256: str, sink: AgeWriter, directory: Directory) -> dict[str, Any]:
+    """What the manifest says of an archive."""
+    return {
+        "zone": zone,
         "size": sink.size,
         "sha256": sink.sha256,
         "header_size": sink.header_size,
         "payload_sha256": sink.payload_sha256,
         "directory": {"offset": directory.offset, "length": directory.length, "sha256": directory.sha256},
-        "profile_sha256": staged["profile_sha256"],
+        "profile_sha256": profile_sha256,
     }
-    return workspace.put_record("encrypt", {"archive": archive, "state": state})
 
 
 def _write(

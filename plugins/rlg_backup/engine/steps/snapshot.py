@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, cast
 
 from ...anonymize.originals import Originals
+from ...config.residency import BASE
 from ...config.settings import FilesSettings, TableSettings
 from ...core.errors import BackupError, StagingLost, StorageFull
 from ...core.model import Excluded, Kind, SnapshotIdentity
 from ...format.change_state import SUBJECT as STATE_JSON
 from ...format.change_state import ChangeState
 from ...format.digest import WRITTEN
+from ...format.profile import SUBJECT as PROFILE
 from ...format.profile import Profile
+from ...format.zone_profile import SUBJECT as ZONE_PROFILE
+from ...format.zone_profile import ZoneProfile
 from ...sources.port import AddressedSnapshot, FileSnapshot, TableSnapshot
+from ..archives import README
 from ..heartbeat import heartbeat
 from ..members import StagedMembers
 from ..parent_state import ParentState, open_parent
@@ -48,6 +53,7 @@ class _Taken:
     parent: ParentState | None = None
     state: ChangeState | None = None
     samples: Sequence[Sequence[str]] = ()
+    zones: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
 def snapshot(wiring: Wiring, reference: Reference) -> Reference:
@@ -62,7 +68,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
             workspace.remove_file(leftover.name)
     settings = wiring.source_settings(reference.source)
     members, state = StagedMembers(workspace), StagedMembers(workspace, "state")
-    members.add("README.txt", readme().encode())
+    members.add(README, readme().encode())
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
             taken = _tables(wiring, workspace, settings, members, state)
@@ -72,7 +78,8 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
         state.add(STATE_JSON, taken.state.to_bytes())
     profile = {**taken.profile, "warnings": [*planned["warnings"], *taken.profile["warnings"]]}
     body = {"digest_key": taken.digest_key.hex(), "row_digest": WRITTEN, **profile}
-    staged = members.add("profile.json", Profile.from_dict(body, "profile.json").to_bytes())
+    staged = members.add(PROFILE, Profile.from_dict(body, PROFILE).to_bytes())
+    profiles = {BASE: staged.sha256, **_add_zones(members, taken.zones)}
     if taken.parent is None:
         workspace.reference = replace(reference, kind=Kind.FULL.value)
     return workspace.put_record(
@@ -81,7 +88,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
             "members": [member.to_json() for member in members.members],
             "state_members": [member.to_json() for member in state.members],
             "parent": None if taken.parent is None else {key: planned["parent"][key] for key in _PARENT},
-            "profile_sha256": staged.sha256,
+            "profiles": profiles,
             "identity": {
                 "system": taken.identity.system,
                 "marker": taken.identity.marker,
@@ -92,6 +99,16 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
             "configuration_sha256": _settings_digest(settings),
         },
     )
+
+
+def _add_zones(members: StagedMembers, zones: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, str]:
+    """What each zone's archive says of itself; the SHA-256 of that by zone."""
+    found = {}
+    for zone, tables in sorted(zones.items()):
+        profile = ZoneProfile.from_dict({"zone": zone, "tables": list(tables)}, ZONE_PROFILE)
+        members.add(README, readme().encode(), zone)
+        found[zone] = members.add(ZONE_PROFILE, profile.to_bytes(), zone).sha256
+    return found
 
 
 def _tables(
@@ -118,6 +135,7 @@ def _tables(
             tokenization_key=wiring.tokenization_secret,
             originals=originals,
             progress=wiring.progress,
+            residency=wiring.settings.residency,
             tracking=Tracking(state, settings, token_key, parent) if tracked else None,
         )
         saver.save_all()
@@ -144,7 +162,7 @@ def _tables(
         tables=tuple(saver.states),
         tree=None,
     )
-    return _Taken(digest_key, identity, profile, parent, left if tracked else None, saver.samples)
+    return _Taken(digest_key, identity, profile, parent, left if tracked else None, saver.samples, saver.zone_profiles)
 
 
 def _parent(

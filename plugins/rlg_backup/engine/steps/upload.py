@@ -1,12 +1,16 @@
-"""upload: puts the manifest, its archive and its change state on one target. Nothing lists them until the commit."""
+"""upload: puts the manifest on one target, and what may lie there of archives and change state.
+
+Nothing lists them until the commit.
+"""
 
 from __future__ import annotations
 
 from ...core.errors import ObjectExists, StorageUnavailable
 from ...core.model import Kind
-from ..archives import ARCHIVE, MANIFEST, require_object
+from ..archives import MANIFEST, STATE, require_object
 from ..heartbeat import heartbeat
 from ..locking import lock_time
+from ..residency import objects_for
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
@@ -20,7 +24,8 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
     storage = wiring.storage(target)
     folder = f"{reference.source}/{reference.backup_id}"
     until = lock_time(wiring, reference.source, target, Kind(reference.kind))
-    done, total = 0, sum(entry["size"] for entry in checked["objects"].values())
+    objects = objects_for(wiring.settings, reference.source, target, checked["objects"])
+    done, total = 0, sum(entry["size"] for entry in objects.values())
 
     def progress(count: int) -> None:
         nonlocal done
@@ -34,10 +39,10 @@ def upload(wiring: Wiring, reference: Reference, target: str) -> Reference:
             storage.put_bytes(f"{folder}/{MANIFEST}", data, locked_until=until)
         except ObjectExists:
             require_object(storage, f"{folder}/{MANIFEST}", checked["manifest_sha256"])
-        for name, entry in checked["objects"].items():
+        for name, entry in objects.items():
             key, path, sha256 = f"{folder}/{name}", workspace.path(name), entry["sha256"]
             try:
-                locked = until if name == ARCHIVE else None
+                locked = None if name == STATE else until
                 storage.put_file(key, path, sha256=sha256, progress=progress, locked_until=locked)
             except ObjectExists:
                 require_object(storage, key, sha256)

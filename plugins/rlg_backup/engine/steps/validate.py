@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...core.errors import ObjectDamaged
 from ..archives import MANIFEST, digest_of
 from ..heartbeat import heartbeat
+from ..residency import objects_for
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 
@@ -16,7 +17,8 @@ def validate(wiring: Wiring, reference: Reference, target: str) -> Reference:
     checked = workspace.record("checksum")
     storage = wiring.storage(target)
     with heartbeat(wiring, reference):
-        sent = {name: entry["sha256"] for name, entry in checked["objects"].items()}
+        objects = objects_for(wiring.settings, reference.source, target, checked["objects"])
+        sent = {name: entry["sha256"] for name, entry in objects.items()}
         for name, expected in {**sent, MANIFEST: checked["manifest_sha256"]}.items():
             with storage.open(f"{folder}/{name}") as stream:
                 found = digest_of(stream)[1]

@@ -1,0 +1,81 @@
+"""Residency: which rows may lie where. Zones are places whose rows must stay in the same jurisdictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from ..core.model import LEVELS
+from .fields import Name, Strict
+
+BASE = "default"
+"""The zone of the archive that is always there: definitions, and rows whose place no zone names."""
+STATE = "state"  # the name of the change state's file, so that no zone's archive may have it
+
+
+class Zone(Strict):
+    """The places of a zone by the codes of their levels, and the jurisdictions where their rows may lie. A row belongs
+    to the zone that names its finest place."""
+
+    jurisdictions: Annotated[tuple[str, ...], Field(min_length=1)]
+    region: tuple[str, ...] = ()
+    country: tuple[str, ...] = ()
+    city: tuple[str, ...] = ()
+    town: tuple[str, ...] = ()
+
+    def codes(self, level: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = getattr(self, level)
+        return found
+
+
+class Residency(Strict):
+    """``jurisdictions``: by name the providers' regions that lie in it, exactly as the providers call them.
+    ``here``: the jurisdiction of this machine; ``connections``: of the servers that restores go to."""
+
+    jurisdictions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    zones: dict[Name, Zone] = Field(default_factory=dict)
+    here: str | None = None
+    connections: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Residency:
+        if taken := sorted({BASE, STATE} & set(self.zones)):
+            raise ValueError(f"no zone may be called '{taken[0]}'")
+        named = {f"zones.{zone}.jurisdictions": one.jurisdictions for zone, one in self.zones.items()}
+        named["here"] = (self.here,) if self.here else ()
+        named |= {f"connections.{name}": (jurisdiction,) for name, jurisdiction in self.connections.items()}
+        for setting, jurisdictions in named.items():
+            for one in jurisdictions:
+                if one not in self.jurisdictions:
+                    raise ValueError(f"'{setting}' names '{one}', which 'jurisdictions' does not have")
+        for level in LEVELS:
+            self._require_apart(level)
+        return self
+
+    def _require_apart(self, level: str) -> None:
+        owners: dict[str, str] = {}
+        for name, zone in self.zones.items():
+            for code in zone.codes(level):
+                if (owner := owners.setdefault(code, name)) != name:
+                    raise ValueError(f"the {level} '{code}' is in the zones '{owner}' and '{name}'")
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels of geography whose places zones name, coarsest first."""
+        return [level for level in LEVELS if any(zone.codes(level) for zone in self.zones.values())]
+
+    def zone_of(self, level: str) -> Mapping[str, str]:
+        """Code > zone, of one level."""
+        return {code: name for name, zone in self.zones.items() for code in zone.codes(level)}
+
+    def may_lie(self, jurisdiction: str | None, zone: str) -> bool:
+        """Whether rows of a zone may lie in a jurisdiction; of what is no zone here, where those of every zone may.
+
+        Always, where there are no zones at all.
+        """
+        if not self.zones:
+            return True
+        asked = [self.zones[zone]] if zone in self.zones else list(self.zones.values())
+        return jurisdiction is not None and all(jurisdiction in one.jurisdictions for one in asked)
