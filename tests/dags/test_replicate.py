@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.support.airflow_home import run
 from tests.support.verbs import flip
@@ -36,3 +38,19 @@ def test_what_cannot_be_copied_fails_the_run_with_the_reason(world: World, misse
         f"app: FAIL: second: unable to fetch 'app/{missed}/default.zip.age': "
         "target 'local' holds other bytes than were signed",
     )
+
+
+def test_what_a_target_will_never_get_is_an_alert_and_no_failure(
+    world: World, missed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.source["targets"] = ["second"]
+    world.save()
+    time.sleep(1.1)  # ids tell the second
+    world.back_up()
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    done = run("rlg_replicate")
+    told = f"backup {missed} stays without a copy on 'second': target 'second' has a newer backup already"
+    assert (done.state, done.returned("replicate_app")["warnings"]) == ("success", [told])
+    assert "ALERT rlg_replicate has warnings" in caplog.text
+    assert f"- app: {told}" in caplog.text

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.s3_server import S3Server
 from tests.support.world import World
 
+from rlg_backup.core.errors import StorageDenied
 from rlg_backup.core.span import Span
+from rlg_backup.engine.replicate import replicate
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +136,27 @@ def test_a_copy_that_is_mended_is_locked_as_it_was(server: S3Server, pair: World
     assert key not in objects(server, pair)
     assert pair.run("verify", "--all").code == 0
     assert near(objects(server, pair)[key], 3)
+
+
+def test_a_record_of_decisions_is_locked_as_long_as_any_backup_may_be_kept(server: S3Server, world: World) -> None:
+    backup_id = world.back_up()
+    assert world.run("hold", backup_id, "--reason", "claim").code == 0
+    locks = objects(server, world)
+    (record,) = [key for key in locks if "retention" in key]
+    assert near(locks[record], 6)
+
+
+def test_a_lock_that_failed_after_the_commit_is_asked_for_again_and_it_is_told(server: S3Server, pair: World) -> None:
+    full, child = pair.back_up(), pair.back_up(kind="incremental")
+    pair.source["targets"] = ["folder", "local"]
+    pair.save()
+    wiring, fault = pair.wiring(), Fault(Damage.FAIL, operations=("lock",), error=StorageDenied)
+    wiring._storages["local"] = FaultyStorage(wiring.storage("local"), fault)
+    (_, done) = replicate(wiring, "app")
+    assert (done.copied, done.left, type(done.error)) == ([full, child], {}, StorageDenied)
+    records = [key for key, until in objects(server, pair).items() if key.startswith("catalog/") and until is None]
+    assert len(records) == 3  # the lease's, and two that are not locked
+    assert [one.error for one in replicate(pair.wiring(), "app")] == [None, None]
+    locks = objects(server, pair)
+    assert all(near(locks[key], 6) for key in records if "lease" not in key)
+    assert near(locks[f"app/{full}/default.zip.age"], 6)

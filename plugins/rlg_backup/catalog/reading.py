@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from ..core.errors import BackupExpired, BackupNotFound, CatalogError, CatalogForged, CatalogGap, DamageError
 from ..format.chained import Witness
 from ..format.commit import CommitRecord
-from ..format.retention import NOTHING, RetentionRecord, State
+from ..format.retention import NOTHING, Event, RetentionRecord, State
 from ..format.signing import Signer
 from .points import MOVED_HINT, RENEWED_HINT, Entry, RestorePoint, RetentionEntry, backups_of, folder, list_entries
 from .records import Head, read_record
@@ -76,6 +76,12 @@ class Catalog:
         record = read_record(self.store, entry, self.trusted).record
         assert isinstance(record, RetentionRecord)
         return record
+
+    def events(self) -> Iterator[Event]:
+        """All that was ever decided here, oldest first. Raises as ``entries`` and ``record``."""
+        for found in self._read_all([entry for entry in self.entries() if isinstance(entry, RetentionEntry)]):
+            assert isinstance(found.record, RetentionRecord)
+            yield from found.record.events
 
     def record(self, point: RestorePoint) -> CommitRecord:
         """The record of a listed point, read and checked against its place and the trusted signers.
@@ -206,7 +212,7 @@ class Catalog:
                 self._compare(older, known)
             newer = older
 
-    def _read_all(self, entries: list[Entry]) -> Iterator[Head]:
+    def _read_all(self, entries: Sequence[Entry]) -> Iterator[Head]:
         """The records in the order asked for. Many are read by threads: a request to a cloud takes 30 ms."""
         if len(entries) < _BATCH:
             yield from (read_record(self.store, entry, self.trusted) for entry in entries)

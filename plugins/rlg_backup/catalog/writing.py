@@ -117,19 +117,18 @@ def commit_retention(
     by: str,
     decide: Callable[[State], Sequence[Event]],
     others: Iterable[Catalog] = (),
-) -> State:
+) -> RetentionEntry | None:
     """Commits what is decided about restore points of ``catalog``'s target, and remembers the head.
 
-    ``decide`` is given how they stand and may be called several times; without an event nothing is written. ``by``
-    tells who, to people. Returns how they stand now. Idempotent as far as ``decide`` is. Raises as ``commit`` and
+    ``decide`` is given how they stand and may be called several times; without an event nothing is written, and None
+    returned. ``by`` tells who, to people. Idempotent as far as ``decide`` is. Raises as ``commit`` and
     Catalog.verify_chain.
     """
     record_id = new_backup_id(lease.clock())
     _require_one_place(lease, catalog, record_id)
     after = _After.now(lease, catalog, others, record_id)
-    state = catalog.state()
-    if not decide(state):
-        return state
+    if not decide(catalog.state()):
+        return None
 
     def build(head: Head | None) -> RetentionRecord:
         entries = catalog.entries()
@@ -156,7 +155,7 @@ def commit_retention(
     entry = commit(lease, key, build)
     assert isinstance(entry, RetentionEntry)
     _remember(lease, catalog, entry)
-    return catalog.retention(entry).state
+    return entry
 
 
 @dataclass(frozen=True)

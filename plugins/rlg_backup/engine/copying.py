@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..catalog import Lease
-from ..core.errors import BackupError, DamageError, ObjectDamaged, StorageError
+from ..core.errors import BackupError, DamageError, ObjectDamaged, ObjectMissing, StorageError
 from ..core.private import create_private
 from .archives import MANIFEST, PIECE, STATE
 from .heartbeat import heartbeat
@@ -52,7 +52,7 @@ def objects_of(wiring: Wiring, chosen: Chosen, target: str) -> dict[str, str]:
 def _is_there(wiring: Wiring, target: str, key: str) -> bool:
     try:
         wiring.storage(target).stat(key)
-    except BackupError:
+    except ObjectMissing:
         return False
     return True
 

@@ -2,7 +2,8 @@
 
 A target's records stand in the order of their commits, by which readers tell the newest: only what is newer than all
 that the target has is copied, parents first. A backup that is older than one it got since stays where it is, and is
-told. Each object is fetched to staging, checked against what was signed, and committed as a backup is.
+told. Each object is fetched to staging, checked against what was signed, and committed as a backup is. What is held
+elsewhere is held here first: a copy is not to expire before what it is a copy of.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..catalog import Catalog, Lease, RestorePoint, backups_of, commit_backup, compare_heads
+from ..catalog import Lease, RestorePoint, commit_backup, compare_heads
 from ..core.errors import BackupError, DamageError, LeaseLost, ObjectExists, ObjectMissing
-from ..core.model import Kind
+from ..format.retention import RetentionRecord
 from .archives import STATE, require_object
 from .chains import chain_of, require_archives
 from .copying import copying, fetch_object, objects_of
+from .lacking import Shelf, lacking
 from .locking import lock_chain, lock_time
 from .restore_points import Chosen, choose, open_point
+from .retention.holds import hand_on, never_held
 from .wiring import Wiring
 from .workspace import Workspace
 
@@ -55,12 +58,12 @@ def replicate(wiring: Wiring, source: str, *, whole: bool = False) -> list[Repli
     done = [Replication(source, target) for target in wiring.source_settings(source).targets]
     catalogs = {one.target: wiring.catalog(one.target, source) for one in done}
     hidden = {finding.target: finding.error for finding in compare_heads(catalogs)}
-    shelves: dict[str, _Shelf] = {}
+    shelves: dict[str, Shelf] = {}
     for one in done:
         try:
             if one.target in hidden:
                 raise hidden[one.target]
-            shelves[one.target] = _Shelf.read(catalogs[one.target])
+            shelves[one.target] = Shelf.read(catalogs[one.target])
         except BackupError as error:
             one.error = error
     for one in done:
@@ -72,78 +75,24 @@ def replicate(wiring: Wiring, source: str, *, whole: bool = False) -> list[Repli
     return done
 
 
-@dataclass(frozen=True)
-class _Shelf:
-    """What a target offers, and what it ever had: what expired there is not brought back."""
-
-    offered: Sequence[RestorePoint]
-    ever: Sequence[RestorePoint]
-
-    @classmethod
-    def read(cls, catalog: Catalog) -> _Shelf:
-        catalog.verify_chain()
-        return cls(catalog.offered(), backups_of(catalog.entries()))
-
-
-@dataclass(frozen=True)
-class _Lacking:
-    """A backup that is offered elsewhere and never was here; whether it comes after all that is here."""
-
-    copies: list[RestorePoint]
-    later: bool
-
-
-def _complete(wiring: Wiring, done: Replication, shelves: Mapping[str, _Shelf], *, whole: bool) -> None:
-    others = [shelf.offered for target, shelf in shelves.items() if target != done.target]
-    if not _lacking(shelves[done.target].ever, others, whole=whole):
-        return
-    with copying(wiring, done.source, done.target, "replicate") as (lease, workspace):
-        mine = _Shelf.read(wiring.catalog(done.target, done.source))  # a backup may have ended meanwhile
-        wanted = []
-        for backup_id, one in _lacking(mine.ever, others, whole=whole).items():
-            if one.later:
-                wanted.append(one.copies)
-            else:
-                done.left[backup_id] = f"target '{done.target}' has a newer backup already"
-        _copy_all(wiring, done, lease, workspace, wanted)
-
-
-def _lacking(
-    ever: Sequence[RestorePoint], others: Sequence[Sequence[RestorePoint]], *, whole: bool
-) -> dict[str, _Lacking]:
-    """Oldest first, by id. In the order in which a target has them, which is sure; where none has two of them, by the
-    workers' clocks."""
-    known = {point.backup_id for point in ever}
-    found: dict[str, _Lacking] = {}
-    order: list[RestorePoint] = []
-    for points in others:
-        ids = [point.backup_id for point in points]
-        newest = ids.index(ever[-1].backup_id) if ever and ever[-1].backup_id in ids else None
-        fulls = [number for number, point in enumerate(points) if point.kind is Kind.FULL]
-        start = 0 if whole else fulls[-1] if fulls else len(points)
-        lacking = [(number, point) for number, point in enumerate(points[start:], start) if ids[number] not in known]
-        for number, point in lacking:
-            later = number > newest if newest is not None else not ever or point.time > ever[-1].time
-            found.setdefault(point.backup_id, _Lacking([], later)).copies.append(point)
-        order = _merged(order, [point for _, point in lacking])
-    return {point.backup_id: found[point.backup_id] for point in order}
-
-
-def _merged(one: Sequence[RestorePoint], other: Sequence[RestorePoint]) -> list[RestorePoint]:
-    """Both lists as one, each in its own order (where they agree on one), and what stands in both once."""
-    ids = [point.backup_id for point in one]
-    merged, at = list[RestorePoint](), 0
-    for point in other:
-        if point.backup_id in ids:
-            place = ids.index(point.backup_id)
-            merged += one[at:place]
-            at = max(at, place)
-            continue
-        while at < len(one) and one[at].time <= point.time:
-            merged.append(one[at])
-            at += 1
-        merged.append(point)
-    return [*merged, *one[at:]]
+def _complete(wiring: Wiring, done: Replication, shelves: Mapping[str, Shelf], *, whole: bool) -> None:
+    others = [shelf for target, shelf in shelves.items() if target != done.target]
+    may_hold = wiring.signs(RetentionRecord.TYPE)  # else rlg_retention hands holds on, before it removes anything
+    holds = [hold for shelf in others for hold in shelf.holds] if may_hold else []
+    catalog = wiring.catalog(done.target, done.source)
+    if lacking(wiring, shelves[done.target], others, whole=whole) or never_held(catalog, holds):
+        with copying(wiring, done.source, done.target, "replicate") as (lease, workspace):
+            hand_on(wiring, lease, holds)
+            mine = Shelf.read(catalog)  # a backup may have ended meanwhile
+            wanted = []
+            for backup_id, one in lacking(wiring, mine, others, whole=whole).items():
+                if one.later:
+                    wanted.append(one.copies)
+                else:
+                    done.left[backup_id] = f"target '{done.target}' has a newer backup already"
+            _copy_all(wiring, done, lease, workspace, wanted)
+    if points := catalog.points():
+        lock_chain(wiring, done.source, done.target, points[-1].backup_id)  # what a run before could not lock
 
 
 def _copy_all(
@@ -155,9 +104,13 @@ def _copy_all(
         try:
             _copy_any(wiring, workspace, lease, copies)
             done.copied.append(backup_id)
+            lock_chain(wiring, done.source, done.target, backup_id)
         except BackupError as error:  # the next one may well be copied: it need not be a child
             if error.transient or isinstance(error, LeaseLost):  # this one is copied first, as soon as it can be
                 raise
+            if backup_id in done.copied:
+                done.error = error  # it is there, and not locked
+                continue
             done.left[backup_id] = str(error).partition("\nhint: ")[0]
             done.failed.append(backup_id)
 
@@ -183,7 +136,7 @@ def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) ->
     until = lock_time(wiring, chosen.source, target, manifest.kind, manifest.snapshot.taken_at)
     for name, sha256 in objects_of(wiring, chosen, target).items():
         try:
-            _put(wiring, workspace, target, chosen, name, sha256, None if name == STATE else until)
+            _put(wiring, workspace, lease, chosen, name, sha256, None if name == STATE else until)
         except (DamageError, ObjectMissing):
             if name != STATE:  # without it the next backup is a full one; no restore needs it
                 raise
@@ -197,21 +150,20 @@ def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) ->
         manifest_sha256=chosen.manifest_sha256,
         others=[catalog for name, catalog in catalogs.items() if name != target],
     )
-    if until is not None:
-        lock_chain(wiring, chosen.source, target, backup_id, until)
 
 
 def _put(
     wiring: Wiring,
     workspace: Workspace,
-    target: str,
+    lease: Lease,
     chosen: Chosen,
     name: str,
     sha256: str,
     until: datetime | None,
 ) -> None:
-    key, storage = f"{chosen.folder}/{name}", wiring.storage(target)
+    key, storage = f"{chosen.folder}/{name}", wiring.storage(lease.store.name)
     path = fetch_object(wiring, workspace, chosen, name, sha256)
+    lease.renew()  # raises where it was lost in a long fetch
     try:
         storage.put_file(key, path, sha256=sha256, locked_until=until)
     except ObjectExists:  # of a run that was broken off

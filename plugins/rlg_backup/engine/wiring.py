@@ -128,6 +128,11 @@ class Wiring:
         backups, retention = frozenset({"manifest", CommitRecord.TYPE}), frozenset({RetentionRecord.TYPE})
         return [*(SignerOf(one, backups) for one in makers), *(SignerOf(one, retention) for one in removers)]
 
+    def signs(self, type: str) -> bool:
+        """Whether documents of a type are believed that the key here signed. Raises as ``signing_key``, ``trusted``."""
+        mine = [one for one in self.trusted if one.key_id == self.signing_key.key_id]
+        return any(not isinstance(one, SignerOf) or type in one.types for one in mine)
+
     @property
     def staging_key(self) -> StagingKey:
         return self.keys.staging_key(self.settings.staging.key)

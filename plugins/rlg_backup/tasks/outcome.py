@@ -48,7 +48,8 @@ DISTRUST = "Do not rely on this backup before it is explained; docs/runbooks.md 
 
 @task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
 def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_to_do: str = DISTRUST) -> Json:
-    """Every planned check PASS, or an alert and a failed run. Each result has ``name`` and ``verdict``."""
+    """Every planned check PASS, or an alert and a failed run. Each result has ``name`` and ``verdict``, and maybe
+    ``warnings``, which are an alert and no failure."""
     given = [results] if isinstance(results, dict) else list(results or [])
     problems = [] if given else [f"nothing was checked; {where()}"]
     for result in given:
@@ -59,7 +60,9 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_
     if not problems and (failed := failed_steps()):
         problems.append(f"failed at: {failed}")
     summary = {"what": what, "results": [result for result in given if result]}
-    finish(problems, summary, what_to_do)
+    lines = [f"{one['name']}: {warning}" for one in given if one for warning in one.get("warnings", ())]
+    finish(problems and [*problems, *lines], summary, what_to_do)
+    warn("has warnings", lines, what_to_do, summary)
     return summary
 
 
@@ -73,11 +76,16 @@ def tell_full(results: Iterable[Json], summary: Json) -> None:
         for warning in result["warnings"]
         if result["kind"] != result["asked"] and warning.startswith(full_instead(result["asked"], ""))
     ]
+    warn("made full backups", lines, "Nothing is lost; the next ones are made after these.", summary)
+
+
+def warn(what: str, lines: list[str], so: str, summary: Json) -> None:
+    """Nothing without lines; otherwise an alert of what may be as it is, and is to be known."""
     if not lines:
         return
     context = get_current_context()
-    title = f"{context['dag'].dag_id} made full backups ({context['run_id']})"
-    text = "\n".join([*(f"- {line}" for line in lines), "", "Nothing is lost; the next ones are made after these."])
+    title = f"{context['dag'].dag_id} {what} ({context['run_id']})"
+    text = "\n".join([*(f"- {line}" for line in lines), "", so])
     send(title, text, {"dag": context["dag"].dag_id, "run": context["run_id"], "warnings": lines, **summary})
 
 

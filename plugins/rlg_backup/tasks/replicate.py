@@ -27,9 +27,11 @@ def replicate(source: str) -> Json:
         if one.error is not None and one.error.transient:
             raise one.error
     wrong = {one.target: one.wrong for one in found if one.wrong}
+    left = [(one.target, name, why) for one in found for name, why in one.left.items() if name not in one.failed]
     return {
         "name": source,
         "verdict": (Verdict.FAIL if wrong else Verdict.PASS).value,
         "why": " / ".join(f"{target}: {reason}" for target, reason in wrong.items()),
         "copied": {one.target: one.copied for one in found},
+        "warnings": [f"backup {name} stays without a copy on '{target}': {why}" for target, name, why in left],
     }

@@ -8,20 +8,22 @@ removes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ...catalog import Lease, commit_retention
+from ...catalog import Lease
 from ...core.errors import BackupError, ObjectLocked
 from ...core.model import Verdict
 from ...format.retention import LINE, Archived, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
-from ..lease import held, whoever
+from ..lease import held
 from ..verify import verdict_of
 from ..wiring import Wiring
+from .holds import not_yet_held
 from .planning import Action, Decision
+from .record import put_on_record
 from .removal import erase_backup, move_archives, remove_abandoned
 from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of
 
@@ -102,7 +104,8 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
     shelf = read_shelf(wiring, outcome.source, outcome.target, now)
     _remove(wiring, lease, shelf, shelf.state.removals, outcome)  # what a run before began
     outcome.decisions = decisions_on(wiring, shelf, now)
-    _record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
+    put_on_record(wiring, lease, lambda state: not_yet_held(shelf.handed_on, state))
+    put_on_record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
     cold = [one for one in outcome.decisions if one.action is Action.IS_ARCHIVED]
     for start in range(0, len(cold), BATCH):
         _archive(wiring, lease, shelf, cold[start : start + BATCH], outcome)
@@ -111,7 +114,7 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
         require_removable(wiring, outcome.target)
     for start in range(0, len(going), BATCH):
         removals = [_removal(shelf, decision, now) for decision in going[start : start + BATCH]]
-        _record(wiring, lease, partial(_new_removals, removals))
+        put_on_record(wiring, lease, partial(_new_removals, removals))
         _remove(wiring, lease, shelf, removals, outcome)
     for name in shelf.abandoned(now):
         lease.renew()
@@ -136,7 +139,7 @@ def _archive(wiring: Wiring, lease: Lease, shelf: Shelf, cold: Sequence[Decision
         except BackupError as error:
             log.error("%s", error)
             outcome.failures.append(error)
-    _record(wiring, lease, lambda state: [one for one in done if state.tier_of(one.sequence) != one.tier])
+    put_on_record(wiring, lease, lambda state: [one for one in done if state.tier_of(one.sequence) != one.tier])
 
 
 def _removal(shelf: Shelf, decision: Decision, now: datetime) -> Removal:
@@ -162,15 +165,8 @@ def _remove(wiring: Wiring, lease: Lease, shelf: Shelf, removals: Sequence[Remov
             log.error("%s", error)
             outcome.failures.append(error)
     if done:
-        _record(wiring, lease, lambda state: [one for one in done if one.removal in state.removals])
+        put_on_record(wiring, lease, lambda state: [one for one in done if one.removal in state.removals])
         outcome.certificates += done
-
-
-def _record(wiring: Wiring, lease: Lease, decide: Callable[[State], Sequence[Event]]) -> None:
-    source, target = lease.source, lease.store.name
-    others = [wiring.catalog(name, source) for name in wiring.source_settings(source).targets if name != target]
-    catalog = wiring.catalog(target, source)
-    commit_retention(lease, catalog, key=wiring.signing_key, by=whoever(), decide=decide, others=others)
 
 
 def _now(wiring: Wiring) -> datetime:

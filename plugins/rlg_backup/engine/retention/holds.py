@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...catalog import commit_retention
-from ...core.errors import BackupError, BackupNotFound, InvalidSetting
+from ...catalog import Catalog, Lease
+from ...core.errors import BackupError, BackupNotFound, CatalogError, DamageError, InvalidSetting, ObjectMissing
 from ...core.model import Verdict, new_backup_id
 from ...format.retention import LINE, Drill, Drilled, Event, Held, Hold, Kept, Released, State
+from ..chains import chain_of
 from ..lease import held, whoever
+from ..restore_points import choose
 from ..wiring import Wiring
+from .record import Decide, put_on_record
 
 
 @dataclass
@@ -29,7 +32,8 @@ class Noted:
 
 def hold(wiring: Wiring, source: str, *, backup: str | None = None, subject: str | None = None, reason: str) -> Noted:
     """Keeps a backup (an id or its beginning), or for a ``subject`` every backup of the source, present and future,
-    until it is released; a mark is taken back. On every target that has it. Each call is a hold of its own.
+    until it is released; marks of it and of what it is restored from are taken back. On every target that has it. Each
+    call is a hold of its own.
 
     Raises BackupNotFound where no target has the backup; otherwise what is wrong with a target is in the result.
     """
@@ -42,14 +46,8 @@ def hold(wiring: Wiring, source: str, *, backup: str | None = None, subject: str
         by=whoever(),
         since=wiring.clock(),
     )
-
-    def decide(state: State) -> list[Event]:
-        if made in state.holds:
-            return []
-        back = [mark.backup_id for mark in state.marks if made.covers(mark.backup_id)]
-        return [Held(hold=made), *(Kept(backup_id=name, reason=f"held: {reason}"[:LINE]) for name in back)]
-
-    return _on_each(wiring, source, made, _holders(wiring, source, backup_id), decide)
+    holders = _holders(wiring, source, backup_id)
+    return _on_each(wiring, source, made, holders, lambda target: _holding(wiring, source, target, made))
 
 
 def undo(wiring: Wiring, source: str, backup: str, reason: str) -> Noted:
@@ -76,7 +74,32 @@ def release(wiring: Wiring, source: str, which: str, reason: str) -> Noted:
         there = any(hold.hold_id == ended.hold_id for hold in state.holds)
         return [Released(hold_id=ended.hold_id, reason=reason)] if there else []
 
-    return _on_each(wiring, source, ended, wiring.source_settings(source).targets, decide)
+    return _on_each(wiring, source, ended, wiring.source_settings(source).targets, lambda _: decide)
+
+
+def hand_on(wiring: Wiring, lease: Lease, holds: Iterable[Hold]) -> None:
+    """Puts on the target of ``lease`` what other targets hold and it never did. Idempotent; raises as
+    commit_retention."""
+    source, target = lease.source, lease.store.name
+    for one in never_held(wiring.catalog(target, source), holds):
+        put_on_record(wiring, lease, _holding(wiring, source, target, one))
+
+
+def never_held(catalog: Catalog, holds: Iterable[Hold]) -> list[Hold]:
+    """Those of ``holds`` that were never on record there: one that was released there stays released."""
+    known = {one.hold_id for one in catalog.state().holds}
+    missing = {one.hold_id: one for one in holds if one.hold_id not in known}
+    if missing:  # else no record of the past need be read
+        for event in catalog.events():
+            if isinstance(event, Held):
+                missing.pop(event.hold.hold_id, None)
+    return list(missing.values())
+
+
+def not_yet_held(holds: Iterable[Hold], state: State) -> list[Event]:
+    """What puts them on record, but for those that are."""
+    known = {one.hold_id for one in state.holds}
+    return [Held(hold=one) for one in holds if one.hold_id not in known]
 
 
 def list_holds(wiring: Wiring, source: str) -> list[tuple[Hold, tuple[str, ...]]]:
@@ -102,7 +125,8 @@ def note_drill(wiring: Wiring, source: str, target: str, backup_id: str, manifes
         again = known is not None and (known.backup_id, known.manifest_sha256) == (backup_id, manifest_sha256)
         return [] if again else [Drilled(drill=drill)]
 
-    _put_on_record(wiring, source, target, decide)
+    with held(wiring, source, target) as lease:
+        put_on_record(wiring, lease, decide)
 
 
 def note_drills(wiring: Wiring, blocks: Sequence[Mapping[str, Any]]) -> dict[str, BackupError]:
@@ -119,23 +143,39 @@ def note_drills(wiring: Wiring, blocks: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 def _on_each(
-    wiring: Wiring, source: str, about: Hold, targets: Sequence[str], decide: Callable[[State], Sequence[Event]]
+    wiring: Wiring, source: str, about: Hold, targets: Sequence[str], decide_on: Callable[[str], Decide]
 ) -> Noted:
     done = Noted(about)
     for target in targets:
         try:
-            _put_on_record(wiring, source, target, decide)
+            with held(wiring, source, target) as lease:
+                put_on_record(wiring, lease, decide_on(target))
             done.targets.append(target)
         except BackupError as error:  # the other targets' backups are held all the same, and it is said
             done.missing[target] = error
     return done
 
 
-def _put_on_record(wiring: Wiring, source: str, target: str, decide: Callable[[State], Sequence[Event]]) -> None:
-    catalogs = {name: wiring.catalog(name, source) for name in wiring.source_settings(source).targets}
-    others = [catalog for name, catalog in catalogs.items() if name != target]
-    with held(wiring, source, target) as lease:
-        commit_retention(lease, catalogs[target], key=wiring.signing_key, by=whoever(), decide=decide, others=others)
+def _holding(wiring: Wiring, source: str, target: str, hold: Hold) -> Decide:
+    """A hold, and the marks of what it keeps on a target taken back."""
+    needed = _chain(wiring, source, target, hold.backup_id) if hold.backup_id else set[str]()
+
+    def decide(state: State) -> list[Event]:
+        made = not_yet_held([hold], state)
+        back = [mark.backup_id for mark in state.marks if hold.covers(mark.backup_id) or mark.backup_id in needed]
+        reason = f"held: {hold.reason}"[:LINE]
+        return [*made, *(Kept(backup_id=name, reason=reason) for name in back)] if made else []
+
+    return decide
+
+
+def _chain(wiring: Wiring, source: str, target: str, backup_id: str) -> set[str]:
+    """The ids of all that a backup is restored from on a target; nothing where it cannot be restored there."""
+    try:
+        chosen = choose(wiring, source, backup_id, target=target)
+        return {one.point.backup_id for one in chain_of(wiring, chosen, targets=[target])}
+    except (BackupNotFound, CatalogError, DamageError, ObjectMissing):
+        return set()
 
 
 def _found(wiring: Wiring, source: str, backup: str) -> str:

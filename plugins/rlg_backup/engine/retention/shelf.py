@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ...catalog import Catalog, RestorePoint, backups_of, compare_heads
 from ...config.retention import RetentionRules
 from ...config.targets import LocalTarget
-from ...core.errors import ClockImplausible, StorageDenied, TargetUnknown
+from ...core.errors import BackupError, ClockImplausible, StorageDenied, TargetUnknown
 from ...core.model import BACKUP_ID, backup_time
-from ...format.retention import State
+from ...format.retention import Hold, State
 from ...storage.port import ObjectInfo
 from ..residency import archive_name, held
 from ..restore_points import Chosen, open_point
 from ..wiring import Wiring
+from .holds import never_held, not_yet_held
 from .planning import Action, Decision, Fact, plan, require_plausible
 
 ABANDONED = timedelta(days=2)  # no run goes on for that long
@@ -27,13 +29,14 @@ _READERS = 8  # a request to a cloud takes 30 ms
 @dataclass(frozen=True)
 class Shelf:
     """A source's restore points on a target, oldest commit first. ``objects`` are what lies below each id, whatever its
-    backup."""
+    backup. ``state`` is with the holds that are ``handed_on`` from other targets, which have no record here yet."""
 
     target: str
     source: str
     facts: tuple[Fact, ...]
     objects: Mapping[str, tuple[ObjectInfo, ...]]
     state: State
+    handed_on: tuple[Hold, ...]
 
     def abandoned(self, now: datetime) -> list[str]:
         """Ids of no restore point (a run that committed nothing; one that was removed and came back), of which nothing
@@ -68,18 +71,29 @@ def read_shelf(wiring: Wiring, source: str, target: str, now: datetime) -> Shelf
     points = [point for point in backups_of(entries) if not state.gone(point.sequence)]
     head = catalog.verify_chain(down_to=points[0].sequence if points else None)
     objects = _objects(wiring, source, target)
+    handed_on = never_held(catalog, _holds_elsewhere(catalogs, target))
     shelf = Shelf(
         target=target,
         source=source,
         facts=_facts(wiring, catalog, points, objects),
         objects=objects,
-        state=state,
+        state=state.after(not_yet_held(handed_on, state)),
+        handed_on=tuple(handed_on),
     )
     if head is not None:
         times = [point.time for point in backups_of(entries)]
         require_plausible(times, head.record.made_at, rules_of(wiring, source, target), now)
         _require_same_clock(wiring, target)
     return shelf
+
+
+def _holds_elsewhere(catalogs: Mapping[str, Catalog], target: str) -> list[Hold]:
+    found: list[Hold] = []
+    for name, catalog in catalogs.items():
+        if name != target:
+            with suppress(BackupError):  # that it cannot be read is told where it is its turn
+                found += catalog.state().holds
+    return found
 
 
 def rules_of(wiring: Wiring, source: str, target: str) -> RetentionRules:

@@ -12,7 +12,7 @@ from ...core.model import Kind
 from ...format.manifest import Parent
 from ..archives import STATE
 from ..heartbeat import heartbeat
-from ..locking import lock_chain, lock_time
+from ..locking import lock_chain
 from ..parents import remove_old_states
 from ..residency import uncovered, zone_of
 from ..wiring import Wiring
@@ -85,10 +85,8 @@ def _require_every_zone(wiring: Wiring, reference: Reference, objects: Mapping[s
 
 def _lock(wiring: Wiring, reference: Reference, target: str) -> list[BackupError]:
     """What kept a committed backup from being locked."""
-    until = lock_time(wiring, reference.source, target, Kind(reference.kind))
     try:
-        if until is not None:
-            lock_chain(wiring, reference.source, target, reference.backup_id, until)
+        lock_chain(wiring, reference.source, target, reference.backup_id)
     except BackupError as error:
         return [error]
     return []

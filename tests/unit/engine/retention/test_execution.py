@@ -127,7 +127,7 @@ def test_a_hold_keeps_a_backup_with_its_chain_until_it_is_released(shelves: Shel
     two = hold(shelves.wiring(), "app", backup=made[1][:22], reason="claim 2").hold
     shelves.pass_time(5)
     found = actions(shelves)
-    assert (found[made[0]], found[made[1]]) == (Action.COMES_BACK, Action.STAYS)
+    assert (found[made[0]], found[made[1]]) == (Action.STAYS, Action.STAYS)
     release(shelves.wiring(), "app", one.hold_id, "settled")
     assert actions(shelves)[made[1]] is Action.STAYS
     assert [held for held, _ in list_holds(shelves.wiring(), "app")] == [two]
