@@ -235,3 +235,13 @@ def test_settings_that_contradict_each_other_are_refused(world, break_it, said):
     done = world.run("list")
     assert done.code == 2
     assert said in done.err, done.err
+
+
+def test_a_drill_goes_only_where_rows_may_lie(world):
+    world.back_up()
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    done = world.run("drill", "--source", "app", "--json")
+    assert (done.code, done.json["verdict"]) != (0, "PASS")
+    assert "rows of the zone 'israel' may not lie in 'EU'" in done.out
+    assert not list((world.root / "scratch").rglob("*.db"))

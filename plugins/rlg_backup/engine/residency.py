@@ -105,10 +105,11 @@ class Resident:
 
 
 def require_region(settings: Settings, storage: Storage) -> None:
-    """Raises ResidencyRefused unless the provider says that the target lies in the jurisdiction it is declared to; of a
-    folder there is nobody to ask. Raises StorageError where the provider cannot be asked."""
-    target = settings.targets[storage.name]
-    if fault := misplaced(settings, storage.name, None if isinstance(target, LocalTarget) else storage.facts().region):
+    """Where there are zones, raises ResidencyRefused unless the provider says that the target lies in the jurisdiction
+    it is declared to; of a folder there is nobody to ask. Raises StorageError where the provider cannot be asked."""
+    if not settings.residency.zones or isinstance(settings.targets[storage.name], LocalTarget):
+        return
+    if fault := misplaced(settings, storage.name, storage.facts().region):
         hint = "correct targets.NAME.jurisdiction, or add the region to residency.jurisdictions if it lies there"
         raise ResidencyRefused("store on", storage.name, fault, hint)
 

@@ -27,6 +27,7 @@ from ...storage.port import Storage
 from ..heartbeat import give_back
 from ..leftovers import remove_superseded, sweep_leftovers
 from ..parents import PlannedParent, find_parent, full_since
+from ..residency import require_region
 from ..warnings import full_instead
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -67,6 +68,7 @@ def stage(
     try:
         for target in settings.targets:
             try:
+                require_region(wiring.settings, wiring.storage(target))
                 leases[target] = _acquire_patiently(wiring, target, source, holder, waited=bool(failures))
             except BackupError as error:  # whatever is wrong with one target, the others still get their copy
                 failures[target] = error
