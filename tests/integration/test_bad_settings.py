@@ -68,8 +68,36 @@ SETTINGS = {
     "a policy that is none": (
         '{"sources": {"app": {"policies": {"people.email": "shred"}}}}',
         "InvalidSetting",
-        "unable to load 'sources.app.policies.people.email': in '{file}': "
-        "Input should be 'keep', 'tokenize', 'hash' or 'redact'",
+        "unable to load 'sources.app.policies.people.email': in '{file}': it names no policy: "
+        "keep, tokenize, scrub, hash, pseudonym, mask, generalize, redact, drop",
+    ),
+    "a policy of a masked copy that comes back": (
+        '{"sources": {"app": {"masked": {"people.email": "tokenize"}}}}',
+        "InvalidSetting",
+        "unable to load 'sources.app.masked.people.email': in '{file}': it names no policy: "
+        "keep, hash, pseudonym, mask, generalize, redact",
+    ),
+    "a setting of a policy that is none": (
+        '{"sources": {"app": {"policies": {"people.email": {"policy": "mask", "keep_lst": 2}}}}}',
+        "UnknownSetting",
+        "unable to load 'sources.app.policies.people.email.keep_lst': '{file}' has no such setting\n"
+        "hint: did you mean 'keep_last'?",
+    ),
+    "a policy that lacks a setting": (
+        '{"sources": {"app": {"policies": {"people.email": "pseudonym"}}}}',
+        "InvalidSetting",
+        "unable to load 'sources.app.policies.people.email.like': in '{file}': Field required",
+    ),
+    "a policy with two ways": (
+        '{"sources": {"app": {"policies": {"people.email": {"policy": "generalize", "to": "year", "bucket": 5}}}}}',
+        "InvalidSetting",
+        "unable to load 'sources.app.policies.people.email': in '{file}': give either 'to' or 'bucket'",
+    ),
+    "a path within JSON that is none": (
+        '{"sources": {"app": {"policies": {"people.email": {"policy": "tokenize", "paths": ["email"]}}}}}',
+        "InvalidSetting",
+        "unable to load 'sources.app.policies.people.email.paths.0': in '{file}': "
+        "a path begins with $, and goes on with .name, ['any name'], [0], [*] or .*",
     ),
     "a type of target that is none": (
         '{"targets": {"far": {"type": "ftp", "path": "x"}}}',

@@ -131,7 +131,25 @@ def test_what_fits_is_saved_without_a_word_and_restored(
     database: Address, tmp_path: Path, statements: tuple[str, ...], policies: dict[str, str]
 ) -> None:
     world = in_world(tmp_path, database, statements, policies)
+    world.source["allow_breaking"] = ["t.email"] + (["u.email"] if "*.email" in policies else [])  # a key, in some
+    world.save()
     assert warned_and_restored(world, database) == ([], True)
+
+
+def test_a_key_is_changed_for_ever_only_where_it_is_named(database: Address, tmp_path: Path) -> None:
+    world = in_world(tmp_path, database, REFERRING, {"*.email": "hash"})
+    said = {
+        "t.email": "it refers to u.email, and 'hash' changes it for ever",
+        "u.email": "it is part of the primary key, and 'hash' changes it for ever",
+    }
+    with connected(app=database):
+        for column, cause in said.items():
+            done = world.run("backup", "--source", "app")
+            hint = f"hint: tokenize it, or add '{column}' to 'allow_breaking'\n"
+            assert (done.code, done.err) == (MISCONFIGURED, f"error: unable to anonymize '{column}': {cause}\n{hint}")
+            world.source.setdefault("allow_breaking", []).append(column)
+            world.save()
+        assert world.run("backup", "--source", "app").code == 0
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])

@@ -1,18 +1,24 @@
-"""What a policy does to a column. One class each; a new one is written here and entered in ``_ACTIONS``."""
+"""What a policy does to a column. One class each; a new one is written here and entered in ``chosen.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, fields
+from typing import ClassVar, Final, Protocol
 
 import pyarrow as pa
 
-from ..core.errors import InvalidSetting, KeyUnavailable, PolicyMismatch
-from .forms import NULL, TOKEN, UTF8, form_of, in_form, to_plaintexts
+from ..core.errors import KeyUnavailable, PolicyMismatch
+from .forms import NULL, SPANS, TOKEN, UTF8, form_of, in_form, to_plaintexts
+from .pseudonyms import LONGEST, SHAPES
 from .tokens import OVERHEAD, TokenKey
+from .values import changed, on_text, strings
 
 _OFFSETS = 2**31 - 1  # bytes an Arrow binary column can hold
+
+ALL: Final = frozenset(("any", "text", "bytes", "number", "boolean", "date", "ip", "json", "array", "other"))
+"""The kinds of a column's declared type; ``any`` is of SQLite, which checks none."""
+TEXTS: Final = frozenset(("any", "text"))
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Subject:
                 self.label,
                 f"its values have the type '{self.field.type}', which no policy but keep handles",
             )
-        if form == TOKEN:
+        if form in (TOKEN, SPANS):
             raise PolicyMismatch("anonymize", self.label, "it holds tokens already")
         return form
 
@@ -49,80 +55,184 @@ class Subject:
 
 
 class Action(Protocol):
-    """A policy. ``reversible``: the tokenization key gives the values back; ``keyed``: it needs that key."""
+    """A policy. ``reversible``: the tokenization key gives the values back; ``keyed``: it needs that key; ``takes``:
+    the kinds of columns it reads; ``longest``: characters of what it leaves, None where it is no longer than the value.
+    """
 
     name: ClassVar[str]
     reversible: ClassVar[bool]
     keyed: ClassVar[bool]
 
-    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
-        """The column as it is stored. Pure: the same input gives the same output."""
+    @property
+    def takes(self) -> frozenset[str]: ...
+
+    @property
+    def longest(self) -> int | None: ...
+
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
+        """The column as it is stored; None: not at all. Pure: the same input gives the same output."""
+        ...
+
+    def personal(self, subject: Subject, values: pa.Array) -> pa.Array | None:
+        """The values that are to be found nowhere else; None where they are no secret by themselves."""
         ...
 
 
+class _Whole:
+    """Of a policy that hides the whole value, which it is never longer than."""
+
+    @property
+    def longest(self) -> int | None:
+        return None
+
+    def personal(self, subject: Subject, values: pa.Array) -> pa.Array | None:
+        return values
+
+
 @dataclass(frozen=True)
-class Keep:
+class Keep(_Whole):
     """The column is stored as it is, on purpose."""
 
     name: ClassVar[str] = "keep"
     reversible: ClassVar[bool] = True
     keyed: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = ALL
 
-    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
         return subject.field, values
 
 
 @dataclass(frozen=True)
-class Tokenize:
+class Tokenize(_Whole):
     """Each value becomes its token; with the tokenization key it comes back."""
 
     name: ClassVar[str] = "tokenize"
     reversible: ClassVar[bool] = True
     keyed: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = ALL - {"boolean"}
 
-    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
         key = subject.required_key()
         return in_form(subject.field, TOKEN), _each_distinct(subject, values, key.tokens, OVERHEAD)
 
 
 @dataclass(frozen=True)
-class Hash:
+class Hash(_Whole):
     """Each value becomes 32 hex digits: equal values stay equal, and stay unknown."""
 
     name: ClassVar[str] = "hash"
     reversible: ClassVar[bool] = False
     keyed: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = ALL - {"boolean"}
 
-    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
+    @property
+    def longest(self) -> int | None:
+        return 32
+
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
         key = subject.required_key()
         return in_form(subject.field, UTF8), _each_distinct(subject, values, key.hashes, 32)
 
 
 @dataclass(frozen=True)
-class Redact:
-    """Nothing is left: NULL, or the empty text where the column allows no NULL."""
+class Pseudonym(_Whole):
+    """Each value becomes an e-mail address or a phone number that is nobody's; equal values become equal ones."""
+
+    like: str
+
+    name: ClassVar[str] = "pseudonym"
+    reversible: ClassVar[bool] = False
+    keyed: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = TEXTS
+
+    @property
+    def longest(self) -> int | None:
+        return LONGEST[self.like]
+
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
+        key, shape = subject.required_key(), SHAPES[self.like]
+
+        def named(plaintexts: pa.Array) -> pa.Array:
+            return strings([shape(key.digest(plaintext), plaintext) for plaintext in plaintexts.to_pylist()])
+
+        return in_form(subject.field, UTF8), _each_distinct(subject, values, named, LONGEST[self.like])
+
+
+@dataclass(frozen=True)
+class Mask(_Whole):
+    """Letters and digits become ``*``, but for the last ``keep_last``, and never more than half of them."""
+
+    keep_last: int
+
+    name: ClassVar[str] = "mask"
+    reversible: ClassVar[bool] = False
+    keyed: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = TEXTS
+
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
+        return changed_column(subject, values, on_text(self._masked))
+
+    def _masked(self, text: str) -> str:
+        hidden = sum(map(str.isalnum, text))
+        hidden -= min(self.keep_last, hidden // 2)
+        made = []
+        for character in text:
+            covered = hidden > 0 and character.isalnum()
+            hidden -= covered
+            made.append("*" if covered else character)
+        return "".join(made)
+
+
+@dataclass(frozen=True)
+class Redact(_Whole):
+    """Nothing is left: ``to``, or NULL, or the empty text where the column allows no NULL."""
+
+    to: str | None = None
 
     name: ClassVar[str] = "redact"
     reversible: ClassVar[bool] = False
     keyed: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = ALL
 
-    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array]:
-        if subject.nullable:
+    @property
+    def longest(self) -> int | None:
+        return len(self.to or "")
+
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
+        if subject.nullable and self.to is None:
             return in_form(subject.field, NULL), pa.nulls(len(values))
-        return in_form(subject.field, UTF8), pa.repeat(pa.scalar(""), len(values))
+        return in_form(subject.field, UTF8), pa.repeat(pa.scalar(self.to or ""), len(values))
 
 
-_ACTIONS: dict[str, Action] = {action.name: action for action in (Keep(), Tokenize(), Hash(), Redact())}
+@dataclass(frozen=True)
+class Drop(_Whole):
+    """The column is not stored: a restore leaves NULL, or its default."""
+
+    name: ClassVar[str] = "drop"
+    reversible: ClassVar[bool] = False
+    keyed: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = ALL
+
+    def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
+        return None
 
 
-def action_named(name: str) -> Action:
-    """The policy a configuration names; raises InvalidSetting."""
+def words_of(action: Action) -> str:
+    """An action with its own settings: equal for equal ones, in every version."""
+    own = {field.name: getattr(action, field.name) for field in fields(action)}  # type: ignore[arg-type]  # all are
+    given = [f"{name}={value!r}" for name, value in sorted(own.items()) if value is not None]
+    return " ".join([action.name, *given])
+
+
+def changed_column(
+    subject: Subject, values: pa.Array, change: Callable[[bytes], bytes | None]
+) -> tuple[pa.Field, pa.Array]:
+    """The column with each distinct value's plaintext changed; raises PolicyMismatch."""
     try:
-        return _ACTIONS[name]
-    except KeyError:
-        raise InvalidSetting(
-            "use the policy", name, "there is no policy of that name", f"one of: {', '.join(sorted(_ACTIONS))}"
-        ) from None
+        form, made = changed(values, subject.form(), change, subject.nullable)
+    except ValueError as error:
+        raise PolicyMismatch("anonymize", subject.label, f"it holds {error}") from None
+    return in_form(subject.field, form), made
 
 
 def _each_distinct(subject: Subject, values: pa.Array, change: Callable[[pa.Array], pa.Array], growth: int) -> pa.Array:

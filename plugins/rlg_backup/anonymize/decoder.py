@@ -7,8 +7,9 @@ this very text against real tokens.
 from __future__ import annotations
 
 DECODER = """\
-# Usage: python decode.py KEY-FILE < TOKENS      (a token a line, in hex)
-import hashlib, struct, sys
+# Usage: python decode.py KEY-FILE < TOKENS        (a token a line, in hex)
+#        python decode.py KEY-FILE spans < TEXTS   (of rlg.form = spans, a text a line)
+import base64, hashlib, re, struct, sys
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -28,8 +29,16 @@ def decode(key, token):
         return struct.unpack(">q" if kind == b"i" else ">d", value)[0]
     return value.decode("utf-8", "surrogateescape") if kind == b"t" else value
 
+def put_back(key, text):  # [rlg1] is the mark itself
+    unit = r'"\\[rlg1=([\\w-]+)\\]"|\\[rlg1(?::([\\w-]+))?\\]'
+    def value(found):
+        token = found[1] or found[2]
+        return decode(key, base64.urlsafe_b64decode(token + "==")) if token else "[rlg1"
+    return re.sub(unit, value, text)
+
 if __name__ == "__main__":
     key = key_bytes(next(line for line in open(sys.argv[1]) if not line.startswith("#")))
     for line in sys.stdin:
-        print(ascii(decode(key, bytes.fromhex(line))))
+        text = put_back(key, line[:-1]) if sys.argv[2:] else decode(key, bytes.fromhex(line))
+        print(ascii(text))
 """

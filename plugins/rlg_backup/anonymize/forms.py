@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 FORM = b"rlg.form"
 ROLE = b"rlg.role"  # a field that has it is no column of the table: no policy touches it
 NULL, INT64, FLOAT64, UTF8, BYTES, VARIANT, TOKEN = "null", "int64", "float64", "utf8", "bytes", "variant", "token"
+SPANS = "spans"  # text in which some spans are tokens
 
 VARIANT_TYPE = pa.struct([("class", pa.int8()), ("i", pa.int64()), ("r", pa.float64()), ("b", pa.binary())])
 TYPES: dict[str, pa.DataType] = {
@@ -28,16 +29,18 @@ TYPES: dict[str, pa.DataType] = {
     BYTES: pa.binary(),
     VARIANT: VARIANT_TYPE,
     TOKEN: pa.binary(),
+    SPANS: pa.string(),
 }
 _CLASSES = {ord("i"): 1, ord("r"): 2, ord("t"): 3, ord("b"): 4}  # the variant's class of a class byte
 _NUMBER = 9  # bytes of a number's plaintext
 
 
 def form_of(field: pa.Field) -> str | None:
-    """The form of a column: ``token`` by its metadata, the others by their type; None for any other type."""
-    if field.metadata and field.metadata.get(FORM) == TOKEN.encode():
-        return TOKEN
-    return next((form for form, kind in TYPES.items() if form != TOKEN and kind == field.type), None)
+    """The form of a column: ``token`` and ``spans`` by its metadata, the others by their type; None for any other."""
+    told: str = (field.metadata or {}).get(FORM, b"").decode()
+    if told in (TOKEN, SPANS):
+        return told
+    return next((form for form, kind in TYPES.items() if kind == field.type), None)
 
 
 def in_form(field: pa.Field, form: str) -> pa.Field:

@@ -5,13 +5,43 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
+from ..config import policies as config
+from ..config.policies import AnyPolicy
 from ..core.errors import InvalidSetting
-from .actions import Action, action_named
+from .actions import Action, Drop, Hash, Keep, Mask, Pseudonym, Redact, Tokenize
+from .generalizing import Generalize
+from .inside import Scrub, TokenizeElements, TokenizePaths
+
+IRREVERSIBLE = frozenset(one.name for one in (Hash, Pseudonym, Mask, Generalize, Redact, Drop))
+"""The policies whose columns no key brings back."""
+KEYED = frozenset(one.name for one in (Tokenize, Scrub))
+"""The policies whose columns only the tokenization key brings back."""
 
 _WILD = frozenset("*?[")
 
 
-def resolve(policies: Mapping[str, str], table: str, columns: Collection[str]) -> dict[str, Action]:
+_PLAIN: dict[str, Action] = {one.name: one for one in (Keep(), Tokenize(), Scrub(), Hash(), Drop())}
+
+
+def action_of(policy: AnyPolicy) -> Action:
+    """What the configuration's policy does to a column."""
+    match policy:
+        case config.Tokenize(paths=(_, *_)):
+            return TokenizePaths(policy.paths)
+        case config.Tokenize(elements=True):
+            return TokenizeElements()
+        case config.Pseudonym():
+            return Pseudonym(policy.like)
+        case config.Mask():
+            return Mask(policy.keep_last)
+        case config.Generalize():
+            return Generalize(policy.to, policy.bucket)
+        case config.Redact():
+            return Redact(policy.to)
+    return _PLAIN[policy.policy]
+
+
+def resolve(policies: Mapping[str, AnyPolicy], table: str, columns: Collection[str]) -> dict[str, Action]:
     """The action of each column of ``table`` that a pattern matches; the others are not in the result.
 
     The more specific pattern wins: one that is at least as specific in both halves, and more in one (no
@@ -22,7 +52,7 @@ def resolve(policies: Mapping[str, str], table: str, columns: Collection[str]) -
     for column in columns:
         matching = [pattern for pattern in policies if _matches(pattern, table, column)]
         best = [p for p in matching if not any(_beats(other, p) for other in matching)]
-        if len({policies[pattern] for pattern in best}) > 1:
+        if any(policies[pattern] != policies[best[0]] for pattern in best):
             names = " and ".join(f"'{pattern}' ({policies[pattern]})" for pattern in sorted(best))
             raise InvalidSetting(
                 "choose the policy of",
@@ -31,11 +61,11 @@ def resolve(policies: Mapping[str, str], table: str, columns: Collection[str]) -
                 f"add '{table}.{column}' by name",
             )
         if best:
-            actions[column] = action_named(policies[best[0]])
+            actions[column] = action_of(policies[best[0]])
     return actions
 
 
-def unused(policies: Mapping[str, str], tables: Mapping[str, Collection[str]]) -> list[str]:
+def unused(policies: Collection[str], tables: Mapping[str, Collection[str]]) -> list[str]:
     """The patterns that match no column of the whole source (``tables``: name to its columns), sorted."""
     return sorted(
         pattern

@@ -30,6 +30,7 @@ HARMLESS = (
 
 # Begins with the one character that is not in every text, so that nothing else is looked at.
 _EMAIL = re.compile(r"@(?<=[\w.!#$%&'*+/=?^`{|}~-]@)(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2}")
+_LOCAL, _REST = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+$"), re.compile(r"(?:[\w-]|\.(?=\w))*")  # the rest of an address
 _NUMBER = re.compile(r"\d(?:[ ().\-]{0,3}\d){7}")  # in every text with a phone number or a payment card
 _BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?:[ ]?x\d{1,5})?(?!\w|[.-]\d)"
 _PHONES = tuple(
@@ -69,6 +70,30 @@ def kinds_in(text: str) -> frozenset[str]:
     if any(_address(found[0]) for shape in (_IPV4, _IPV6) for found in shape.finditer(text)):
         kinds.add(IP)
     return frozenset(kinds)
+
+
+def places_in(text: str) -> list[tuple[int, int]]:
+    """Where in a text (start, end) personal data seems to stand, in order and apart; two that overlap are one."""
+    found = [_whole_email(text, match.start(), match.end()) for match in (_EMAIL.finditer(text) if "@" in text else ())]
+    if _NUMBER.search(text):
+        shapes = (_CARD, *_PHONES)
+        found += [match.span() for shape in shapes for match in shape.finditer(text)]
+        found += [match.span() for match in (_PHONE_ALONE.fullmatch(text),) if match]
+    found += [one.span() for shape in (_IPV4, _IPV6) for one in shape.finditer(text) if _address(one[0])]
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if apart and start < apart[-1][1]:
+            apart[-1] = apart[-1][0], max(end, apart[-1][1])
+        else:
+            apart.append((start, end))
+    return apart
+
+
+def _whole_email(text: str, at: int, end: int) -> tuple[int, int]:
+    """The address around an ``@``, of which the shape alone needs less."""
+    local, rest = _LOCAL.search(text, max(0, at - 64), at), _REST.match(text, end)
+    assert local is not None and rest is not None  # the shape has one character of the one, and the other may be empty
+    return local.start(), rest.end()
 
 
 def _luhn(digits: str) -> bool:

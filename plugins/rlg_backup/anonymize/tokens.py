@@ -37,6 +37,7 @@ class TokenKey:
         self.prefix = bytes([VERSION]) + hashlib.sha256(key).digest()[: PREFIX_SIZE - 1]
         self._siv = Siv(HKDF(SHA256(), 64, None, b"rlg-backup siv 1").derive(key), _ASSOCIATED)
         self._hash_key = HKDF(SHA256(), 32, None, b"rlg-backup hash 1").derive(key)
+        self._pseudonym_key = HKDF(SHA256(), 32, None, b"rlg-backup pseudonym 1").derive(key)
 
     def __repr__(self) -> str:
         return f"TokenKey({self.prefix[1:].hex()}...)"
@@ -57,6 +58,10 @@ class TokenKey:
         digest, key = hmac.digest, self._hash_key
         hashed = [digest(key, plaintext, "sha256").hex()[:32] for plaintext in plaintexts.to_pylist()]
         return pa.array(hashed, pa.string())
+
+    def digest(self, plaintext: bytes) -> bytes:
+        """32 bytes that a pseudonym is made of; nothing to do with those of ``hashes``."""
+        return hmac.digest(self._pseudonym_key, plaintext, "sha256")
 
     def _sealed(self, plaintexts: list[Bytes], tokens: list[Bytes]) -> None:
         prefix = np.frombuffer(self.prefix, np.uint8)

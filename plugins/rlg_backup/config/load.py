@@ -14,12 +14,14 @@ from pydantic import ValidationError
 
 from ..core.errors import ConfigurationError, InvalidSetting, UnknownSetting, VariableMissing
 from .explain import models_in, nearest_key
+from .policies import MASKED_NAMES, NAMES
 from .settings import Settings
 from .strict_yaml import StrictLoader
 
 MAX_BYTES = 1 << 20
 _VARIABLE = re.compile(r"\$\$|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
 _TAGGED = ("sources", "targets")  # maps whose values are of the kind that their 'type' names
+_POLICIES = ("policies", "dataset_policies", "masked")  # of a source: likewise, and the key is 'policy'
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -122,17 +124,28 @@ def _explain(error: ValidationError, file: str) -> ConfigurationError:
     """The first problem in the words of the file; pydantic's own text may echo values, so it is not used."""
     problems = error.errors(include_url=False, include_input=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    place = [str(part) for part in problem["loc"]]
-    tagged = bool(place) and place[0] in _TAGGED  # pydantic says <map>.<name>.<type>.<key>
-    dotted = ".".join(place[:2] + place[3:] if tagged else place)
+    place = _without_kinds([str(part) for part in problem["loc"]])
+    dotted = ".".join(place)
     if problem["type"] == "extra_forbidden":
         near = nearest_key(place)
         hint = f"did you mean '{near}'?" if near else "docs/configuration.md lists every setting"
         return UnknownSetting("load", dotted, f"'{file}' has no such setting", hint)
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        if place[2:3] and place[2] in _POLICIES:
+            names = MASKED_NAMES if place[2] == "masked" else NAMES
+            return InvalidSetting("load", dotted, f"in '{file}': it names no policy: {', '.join(names)}")
         return InvalidSetting("load", f"{dotted}.type", f"in '{file}': it must be one of {_kinds(place[0])}")
     cause = str(problem["msg"]).removeprefix("Value error, ")
     return InvalidSetting("load", dotted or file, f"in '{file}': {cause}")
+
+
+def _without_kinds(place: list[str]) -> list[str]:
+    """The key as it stands in the file: pydantic says <map>.<name>.<kind>.<key>, with the kind it took a value for."""
+    if place and place[0] in _TAGGED:
+        place = place[:2] + place[3:]
+        if place[2:3] and place[2] in _POLICIES:
+            place = place[:4] + place[5:]
+    return place
 
 
 def _kinds(setting: str) -> str:

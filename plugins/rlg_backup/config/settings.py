@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..core.model import Kind
 from .fields import Name, Place, Reference, Strict, Texts
+from .policies import MaskedForm, Policy
 from .residency import BASE, Residency
 from .retention import Retention
 from .targets import Target
@@ -36,7 +37,10 @@ class Signing(Strict):
 
 
 class Tokenization(Strict):
+    """``key`` makes tokens; ``old_keys`` are those before it, for restores of what was made with them."""
+
     key: Reference | None = None
+    old_keys: Texts = ()
 
 
 class Staging(Strict):
@@ -91,12 +95,19 @@ class _Source(Strict):
 
 
 class TableSettings(_Source):
-    """A database. Tables outside its ordinary schema are named ``schema.table``."""
+    """A database. Tables outside its ordinary schema are named ``schema.table``. ``policies`` are of columns,
+    ``dataset_policies`` of a dataset's columns that no pattern names; ``masked`` is what becomes of columns in a masked
+    copy. ``invariants`` are patterns of columns that suites check as they do geography and totals: no policy changes
+    those for ever, but in the columns that ``allow_breaking`` names."""
 
     datasets: dict[Name, tuple[str, ...]] = {}
     geography: GeographySettings | None = None
     totals: dict[str, tuple[str, ...]] = {}
-    policies: dict[str, Literal["keep", "tokenize", "hash", "redact"]] = {}
+    policies: dict[str, Policy] = {}
+    dataset_policies: dict[Name, Policy] = {}
+    masked: dict[str, MaskedForm] = {}
+    invariants: tuple[str, ...] = ()
+    allow_breaking: tuple[str, ...] = ()
     personal_text_allowed: tuple[str, ...] = ()
 
 

@@ -259,7 +259,7 @@ def rows_of(archive: Archive, table: TableProfile, members: Sequence[str]) -> It
 
     Raises MemberDamaged when a part has other columns than the profile tells.
     """
-    expected = [column.name for column in table.columns]
+    expected = [column.name for column in table.stored_columns]
     for name in members:
         for batch in read_part(BytesIO(whole_member(archive, name)), name):
             if [field.name for field in batch.schema if not role_of(field)] != expected:

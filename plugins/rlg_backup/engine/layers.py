@@ -47,9 +47,9 @@ class LayeredTable:
         """Every member that holds rows of it, and the layer it belongs to."""
         return [(layer, member) for layer in self.layers for member in layer.table.members]
 
-    def rows(self, layer: Layer, members: Sequence[str], key: bytes | None) -> Iterator[pa.RecordBatch]:
-        """The rows of some members of a layer that are still there at the point; ``key`` turns tokens back."""
-        for batch in reversed_rows(layer.archive, layer.table, key, members):
+    def rows(self, layer: Layer, members: Sequence[str], keys: Sequence[bytes]) -> Iterator[pa.RecordBatch]:
+        """The rows of some members of a layer that are still there at the point; one of ``keys`` turns tokens back."""
+        for batch in reversed_rows(layer.archive, layer.table, keys, members):
             if (removed := self._bag()) is None:
                 yield batch
                 continue

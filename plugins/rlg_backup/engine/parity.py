@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial, reduce
 from operator import add
@@ -35,7 +35,8 @@ class _Digested:
         self._new = partial(ROW_DIGESTS[profile.row_digest], bytes.fromhex(profile.digest_key))
         self._expected, self._lock = expected, Lock()
         self.digest = self._new()
-        self.order = [column.name for column in expected.columns]
+        self.order = [column.name for column in expected.stored_columns]
+        self.dropped = {column.name for column in expected.columns} - set(self.order)
         self.siblings: int | None = None  # rows of all tables that it was compared together with
         self.seconds = 0.0
 
@@ -78,14 +79,16 @@ def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -
 
 def _read(digested: _Digested, snapshot: TableSnapshot, table: Table, piece: Piece) -> None:
     with closing(snapshot.read(table, piece=piece, geography=False)) as batches:
-        digested.take(_in_order(batches, digested.order))
+        digested.take(_in_order(batches, digested.order, digested.dropped))
 
 
-def _in_order(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """With the columns in the order of the profile: a restored table may have them in another."""
+def _in_order(
+    batches: Iterable[pa.RecordBatch], names: Sequence[str], dropped: Collection[str]
+) -> Iterator[pa.RecordBatch]:
+    """With the columns in the order of the profile, less the dropped ones: a restored table may have another."""
     for batch in batches:
         columns = {field.name: place for place, field in enumerate(batch.schema) if not role_of(field)}
-        if columns.keys() == set(names):
+        if columns.keys() == {*names, *dropped}:
             extra = [place for place, field in enumerate(batch.schema) if role_of(field)]
             batch = batch.select([*extra, *(columns[name] for name in names)])
         yield batch
@@ -177,11 +180,11 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
 
 
 def reversed_rows(
-    archive: Archive, table: TableProfile, key: bytes | None, members: Sequence[str]
+    archive: Archive, table: TableProfile, keys: Sequence[bytes], members: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a table in some of its ``members``, with tokens turned back into the values they stand for; as in
     ``read``, of an empty table no batch (its part has columns, but no types)."""
-    policies = Policies(table_title(table.schema_name, table.name, table.options), {}, key, {})
+    policies = Policies(table_title(table.schema_name, table.name, table.options), {}, None, {}, keys)
     for batch in rows_of(archive, table, members):
         if batch.num_rows:
             yield policies.reverse(batch)

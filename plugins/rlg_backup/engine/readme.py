@@ -27,8 +27,9 @@ signed manifest names (profile.json: change). The second program below puts a ta
 
 Columns whose Parquet metadata says rlg.form = variant hold SQLite values of several classes:
 class 1 integer (i), 2 real (r), 3 text (b), 4 blob (b), 0 NULL. Fields named $... are not columns.
-Columns with rlg.form = token hold tokens. With the tokenization key (RLG-TOKENIZATION-KEY-1...) this
-program turns them back; it needs Python and the package cryptography:
+Columns with rlg.form = token hold tokens, those with rlg.form = spans texts with tokens in them. With the
+tokenization key (RLG-TOKENIZATION-KEY-1...) this program turns them back; it needs Python and the package
+cryptography. A column whose policy (profile.json) is drop is not here.
 
 """
 

@@ -187,7 +187,7 @@ def _loads(wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDes
     done, total = count(1), sum(len(table.parts) for table in tables)
 
     def load(table: LayeredTable, parts: Sequence[tuple[Layer, str]]) -> None:
-        rows = (batch for layer, name in parts for batch in table.rows(layer, [name], wiring.tokenization_secret))
+        rows = (batch for layer, name in parts for batch in table.rows(layer, [name], wiring.tokenization_secrets))
         destination.load(_table(table.table), rows)
         for _ in parts:
             wiring.progress("load", next(done), total)
@@ -221,7 +221,7 @@ def _load_tree(wiring: Wiring, contents: TreeContents, profile: Profile, place: 
 
 
 def _table(profile: TableProfile) -> Table:
-    columns = tuple(Column(c.name, c.declared_type, c.nullable, c.key) for c in profile.columns)
+    columns = tuple(Column(c.name, c.declared_type, c.nullable, c.key) for c in profile.stored_columns)
     return Table(profile.schema_name, profile.name, columns, profile.fingerprint, profile.options)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from ..anonymize.actions import Action
+from ..anonymize.actions import Action, Drop
 from ..anonymize.originals import Originals
 from ..anonymize.policies import Policies
 from ..changes.bag import Bag
@@ -29,9 +30,6 @@ from .samples import Samples
 from .tally import Tally
 from .tracking import NotedRows, RemovedRows, TrackedTable
 from .zones import Zones
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class SavedTable:
@@ -59,7 +57,9 @@ class SavedTable:
         self.tokenize = Policies(table.title, for_now, tokenization_key, nullable)
         for policies in (self.mask, self.tokenize):
             policies.check([column.name for column in table.columns])
-        self.protected = [*self.mask.declared, *self.tokenize.declared]
+        self.stored_columns = [
+            column.name for column in table.columns if not isinstance(actions.get(column.name), Drop)
+        ]
         self.members, self.samples, self.tracked, self.zones = members, samples, tracked, zones
         self._segment = table_segment(table.schema, table.name)
         self.removed = RemovedRows(members, self._segment)
@@ -281,7 +281,9 @@ class PieceWriter:
         self._save(zone, batch, restored, numbers)
 
     def _save(self, zone: str, batch: pa.RecordBatch, restored: pa.RecordBatch, numbers: Lanes) -> None:
-        self._originals.collect(self._table.table.root, batch, self._table.protected)
+        for policies in (self._table.mask, self._table.tokenize):
+            for name, values in policies.personal(batch):
+                self._originals.collect(self._table.table.root, pa.record_batch([values], names=[name]), [name])
         stored = self.shares[zone].stored
         if self._table.tokenize.declared:
             restored = self._table.tokenize.apply(restored)
@@ -306,8 +308,7 @@ class ZoneStream:
 
     def __init__(self, table: SavedTable, zone: str) -> None:
         self._table, self._zone, self._stack = table, zone, ExitStack()
-        columns = [column.name for column in table.table.columns]
-        self.parts = PartWriter(self._open_part, columns=columns, subject=table.table.title)
+        self.parts = PartWriter(self._open_part, columns=table.stored_columns, subject=table.table.title)
 
     def _open_part(self, number: int) -> BinaryIO:
         """Called by the writer when a part begins: the part before is whole by then."""

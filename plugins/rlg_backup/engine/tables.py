@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..anonymize.actions import Action
 from ..anonymize.originals import Originals
-from ..anonymize.resolution import resolve, unused
+from ..anonymize.resolution import action_of, resolve, unused
 from ..changes.bag import Bag
 from ..changes.places import difference
 from ..config.residency import Residency
@@ -21,7 +21,8 @@ from ..config.settings import TableSettings
 from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
 from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
-from .fitting import doubts, require_fitting
+from .breaking import require_unbroken
+from .fitting import doubts, require_fitting, require_pairs
 from .members import StagedMembers
 from .parallel import run_all
 from .samples import Samples
@@ -32,6 +33,9 @@ from .zones import Zones
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+UNASSIGNED: Final = "unassigned"  # the dataset of tables that are in none
 
 
 class TableSaver:
@@ -60,6 +64,7 @@ class TableSaver:
         self._originals = originals
         self._progress, self._tracking, self._zones = progress, tracking, Zones(residency)
         self._tables = {table.title: table for table in snapshot.tables}
+        self._referred = {rule.refers for table in snapshot.tables for rule in table.rules if rule.kind == "reference"}
         self._datasets = {table: name for name, tables in settings.datasets.items() for table in tables}
         self.profiles: list[dict[str, Any]] = []
         self.zone_profiles: dict[str, list[dict[str, Any]]] = {}
@@ -95,8 +100,11 @@ class TableSaver:
             for title in reversed(table.titles)
         }
         hint = "correct the name, or take the line out"
-        for pattern in unused(self._settings.policies, tables):
-            raise InvalidSetting("apply", f"policies.{pattern}", "it matches no column of the source", hint)
+        for setting in ("policies", "masked", "invariants", "allow_breaking"):
+            for pattern in unused(getattr(self._settings, setting), tables):
+                raise InvalidSetting("apply", f"{setting}.{pattern}", "it matches no column of the source", hint)
+        for name in set(self._settings.dataset_policies) - {*self._settings.datasets, UNASSIGNED}:
+            raise InvalidSetting("apply", f"dataset_policies.{name}", "there is no dataset of that name", hint)
         excluded = {item.name for item in self._snapshot.excluded}
         for table in self._datasets:
             if table not in tables and table not in excluded:
@@ -107,15 +115,17 @@ class TableSaver:
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
     def _prepared(self, table: Table) -> SavedTable:
-        actions = _actions(self._settings.policies, table)
+        actions = self._actions(table)
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
+        require_pairs(table, actions)
         require_fitting(table, for_ever, self._for_ever)
+        require_unbroken(table, for_ever, self._settings, self._referred)
         self.warnings += doubts(table, for_ever)
         return SavedTable(
             table,
             actions,
             _first(self._settings.totals, table.titles, ()),
-            _first(self._datasets, table.titles, "unassigned"),
+            self._dataset(table),
             self._digest_key,
             self._key,
             self._members,
@@ -134,9 +144,22 @@ class TableSaver:
     def _for_ever(self, title: str, column: str) -> Action | None:
         """What is left for ever of a column of another table."""
         table = self._tables.get(title)
-        policies = self._settings.policies
-        action = (resolve(policies, title, [column]) if table is None else _actions(policies, table)).get(column)
+        found = resolve(self._settings.policies, title, [column]) if table is None else self._actions(table)
+        action = found.get(column)
         return None if action is None or action.reversible else action
+
+    def _actions(self, table: Table) -> dict[str, Action]:
+        """The policy of each column: what names the table itself goes before what names the tables it is within, and
+        both before what its dataset says of all."""
+        columns = [column.name for column in table.columns]
+        found: dict[str, Action] = {}
+        for title in table.titles:
+            found = {**resolve(self._settings.policies, title, columns), **found}
+        rest = self._settings.dataset_policies.get(self._dataset(table))
+        return found if rest is None else {**dict.fromkeys(columns, action_of(rest)), **found}
+
+    def _dataset(self, table: Table) -> str:
+        return str(_first(self._datasets, table.titles, UNASSIGNED))
 
     def _save(self, table: SavedTable, piece: Piece) -> None:
         writer = PieceWriter(table, self._originals)
@@ -206,15 +229,6 @@ class TableSaver:
 
     def _tell(self, table: SavedTable, rows: int) -> None:
         self._progress(f"snapshot {table.table.title}", table.count(rows), 0)
-
-
-def _actions(policies: Mapping[str, str], table: Table) -> dict[str, Action]:
-    """The policy of each column: what names the table itself goes before what names the tables it is within."""
-    columns = [column.name for column in table.columns]
-    found: dict[str, Action] = {}
-    for title in table.titles:
-        found = {**resolve(policies, title, columns), **found}
-    return found
 
 
 def _first(settings: Mapping[str, Any], titles: Sequence[str], default: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..anonymize.actions import words_of
 from ..config.settings import TableSettings
 from ..format.change_state import StatePart, StateTable, identity_of
 from ..format.digest import WRITTEN
@@ -42,7 +43,7 @@ class Tracking:
     def table(self, table: Table, actions: Mapping[str, Action]) -> TrackedTable:
         """A table with the policies of its columns."""
         geography = self.settings.geography.model_dump(mode="json") if self.settings.geography else None
-        policies = {name: action.name for name, action in sorted(actions.items())}
+        policies = {name: words_of(action) for name, action in sorted(actions.items())}
         columns = [[one.name, one.declared_type, one.nullable, one.key] for one in table.columns]  # as ``layers`` asks
         words = [columns, policies, geography, dict(table.options)]
         identity = identity_of(table.identity, table.fingerprint, json.dumps(words), self.tokenization_key, WRITTEN)

@@ -147,6 +147,12 @@ class Wiring:
     def tokenization_secret(self) -> bytes | None:
         return self.tokenization_key.secret if self.tokenization_key else None
 
+    @cached_property
+    def tokenization_secrets(self) -> list[bytes]:
+        """Every key that turns tokens back: the one that makes them, and those before it."""
+        old = [self.keys.tokenization_key(reference).secret for reference in self.settings.tokenization.old_keys]
+        return [*([self.tokenization_secret] if self.tokenization_secret else []), *old]
+
     # --- places -------------------------------------------------------------------------------
 
     def source_settings(self, name: str) -> SourceSettings:

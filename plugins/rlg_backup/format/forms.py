@@ -25,23 +25,25 @@ TYPES = {
     "utf8": pa.string(),
     "bytes": pa.binary(),
     "token": pa.binary(),
+    "spans": pa.string(),
     "variant": VARIANT,
 }
-_FORMS = {kind: form for form, kind in TYPES.items() if form != "token"}
+_TOLD = ("token", "spans")  # forms that the metadata tell, for their types are those of others
+_FORMS = {kind: form for form, kind in TYPES.items() if form not in _TOLD}
 _CLASSES = {"int64": INTEGER, "float64": REAL, "utf8": TEXT, "bytes": BLOB}
 
 Value = int | float | str | bytes | bytearray | None
 
 
 def form_of(field: pa.Field) -> str:
-    """The form of a field by its type; binary is ``token`` where the metadata says so.
+    """The form of a field by its type; binary is ``token``, and text ``spans``, where the metadata says so.
 
     Raises SourceUnreadable for a type that is no form.
     """
     if field.type not in _FORMS:
         raise SourceUnreadable("save", field.name, f"no form of the format holds values of type {field.type}")
-    form = _FORMS[field.type]
-    return "token" if form == "bytes" and (field.metadata or {}).get(FORM) == b"token" else form
+    told = (field.metadata or {}).get(FORM, b"").decode("ascii", "replace")
+    return told if told in _TOLD and TYPES[told] == field.type else _FORMS[field.type]
 
 
 def role_of(field: pa.Field) -> bytes:
@@ -51,13 +53,13 @@ def role_of(field: pa.Field) -> bytes:
 
 
 def merge(first: str, second: str) -> str | None:
-    """The form that holds the values of both, or None: a token stands beside no value that is none, and no class of a
-    variant is a boolean."""
+    """The form that holds the values of both, or None: a token stands beside no value that is none, nor a text with
+    tokens in it, and no class of a variant is a boolean."""
     if first == second or second == "null":
         return first
     if first == "null":
         return second
-    return None if {"token", "bool"} & {first, second} else "variant"
+    return None if {*_TOLD, "bool"} & {first, second} else "variant"
 
 
 def convert(array: pa.Array, form: str) -> pa.Array:

@@ -16,6 +16,8 @@ LIMIT = 256 * 1024 * 1024  # bytes: some 100,000 tables with their columns
 SUBJECT = "profile.json"
 DOCUMENT = Versioned("profile", "a profile", SUBJECT, version=1, limit=LIMIT)
 
+DROPPED = "drop"  # the policy of a column that is not stored
+
 Digest = Sha256  # 64 hex digits too, of a sum
 Total = Annotated[str, Field(strict=True, pattern=r"^(0|-?[1-9][0-9]*)(\.[0-9]+)?$")]
 Level = Literal["region", "country", "city", "town"]
@@ -86,6 +88,11 @@ class TableProfile(Record):
     def saved_rows(self) -> int:
         """How many rows its members hold, with those of its zones."""
         return self.rows if self.change is None else self.change.rows
+
+    @property
+    def stored_columns(self) -> tuple[ColumnProfile, ...]:
+        """Those that its members hold: all but the dropped ones."""
+        return tuple(column for column in self.columns if column.policy != DROPPED)
 
     @property
     def stored_rows(self) -> int:

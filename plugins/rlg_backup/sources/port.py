@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from ..core.model import Excluded, SnapshotIdentity
+from .kinds import ANY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +30,25 @@ Piece = object  # a part of a table that one reader reads; the driver's own
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the source declares it. ``key`` is its place in the primary key from 1, or 0; ``any_text`` says that
-    it takes every text, so that a policy may put one there for ever."""
+    """A column as the source declares it. ``key`` is its place in the primary key from 1, or 0; ``kind`` what its type
+    takes (kinds.py), at most ``longest`` characters of text; ``default``: where nothing is given, it has something."""
 
     name: str
     declared_type: str
     nullable: bool = True
     key: int = 0
-    any_text: bool = True
+    kind: str = ANY
+    longest: int | None = None
+    default: bool = False
+
+    @property
+    def any_text(self) -> bool:
+        """Whether it takes every text, so that a policy may put one there for ever."""
+        return self.kind == ANY or (self.kind == "text" and self.longest is None)
+
+    def holds(self, length: int) -> bool:
+        """Whether a text of so many characters is not too long."""
+        return self.longest is None or length <= self.longest
 
 
 RuleKind = Literal["place", "distinct", "computed", "reference"]

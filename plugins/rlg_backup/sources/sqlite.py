@@ -19,6 +19,7 @@ from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
+from .kinds import ANY
 from .port import ROW_IDENTITY, Column, Piece, Rule, Table
 from .sqlite_append import AppendOnlyReading, storages
 from .sqlite_read import TableReader
@@ -246,7 +247,7 @@ def _table(row: SchemaRow, layout: Layout, rules: tuple[Rule, ...]) -> Table:
             column.declared_type,
             column.nullable and column.name != layout.alias,
             column.key,
-            any_text=column.name != layout.alias,
+            kind=ANY if column.name != layout.alias else "number",
         )
         for column in layout.loaded
     )

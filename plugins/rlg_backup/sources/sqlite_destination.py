@@ -154,17 +154,20 @@ class SqliteDestination(Closing):
         for batch in batches:
             for start in range(0, max(1, batch.num_rows), _AT_ONCE):
                 with _building("load", table.name):
-                    statement, columns = self._statement(layout, batch.slice(start, _AT_ONCE))
+                    statement, columns = self._statement(layout, table, batch.slice(start, _AT_ONCE))
                     connection.executemany(statement, zip(*columns, strict=True))
             total += batch.num_rows
             self._largest = max(self._largest, batch.nbytes)
         return total
 
-    def _statement(self, layout: Layout, batch: pa.RecordBatch) -> tuple[str, list[Sequence[Any]]]:
-        """An INSERT for the forms of ``batch``, and its parameters by column. Raises ValueError."""
+    def _statement(self, layout: Layout, table: Table, batch: pa.RecordBatch) -> tuple[str, list[Sequence[Any]]]:
+        """An INSERT for the forms of ``batch``, and its parameters by column; what the table has no column for is NULL.
+        Raises ValueError."""
         roles = [(field.metadata or {}).get(ROLE) for field in batch.schema]
         places = {field.name: place for place, field in enumerate(batch.schema) if roles[place] is None}
-        if list(places) != [column.name for column in layout.loaded]:
+        if list(places) != [column.name for column in table.columns] or set(places) - {
+            one.name for one in layout.loaded
+        }:
             raise MemberDamaged("load", layout.name, "its columns are not those of the schema")
         targets: list[str] = []
         values: list[str] = []
@@ -174,7 +177,7 @@ class SqliteDestination(Closing):
             batch = _in_order(batch, identity, layout.name)
             targets, values, columns = ["rowid"], ["?"], [batch.column(identity).to_pylist()]
         for number, column in enumerate(layout.columns):
-            if column.generated or column.name == layout.alias:
+            if column.generated or column.name == layout.alias or column.name not in places:
                 continue  # stays NULL: that is how SQLite itself stores an alias of the row id
             targets.append(f"c{number}")
             array = batch.column(places[column.name])

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from ...anonymize.resolution import IRREVERSIBLE, KEYED
 from ...config.settings import Settings
 from ...core.errors import ObjectDamaged, StagingLost
 from ...core.model import Fidelity
@@ -66,8 +67,8 @@ def _manifest(
         for table in profile["tables"]
         for column in table["columns"]
     }
-    masked = sorted(name for name, policy in policies.items() if policy in ("hash", "redact"))
-    key = wiring.tokenization_key if "tokenize" in policies.values() else None
+    masked = sorted(name for name, policy in policies.items() if policy in IRREVERSIBLE)
+    key = wiring.tokenization_key if KEYED & set(policies.values()) else None
     members = [StagedMember(**member) for member in staged["members"]]
     tree = profile["tree"] or {"entries": 0}
     body = {

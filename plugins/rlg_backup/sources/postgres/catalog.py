@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..kinds import kind_of, longest_text
 from ..port import MOVES, Column, Rule, Table, table_title
 from .rules import rules
 
@@ -91,7 +92,6 @@ _PLAIN = frozenset((16, 21, 23, 20, 700, 701, 25, 1043, 1042, 17))
 bpchar, bytea."""
 _WHOLE = frozenset((20, 21, 23))  # of these, those of whole numbers
 _CHAR = 18  # the OID of "char", a byte
-_TEXTS = ("text", "character varying", "public.citext")
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,15 @@ def _table(
 
 def _column(row: Any, kind: Any) -> Column:
     """A column; one of a domain that takes no NULL takes none."""
-    return Column(row[1], row[2], not (row[3] or kind[6]), row[9], row[2] in _TEXTS)
+    return Column(
+        row[1],
+        row[2],
+        not (row[3] or kind[6]),
+        row[9],
+        kind_of(row[2]),
+        longest_text(row[2]),
+        default=bool(row[8] or row[4]),
+    )
 
 
 def _expression(name: str, kind: Any) -> str:

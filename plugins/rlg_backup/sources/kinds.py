@@ -1,0 +1,36 @@
+"""What the declared type of a column takes, as far as policies need to know it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+ANY: Final = "any"  # every value: SQLite's columns, whatever they are declared as
+OTHER: Final = "other"  # a type of which nothing is known but that its values have a text
+
+_NAMES: Final = {
+    "text": ("text", "character varying", "public.citext"),
+    "bytes": ("bytea",),
+    "number": ("smallint", "integer", "bigint", "double precision", "numeric"),
+    "boolean": ("boolean",),
+    "date": ("date", "timestamp without time zone", "timestamp with time zone"),
+    "ip": ("inet", "cidr"),
+    "json": ("json", "jsonb"),
+}
+_KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
+_SIZED: Final = re.compile(r"\((\d+)(?:,-?\d+)?\)")
+
+
+def kind_of(declared: str) -> str:
+    """The kind of a type, as PostgreSQL's ``format_type`` writes it: ``text``, ``bytes``, ``number``, ``boolean``,
+    ``date``, ``ip``, ``json``, ``array``, else OTHER: of a domain too, whose checks nobody knows, and of ``character``,
+    which pads what it is given."""
+    if declared.endswith("[]"):
+        return "array"
+    return _KINDS.get(_SIZED.sub("", declared), OTHER)
+
+
+def longest_text(declared: str) -> int | None:
+    """How many characters a column of text takes; None: as many as there are."""
+    found = _SIZED.search(declared)
+    return int(found[1]) if found and declared.startswith("character varying") else None
