@@ -1,6 +1,7 @@
 """Restore points of a source on a target: listed from names, believed by signatures, committed
 and expired under a lease."""
 
+from .erasures import Ledger, LedgerCopy, merged
 from .heads import Finding, compare_heads
 from .lease import Lease
 from .points import Entry, RestorePoint, RetentionEntry, backups_of
@@ -15,6 +16,8 @@ __all__ = [
     "Finding",
     "Head",
     "Lease",
+    "Ledger",
+    "LedgerCopy",
     "RestorePoint",
     "RetentionEntry",
     "SeenHead",
@@ -24,4 +27,5 @@ __all__ = [
     "commit_backup",
     "commit_retention",
     "compare_heads",
+    "merged",
 ]

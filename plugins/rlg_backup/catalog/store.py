@@ -26,7 +26,9 @@ class Store(Protocol):
     @property
     def name(self) -> str: ...
 
-    def put_bytes(self, key: str, data: bytes, *, replacing: str | None = None) -> StoredObject:
+    def put_bytes(
+        self, key: str, data: bytes, *, replacing: str | None = None, locked_until: datetime | None = None
+    ) -> StoredObject:
         """Stores an object that is not there yet, or still has the tag ``replacing``; else ObjectExists."""
         ...
 

@@ -15,6 +15,7 @@ CUSTODY = {
     "escrow": "Opens every backup too. Offline, in a safe: it is the way back when all workers are lost.",
     "signing": "Makes backups believable. Backup workers only; its public half goes into signing.trusted.",
     "tokenization": "Turns tokens back into values. Backup and restore workers; lost, tokenized columns stay tokens.",
+    "erasure": "Finds who asked to be forgotten. Where requests are recorded, and restore workers; keep old ones, too.",
     "state": "Opens what a backup notes for the next one, no archive. Backup workers only; lost, a full one is made.",
     "staging": "Encrypts what a worker has in staging. One for each worker, never copied, never backed up.",
 }
@@ -31,7 +32,7 @@ def keys() -> None:
 @click.option("--post-quantum", is_flag=True, help="identity, escrow, state: ML-KEM-768 with X25519; by hand age 1.3.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def generate(what: str, out: Path | None, post_quantum: bool, as_json: bool) -> int:
-    """Make a key of one kind: identity, escrow, state, signing, tokenization or staging.
+    """Make a key of one kind: identity, escrow, state, signing, tokenization, erasure or staging.
 
     Example: rlg-backup keys generate identity --out keys/identity.txt
     """
@@ -51,7 +52,7 @@ def generate(what: str, out: Path | None, post_quantum: bool, as_json: bool) -> 
 def make(what: str, post_quantum: bool = False) -> tuple[str, str | None]:
     """A new key's text and its public half, where it has one."""
     from ..format.age import generate_identity
-    from ..format.keys import SigningKey, StagingKey, TokenizationKey
+    from ..format.keys import ErasureKey, SigningKey, StagingKey, TokenizationKey
 
     if what in ("identity", "escrow", "state"):
         identity = generate_identity(post_quantum=post_quantum)
@@ -59,7 +60,8 @@ def make(what: str, post_quantum: bool = False) -> tuple[str, str | None]:
     if what == "signing":
         key = SigningKey.generate()
         return key.text, key.signer.text
-    return (TokenizationKey if what == "tokenization" else StagingKey).generate().text, None
+    secrets = {"tokenization": TokenizationKey, "erasure": ErasureKey, "staging": StagingKey}
+    return secrets[what].generate().text, None
 
 
 def write_key(path: Path, what: str, secret: str, public: str | None) -> None:

@@ -17,6 +17,7 @@ KEY_FILES = {
     "staging": "backup-worker/staging.key",
     "state": "backup-worker/state.txt",
     "tokenization": "shared/tokenization.key",
+    "erasure": "shared/erasure.key",
     "identity": "restore-worker/identity.txt",
     "escrow": "escrow/identity.txt",
 }

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from ..core.model import Kind
+from .erasure import Erasure
 from .fields import Name, Place, Reference, Strict, Texts
 from .policies import MaskedForm, Policy
 from .residency import BASE, Residency
@@ -215,6 +216,7 @@ class Settings(Strict):
     change_state: ChangeState | None = None  # without it every backup is a full one
     signing: Signing
     tokenization: Tokenization = Tokenization()
+    erasure: Erasure = Erasure()
     targets: dict[Name, Target]
     sources: dict[Name, SourceSettings]
     schedule: Schedule = Schedule()
@@ -288,6 +290,17 @@ class Settings(Strict):
         for level in residency.levels if geography else ():
             if geography and level not in geography.levels:
                 raise ValueError(f"zones name places of the level '{level}', which the source '{name}' does not tell")
+
+    @model_validator(mode="after")
+    def _erasures_have_sources(self) -> Settings:
+        for kind, places in self.erasure.subjects.items():
+            for name, rules in places.items():
+                source = self.sources.get(name)
+                if source is None:
+                    raise ValueError(f"'erasure.subjects.{kind}' names the source '{name}', which there is not")
+                if any(bool(rule.files) != isinstance(source, FilesSettings) for rule in rules):
+                    raise ValueError(f"'erasure.subjects.{kind}.{name}': files are of trees, tables of databases")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:

@@ -104,6 +104,10 @@ class PolicyMismatch(ConfigurationError):
     """A policy cannot be applied to the values of its column."""
 
 
+class ErasureUndecided(ConfigurationError):
+    """The configuration does not say what of a backup is to be erased for a request."""
+
+
 # --- sources --------------------------------------------------------------------------------------
 
 
@@ -234,6 +238,14 @@ class CatalogForged(CatalogError):
     """Records contradict each other, or were moved, repeated or brought back."""
 
 
+class LedgerShort(CatalogGap):
+    """The erasure ledger lacks an entry, or is shorter than one already seen: a request is hidden."""
+
+
+class LedgerForged(CatalogForged):
+    """Entries of the erasure ledger contradict each other, or were moved or exchanged."""
+
+
 class ClockImplausible(CatalogError):
     """By the signed times on a target this machine's clock cannot be relied on to tell what is old."""
 
@@ -295,6 +307,12 @@ class LeakFound(RunError):
 
 class BackupIncomplete(RunError):
     """A run ended with fewer committed copies than planned."""
+
+
+class ErasureIncomplete(RunError):
+    """A request to erase is not on every target yet."""
+
+    transient = True
 
 
 class ValidationUnavailable(RunError):

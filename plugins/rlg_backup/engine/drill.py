@@ -25,6 +25,7 @@ from ..format.profile import Profile
 from ..sources.placing import open_up
 from .archives import open_remote
 from .drill_report import Files, write_report
+from .erasure import ErasedRows, less_erased
 from .limits import in_our_words
 from .places import database_at, database_url
 from .restore import Restored, restore
@@ -180,10 +181,11 @@ def _block(done: Restored) -> Json:
         "fidelity": done.fidelity,
         "masked_columns": list(manifest.masked_columns),
         "restored": {"tables": manifest.contents.tables, "rows": done.rows, "files": done.entries},
-        "checks": [asdict(check) for check in (*_unasked(done), *done.checks)],
+        "checks": [asdict(check) for check in (*_unasked(done), *done.replayed.checks(), *done.checks)],
         "seconds": done.seconds,
         "warnings": list(done.warnings),
         "regions": {},
+        "erased": done.to_json()["erased"],
     }
 
 
@@ -203,7 +205,7 @@ def add_suites(wiring: Wiring, block: Json) -> Json:
     try:
         with in_our_words("drill", block["source"]):
             profile = _profile(wiring, block["source"], block["backup_id"], block["target"])
-            checks = _suites(wiring, block["source"], block["place"], profile)
+            checks = _suites(wiring, block["source"], block["place"], profile, block["erased"])
     except BackupError as error:
         unread = Check("suites", "run", Verdict.COULD_NOT_VERIFY, str(error))
         return {**block, "checks": [*block["checks"], asdict(unread)]}
@@ -214,11 +216,14 @@ def add_suites(wiring: Wiring, block: Json) -> Json:
     return {**block, "checks": found, "seconds": seconds, "regions": _regions(profile)}
 
 
-def check_restored(wiring: Wiring, source: str, which: str, place: str, *, target: str | None = None) -> list[Check]:
-    """The suites of a source over a place it was restored to; none when it has no suites."""
+def check_restored(
+    wiring: Wiring, source: str, which: str, place: str, erased: Json, *, target: str | None = None
+) -> list[Check]:
+    """The suites of a source over a place it was restored to, less what was ``erased`` (of the restore's result); none
+    when it has no suites."""
     if wiring.settings.drill is None or source not in wiring.settings.drill.suites:
         return []
-    return _suites(wiring, source, place, _profile(wiring, source, which, target))
+    return _suites(wiring, source, place, _profile(wiring, source, which, target), erased)
 
 
 def _profile(wiring: Wiring, source: str, which: str, target: str | None) -> Profile:
@@ -228,7 +233,7 @@ def _profile(wiring: Wiring, source: str, which: str, target: str | None) -> Pro
     return open_remote(wiring, chosen, identities, everywhere=True).profile()
 
 
-def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[Check]:
+def _suites(wiring: Wiring, source: str, place: str, profile: Profile, erased: Json) -> list[Check]:
     settings = drill_settings(wiring)
     folder = settings.suites.get(source)
     if folder is None:
@@ -240,7 +245,7 @@ def _suites(wiring: Wiring, source: str, place: str, profile: Profile) -> list[C
     return run_suites(
         database_url(wiring, source, place),
         settings.expectations / folder,
-        profile=profile.to_dict(),
+        profile=less_erased(profile, {title: ErasedRows(**one) for title, one in erased.items()}).to_dict(),
         references=settings.references,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial, reduce
 from operator import add
@@ -54,8 +54,9 @@ class _Digested:
 Compared = tuple[Table | None, TableProfile, _Digested]
 
 
-def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -> list[Check]:
-    """The restored database against the profile: every table there, none besides, rows, definitions and digests."""
+def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile, less: Mapping[str, str]) -> list[Check]:
+    """The restored database against the profile: every table there, none besides, rows, definitions and digests.
+    ``less``: by table, what it is less than at the snapshot, in words."""
     found = {(table.schema, table.name): table for table in snapshot.tables}
     jobs: list[Job] = []
     compared: list[Compared] = []
@@ -69,7 +70,7 @@ def restored_tables(wiring: Wiring, snapshot: TableSnapshot, profile: Profile) -
             jobs += [partial(_read, digested, snapshot, table, piece) for piece in snapshot.pieces(table)]
     run_all(jobs, snapshot.readers)
     _moved(compared)
-    checks = [_restored(*one) for one in compared]
+    checks = [_restored(*one, less.get(one[2].title, "")) for one in compared]
     excluded = {item.name for item in profile.excluded}
     for extra in found.values():
         if extra.title not in excluded:
@@ -109,8 +110,8 @@ def _moved(compared: Sequence[Compared]) -> None:
                 digested.siblings = rows
 
 
-def _restored(table: Table | None, expected: TableProfile, digested: _Digested) -> Check:
-    name, wanted = f"table {digested.title}", f"{expected.rows:,} rows, as at the snapshot"
+def _restored(table: Table | None, expected: TableProfile, digested: _Digested, less: str) -> Check:
+    name, wanted = f"table {digested.title}", f"{expected.rows:,} rows, as at the snapshot{less}"
     if table is None:
         return Check("parity", name, Verdict.FAIL, "the table is missing", wanted)
     rows, faults = digested.digest.rows, []
@@ -156,8 +157,9 @@ def _stored(archive: Archive, table: TableProfile, digested: _Digested) -> Check
     return Check("members", f"table {digested.title}", verdict, measured, wanted, digested.seconds)
 
 
-def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> Check:
-    """The restored tree against the profile: every entry, and every content read back from the file system."""
+def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile, less: str) -> Check:
+    """The restored tree against the profile: every entry, and every content read back from the file system. ``less``:
+    what it is less than at the snapshot, in words."""
     assert profile.tree is not None
     start = time.perf_counter()
     digest = EntryDigest(bytes.fromhex(profile.digest_key))
@@ -173,7 +175,7 @@ def restored_tree(wiring: Wiring, snapshot: FileSnapshot, profile: Profile) -> C
         entries += 1
     right = digest.hexdigest() == profile.tree.digest
     measured = f"{entries:,} entries, digest {'equal' if right else 'different'}"
-    wanted = f"{profile.tree.entries:,} entries, as at the snapshot"
+    wanted = f"{profile.tree.entries:,} entries, as at the snapshot{less}"
     return Check(
         "parity", "tree", Verdict.PASS if right else Verdict.FAIL, measured, wanted, time.perf_counter() - start
     )

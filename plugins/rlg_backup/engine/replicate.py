@@ -19,6 +19,7 @@ from ..format.retention import RetentionRecord
 from .archives import STATE, require_object
 from .chains import chain_of, require_archives
 from .copying import copying, fetch_object, objects_of
+from .erasure import at_commit
 from .lacking import Shelf, lacking
 from .locking import lock_chain, lock_time
 from .restore_points import Chosen, choose, open_point
@@ -149,6 +150,7 @@ def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) ->
         parent=manifest.parent,
         manifest_sha256=chosen.manifest_sha256,
         others=[catalog for name, catalog in catalogs.items() if name != target],
+        erasures=at_commit(wiring, chosen.source, target),
     )
 
 

@@ -22,6 +22,7 @@ from ..sources.port import Column, Entry, Table, TableDestination, TableSource
 from ..sources.port import FileSource as Tree
 from .archives import Archive, fetch_all, open_local, whole_member
 from .chains import chain_of
+from .erasure import TREE, Erased, Replay, TableErasing, TreeErasing, less, replay_for, told
 from .layers import Layer, LayeredTable, layered
 from .leftovers import sweep_leftovers
 from .limits import in_our_words
@@ -38,7 +39,7 @@ from .wiring import Wiring
 @dataclass(frozen=True)
 class Restored:
     """A finished restore. ``checks`` are the parity with the profile, all PASS; ``chain`` the ids of the backups it
-    took, the full one first; ``seconds`` by phase."""
+    took, the full one first; ``seconds`` by phase; ``erased``: what requests to erase left out, by table."""
 
     source: str
     backup_id: str
@@ -46,15 +47,18 @@ class Restored:
     to: str
     fidelity: str
     chosen: Chosen = field(repr=False)
+    replayed: Replay = field(repr=False)
     rows: int
     entries: int
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
     chain: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    erased: Erased = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "chosen"}
+        shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("chosen", "replayed")}
+        shown |= {"erased": {title: one.to_json() for title, one in self.erased.items()}}
         return shown | {"checks": [check.__dict__ | {"verdict": check.verdict.value} for check in self.checks]}
 
 
@@ -73,7 +77,8 @@ def restore(
     ``schemas``, a map of their names to new ones, into a PostgreSQL database that exists and has none of these.
 
     Nothing is under that name until every table's digest, rows and definition (or the tree's digest) equal the
-    profile. Raises DestinationUnsuitable, ParityFailed, and what choosing, fetching and decrypting raise.
+    profile, less what the erasure ledger's requests leave out. Raises DestinationUnsuitable, ParityFailed, what
+    choosing, fetching and decrypting raise, and as ``replay_for`` and ErasureUndecided.
     """
     with in_our_words("restore", source):
         return _restore(wiring, source, which, to, target, identities, scratch, schemas or {})
@@ -96,6 +101,7 @@ def _restore(
     with _private_folder(wiring.settings.staging.folder) as folder:
         with clock.phase("choose"):
             chosen = choose(wiring, source, which, target=target)
+            replay = replay_for(wiring, source)
         building = _building(wiring, chosen, place, scratch, schemas)
         with clock.phase("fetch"):
             chain = _fetched(wiring, chosen, folder, any_target=target is None)
@@ -108,10 +114,12 @@ def _restore(
                 archives = [(archive, archive.profile()) for archive in opened]
             profile = archives[-1][1]
             if building is not None:
-                checks, told = _load_tables(wiring, archives, building, place, clock)
+                masked = chosen.manifest.masked_columns
+                loaded = _load_tables(wiring, archives, building, place, clock, replay.tables(profile, masked))
             else:
                 held = {one.point.backup_id: archive for one, archive in zip(chain, opened, strict=True)}
-                checks, told = _load_tree(wiring, TreeContents(chosen.point.backup_id, held), profile, place, clock)
+                contents = TreeContents(chosen.point.backup_id, held)
+                loaded = _load_tree(wiring, contents, place, clock, replay.tree(profile))
     return Restored(
         source=source,
         backup_id=chosen.point.backup_id,
@@ -119,12 +127,14 @@ def _restore(
         to=place,
         fidelity=chosen.manifest.fidelity.value,
         chosen=chosen,
-        rows=sum(table.rows for table in profile.tables),
-        entries=profile.tree.entries if profile.tree else 0,
-        checks=tuple(checks),
-        warnings=(*_warnings(chain, profile), *told),
+        replayed=replay,
+        rows=sum(table.rows for table in loaded.profile.tables),
+        entries=loaded.profile.tree.entries if loaded.profile.tree else 0,
+        checks=tuple(loaded.checks),
+        warnings=(*replay.warnings, *told(loaded.erased), *_warnings(chain, profile), *loaded.warnings),
         chain=tuple(one.point.backup_id for one in chain),
         seconds=clock.seconds,
+        erased=loaded.erased,
     )
 
 
@@ -153,7 +163,14 @@ def _building(
     return found
 
 
-Loaded = tuple[list[Check], Sequence[str]]  # and warnings
+@dataclass(frozen=True)
+class Loaded:
+    """What was made, and proven to be as ``profile`` says."""
+
+    profile: Profile
+    checks: list[Check]
+    erased: Erased
+    warnings: Sequence[str]
 
 
 def _load_tables(
@@ -162,13 +179,15 @@ def _load_tables(
     building: TableDestination,
     place: str,
     clock: _Phases,
+    erasing: TableErasing,
 ) -> Loaded:
     checks: list[Check] = []
-    (archive, profile), tables = archives[-1], layered(archives)
+    archive, tables = archives[-1][0], layered(archives)
 
     def prove(built: TableSource) -> None:
         with clock.phase("parity"), built.snapshot() as snapshot:
-            checks.extend(restored_tables(wiring, snapshot, profile))
+            erasing.plan.require_decided(snapshot.foreign_keys())
+            checks.extend(restored_tables(wiring, snapshot, erasing.profile(), less(erasing.erased)))
         _require(checks, place)
 
     with building as destination:
@@ -176,19 +195,22 @@ def _load_tables(
             names = [name for name in archive.names if name.startswith("schema/")]
             destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
         with clock.phase("load"):
-            run_all(_loads(wiring, tables, destination), destination.loaders)
-        with clock.phase("finish"):
+            for stage in erasing.stages(tables):
+                run_all(_loads(wiring, stage, destination, erasing), destination.loaders)
+        with clock.phase("finish"), erasing.told_of_orphans():
             destination.finish(prove)
-    return checks, destination.warnings
+    return Loaded(erasing.profile(), checks, erasing.erased, [*erasing.plan.warnings, *destination.warnings])
 
 
-def _loads(wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDestination) -> Iterator[Job]:
+def _loads(
+    wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDestination, erasing: TableErasing
+) -> Iterator[Job]:
     """One for each table, or for each part of one where several can be loaded at the same time; large tables first."""
     done, total = count(1), sum(len(table.parts) for table in tables)
 
     def load(table: LayeredTable, parts: Sequence[tuple[Layer, str]]) -> None:
         rows = (batch for layer, name in parts for batch in table.rows(layer, [name], wiring.tokenization_secrets))
-        destination.load(_table(table.table), rows)
+        destination.load(_table(table.table), erasing.rows(table.table, rows))
         for _ in parts:
             wiring.progress("load", next(done), total)
 
@@ -198,17 +220,19 @@ def _loads(wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDes
         yield from (partial(load, table, some) for some in parts)
 
 
-def _load_tree(wiring: Wiring, contents: TreeContents, profile: Profile, place: str, clock: _Phases) -> Loaded:
+def _load_tree(wiring: Wiring, contents: TreeContents, place: str, clock: _Phases, erasing: TreeErasing) -> Loaded:
     checks: list[Check] = []
 
     def prove(built: Tree) -> None:
         with clock.phase("parity"), built.snapshot() as snapshot:
-            checks.append(restored_tree(wiring, snapshot, profile))
+            checks.append(restored_tree(wiring, snapshot, erasing.profile(), less(erasing.erased).get(TREE, "")))
         _require(checks, place)
 
     with FileDestination(Path(place)) as destination:
         with clock.phase("load"):
             for row in contents.index():
+                if erasing.leaves_out(row):
+                    continue
                 entry = Entry(row.path, row.kind, row.mode, row.mtime_ns, row.size, row.target, row.holes, row.xattrs)
                 if row.member is None:
                     destination.make(entry, None)
@@ -217,7 +241,7 @@ def _load_tree(wiring: Wiring, contents: TreeContents, profile: Profile, place: 
                     destination.make(entry, content)
         with clock.phase("finish"):
             destination.finish(prove)
-    return checks, destination.warnings
+    return Loaded(erasing.profile(), checks, erasing.erased, destination.warnings)
 
 
 def _table(profile: TableProfile) -> Table:

@@ -14,14 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..catalog import Catalog, Lease, SeenHeads
+from ..catalog import Catalog, Lease, LedgerCopy, SeenHeads
 from ..config.connections import Connection, connection_in, variable_of
 from ..config.load import variables
 from ..config.settings import FilesSettings, PostgresSettings, Settings, SourceSettings
 from ..core.errors import InvalidSetting, KeyUnavailable, SourceUnknown, TargetUnknown
 from ..format.age import Identity, Recipient, check_recipients
 from ..format.commit import CommitRecord
-from ..format.keys import KeyProvider, SigningKey, StagingKey, TokenizationKey
+from ..format.erasure import ErasureEntry
+from ..format.keys import ErasureKey, KeyProvider, SigningKey, StagingKey, TokenizationKey
 from ..format.retention import RetentionRecord
 from ..format.signing import Signer, SignerOf
 from .residency import Resident
@@ -125,7 +126,8 @@ class Wiring:
         if not self.settings.retention.trusted:
             return list(makers)
         removers = self.keys.signers(self.settings.retention.trusted)
-        backups, retention = frozenset({"manifest", CommitRecord.TYPE}), frozenset({RetentionRecord.TYPE})
+        backups = frozenset({"manifest", CommitRecord.TYPE, ErasureEntry.TYPE})
+        retention = frozenset({RetentionRecord.TYPE})
         return [*(SignerOf(one, backups) for one in makers), *(SignerOf(one, retention) for one in removers)]
 
     def signs(self, type: str) -> bool:
@@ -152,6 +154,15 @@ class Wiring:
         """Every key that turns tokens back: the one that makes them, and those before it."""
         old = [self.keys.tokenization_key(reference).secret for reference in self.settings.tokenization.old_keys]
         return [*([self.tokenization_secret] if self.tokenization_secret else []), *old]
+
+    @cached_property
+    def erasure_keys(self) -> list[ErasureKey]:
+        """The key that subjects are hashed with, then those of before; raises KeyUnavailable where none is set."""
+        settings = self.settings.erasure
+        if settings.key is None:
+            hint = "set 'erasure.key' where requests are recorded and on restore workers"
+            raise KeyUnavailable("read", "erasure.key", "no erasure key is configured here", hint)
+        return [self.keys.erasure_key(reference) for reference in (settings.key, *settings.old_keys)]
 
     # --- places -------------------------------------------------------------------------------
 
@@ -212,6 +223,16 @@ class Wiring:
 
     def catalog(self, target: str, source: str) -> Catalog:
         return Catalog(self.storage(target), source, trusted=self.trusted, seen=self.seen)
+
+    @property
+    def ledger_targets(self) -> list[str]:
+        """Where the erasure ledger lies: every target that a source has. The first decides the order of requests."""
+        used = {target for source in self.settings.sources.values() for target in source.targets}
+        return [name for name in self.settings.targets if name in used]
+
+    def ledger(self, target: str) -> LedgerCopy:
+        """The erasure ledger as it lies on a target."""
+        return LedgerCopy(self.storage(target), self.trusted)
 
     @property
     def seen(self) -> SeenHeads:

@@ -29,7 +29,10 @@ from rlg_backup.format.age.recipients import decode_key
 
 KEY_LENGTH = 32
 MAX_KEY_TEXT = 64 * 1024  # bytes of a key file, or of what a command prints
-_PLAIN_SECRETS = ("AGE-SECRET-KEY-", "RLG-SIGNING-KEY-", "RLG-TOKENIZATION-KEY-", "RLG-STAGING-KEY-")
+_PLAIN_SECRETS = (
+    *("AGE-SECRET-KEY-", "RLG-SIGNING-KEY-"),
+    *("RLG-TOKENIZATION-KEY-", "RLG-ERASURE-KEY-", "RLG-STAGING-KEY-"),
+)
 _BUILT_IN = ("env", "exec", "file")
 
 Key = TypeVar("Key")
@@ -140,6 +143,13 @@ class TokenizationKey(SecretKey):
     what = "tokenization key"
 
 
+class ErasureKey(SecretKey):
+    """``RLG-ERASURE-KEY-1...``: what the subjects of the erasure ledger are hashed with (FORMAT.md 1)."""
+
+    prefix = "rlg-erasure-key-"
+    what = "erasure key"
+
+
 class StagingKey(SecretKey):
     """``RLG-STAGING-KEY-1...``: a worker's secret, under which its staged files are encrypted."""
 
@@ -194,6 +204,10 @@ class KeyProvider:
     def tokenization_key(self, reference: str) -> TokenizationKey:
         """The one tokenization key of a reference."""
         return self._only(reference, TokenizationKey.parse)
+
+    def erasure_key(self, reference: str) -> ErasureKey:
+        """The one erasure key of a reference."""
+        return self._only(reference, ErasureKey.parse)
 
     def staging_key(self, reference: str) -> StagingKey:
         """The one staging key of a reference."""

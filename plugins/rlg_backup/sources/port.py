@@ -106,6 +106,15 @@ class Table:
         return self.titles[-1]
 
 
+@dataclass(frozen=True)
+class ForeignKey:
+    """``columns`` of the table of that ``title`` refer to rows of the table ``refers`` (its title)."""
+
+    title: str
+    columns: tuple[str, ...]
+    refers: str
+
+
 class TableSnapshot(Protocol):
     """All tables at one instant. Closing it ends the source's transaction."""
 
@@ -120,6 +129,10 @@ class TableSnapshot(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]: ...
+
+    def foreign_keys(self) -> Sequence[ForeignKey]:
+        """Those that the database declares; of partitioned tables, not of their parts."""
+        ...
 
     def schema_files(self) -> Mapping[str, bytes]:
         """Member name (below ``schema/``) to content: what ``TableDestination`` needs to make the tables."""

@@ -20,7 +20,7 @@ from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
 from .kinds import ANY
-from .port import ROW_IDENTITY, Column, Piece, Rule, Table
+from .port import ROW_IDENTITY, Column, ForeignKey, Piece, Rule, Table
 from .sqlite_append import AppendOnlyReading, storages
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
@@ -199,6 +199,10 @@ class SqliteSnapshot(AppendOnlyReading):
             cause = "it was written to while it was read, past SQLite's locks"
             hint = "copy a database with its '.backup' command or a rename, never over the file in use"
             raise SourceChanged("read", str(self._path), cause, hint)
+
+    def foreign_keys(self) -> Sequence[ForeignKey]:
+        """See the port."""
+        return sqlite_schema.read_foreign_keys(self._connection, list(self._layouts))
 
     def schema_files(self) -> Mapping[str, bytes]:
         """``sqlite.json`` for a restore and ``schema.sql`` for a person. Checks the foreign keys, one look-up a row."""

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ..core.errors import MemberDamaged
+from .port import ForeignKey
 
 MEMBER: Final = "sqlite.json"
 SCRIPT: Final = "schema.sql"
@@ -177,6 +178,21 @@ def read_violations(connection: sqlite3.Connection, table: str) -> tuple[tuple[s
     except sqlite3.OperationalError:
         return None
     return tuple((text_of(parent), number, rows) for parent, number, rows in found)
+
+
+def read_foreign_keys(connection: sqlite3.Connection, names: Sequence[str]) -> list[ForeignKey]:
+    """The foreign keys of these tables; SQLite takes names in any case. Raises sqlite3.Error, UnicodeDecodeError."""
+    known = {name.casefold(): name for name in names}
+    found: list[ForeignKey] = []
+    for name in names:
+        keys: dict[int, tuple[str, list[str]]] = {}
+        query = 'SELECT id, "table", "from" FROM pragma_foreign_key_list(?) ORDER BY id, seq'
+        for number, refers, column in connection.execute(query, (name,)).fetchall():
+            keys.setdefault(number, (text_of(refers), []))[1].append(text_of(column))
+        found += [
+            ForeignKey(name, tuple(columns), known.get(refers.casefold(), refers)) for refers, columns in keys.values()
+        ]
+    return found
 
 
 def script(schema: DatabaseSchema) -> bytes:

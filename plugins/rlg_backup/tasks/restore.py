@@ -87,7 +87,8 @@ def run_suites(done: Json) -> Json:
     from ..core.model import Verdict
     from ..engine.drill import check_restored
 
-    checks = check_restored(wire(), done["source"], done["backup_id"], done["to"], target=done["target"])
+    place = (done["source"], done["backup_id"], done["to"])
+    checks = check_restored(wire(), *place, done["erased"], target=done["target"])
     verdict = Verdict.of(check.verdict for check in checks) if checks else Verdict.PASS
     wrong = [f"{check.group}/{check.name}: {check.measured}" for check in checks if check.verdict != "PASS"]
     return {
@@ -96,5 +97,6 @@ def run_suites(done: Json) -> Json:
         "why": "; ".join(wrong),
         "restored_to": done["to"],
         "suite_checks": len(checks),
+        "erased": done["erased"],
         "warnings": done["warnings"],
     }

@@ -11,6 +11,7 @@ from ...core.errors import BackupError, BackupIncomplete, StagingLost, StorageFu
 from ...core.model import Kind
 from ...format.manifest import Parent
 from ..archives import STATE
+from ..erasure import at_commit
 from ..heartbeat import heartbeat
 from ..locking import lock_chain
 from ..parents import remove_old_states
@@ -55,6 +56,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                     parent=Parent(**parent) if parent else None,
                     manifest_sha256=checked["manifest_sha256"],
                     others=[catalog for other, catalog in catalogs.items() if other != target],
+                    erasures=at_commit(wiring, reference.source, target),
                 )
                 committed[target] = point.sequence
                 if STATE in checked["objects"]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...core.model import Excluded, SnapshotIdentity
-from ..port import Piece, Table, TableSnapshot, TableSource
+from ..port import ForeignKey, Piece, Table, TableSnapshot, TableSource, table_title
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +46,12 @@ class _MappedSnapshot:
     ) -> None:
         self._inner = inner
         names = {there: name for name, there in schemas.items()}
+        self._titles = {
+            table_title(*place, {}): table_title(names[place[0]], place[1], {})
+            for table in inner.tables
+            for place in ((table.schema, table.name), *table.within)
+            if place[0] in names
+        }
         self._there = {(names[table.schema], table.name): table for table in inner.tables if table.schema in names}
         self.tables: Sequence[Table] = tuple(
             known.get((table.schema, table.name, table.fingerprint), replace(table, schema=schema))
@@ -61,6 +67,12 @@ class _MappedSnapshot:
     @property
     def readers(self) -> int:
         return self._inner.readers
+
+    def foreign_keys(self) -> Sequence[ForeignKey]:
+        return [
+            replace(one, title=self._titles.get(one.title, one.title), refers=self._titles.get(one.refers, one.refers))
+            for one in self._inner.foreign_keys()
+        ]
 
     def schema_files(self) -> Mapping[str, bytes]:
         return self._inner.schema_files()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ..port import Rule, RuleKind, table_title
+from ..port import ForeignKey, Rule, RuleKind, table_title
 
 if TYPE_CHECKING:
     import psycopg
@@ -57,6 +57,17 @@ JOIN pg_catalog.pg_attribute b ON b.attrelid = o.confrelid AND b.attnum = k.ther
 JOIN pg_catalog.pg_class r ON r.oid = o.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
 WHERE o.conrelid = ANY (%s) AND o.contype = 'f' AND o.convalidated
 """
+_DECLARED: Final = """
+SELECT n.nspname, c.relname, (
+    SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.place)
+    FROM unnest(o.conkey) WITH ORDINALITY AS k (number, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = k.number
+), m.nspname, r.relname
+FROM pg_catalog.pg_constraint o
+JOIN pg_catalog.pg_class c ON c.oid = o.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class r ON r.oid = o.confrelid JOIN pg_catalog.pg_namespace m ON m.oid = r.relnamespace
+WHERE o.contype = 'f' AND o.conparentid = 0 ORDER BY 1, 2, o.conname
+"""
 
 _ASKED: Final[tuple[tuple[str, RuleKind], ...]] = (
     (_PLACES, "place"),
@@ -80,3 +91,11 @@ def rules(connection: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int,
         title = table_title(schema, table, {})
         found.setdefault(oid, []).append(Rule("reference", f"{title}.{other}", (column,), (title, other)))
     return {oid: tuple(one) for oid, one in found.items()}
+
+
+def foreign_keys(connection: psycopg.Connection[Any]) -> list[ForeignKey]:
+    """Every one that the database declares. Raises psycopg.Error."""
+    return [
+        ForeignKey(table_title(schema, table, {}), tuple(columns), table_title(there, refers, {}))
+        for schema, table, columns, there, refers in connection.execute(_DECLARED)
+    ]

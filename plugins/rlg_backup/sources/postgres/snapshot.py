@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...core.model import LEVELS, Excluded, SnapshotIdentity
 from ..geography import Geography
-from ..port import Piece, Table
-from . import catalog, versions
+from ..port import ForeignKey, Piece, Table
+from . import catalog, rules, versions
 from .casts import require_no_casts
 from .catalog import Relation, SourceTable, qualified, quoted
 from .caveats import caveats
@@ -97,6 +97,10 @@ class PostgresSnapshot(AddressedReading):
         if minutes >= self._warning_minutes:
             found.append(f"the snapshot was held for {minutes} minutes: vacuum kept every row that died meanwhile")
         return found
+
+    def foreign_keys(self) -> Sequence[ForeignKey]:
+        """See the port."""
+        return rules.foreign_keys(self._connection)
 
     def schema_files(self) -> Mapping[str, bytes]:
         """Definitions by pg_dump of this snapshot, and what it leaves out. Sequences are read here, which no snapshot

@@ -1,0 +1,95 @@
+"""erase."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..core.model import Verdict
+from .commands import json_option, wire
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..engine.wiring import Wiring
+
+
+@click.command()
+@click.option("--subject", metavar="KEY|-", help="Whose data: the key of their row, or - to read it from the input.")
+@click.option("--kind", help="What the key is of, as 'erasure.subjects' calls it; may be left out when there is one.")
+@click.option("--reason", default="request", show_default=True, metavar="CODE", help="Short, in clear: gdpr-17, say.")
+@click.option("--print-hash", is_flag=True, help="Print what stands for the subject, for rlg_erasure; record nothing.")
+@click.option("--complete", is_flag=True, help="Put requests on targets that were down, and mend what is damaged.")
+@json_option
+@click.pass_obj
+def erase(
+    config: Path, subject: str | None, kind: str | None, reason: str, print_hash: bool, complete: bool, as_json: bool
+) -> int:
+    """Record that somebody is to be forgotten: every later restore and drill leaves out what is theirs.
+
+    It is done when every target has the request, and is not taken back. The source is yours to erase from. Without
+    anything: show the ledger. Read the key from standard input: what stands on a command line, others may read.
+
+    \b
+    Examples:
+      rlg-backup erase --subject - --kind account --reason gdpr-17
+      rlg-backup erase --complete
+    """
+    from ..engine import erasure
+
+    if complete and (subject is not None or print_hash):
+        raise click.UsageError("--complete goes alone")
+    if print_hash and subject is None:
+        raise click.UsageError("--print-hash needs a --subject")
+    out, wiring = Output(as_json), wire(config)
+    if subject is None:
+        return _show(out, wiring, complete)
+    named, text = _kind(wiring, kind), sys.stdin.readline() if subject == "-" else subject
+    if print_hash:
+        found = erasure.subject_for(wiring, named, text).text
+        out.say(found)
+        out.data({"kind": named, "subject": found})
+        return 0
+    done = erasure.record(wiring, named, text, reason)
+    when = "is recorded" if done.new else f"was recorded on {done.requested_at:%Y-%m-%d}"
+    out.verdict(Verdict.PASS, f"request {done.sequence:08d} ({done.kind}) {when} on {', '.join(done.targets)}")
+    out.data(done.to_json())
+    return 0
+
+
+def _show(out: Output, wiring: Wiring, complete: bool) -> int:
+    from ..engine import erasure
+
+    ledger = erasure.finish(wiring) if complete else erasure.known(wiring)
+    where = wiring.ledger_targets if complete else [name for name in wiring.ledger_targets if name in ledger.lengths]
+    lengths = {name: len(ledger.entries) if complete else ledger.lengths[name] for name in where}
+    short = any(length < len(ledger.entries) for length in lengths.values())
+    passed_over = {} if complete else {name: str(error) for name, error in ledger.passed_over.items()}
+    verdict = Verdict.COULD_NOT_VERIFY if short or passed_over else Verdict.PASS
+    on_each = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+    out.verdict(verdict, f"{len(ledger.entries)} requests to erase; {on_each}")
+    rows = [
+        [f"{one.entry.sequence:08d}", f"{one.entry.requested_at:%Y-%m-%d %H:%M:%S}Z", one.entry.kind, one.entry.reason]
+        for one in ledger.entries
+    ]
+    if rows:
+        out.table(["REQUEST", "RECORDED", "KIND", "REASON"], rows)
+    for name, error in passed_over.items():
+        out.say(f"  not read on {name}: {error}", "yellow")
+    if short:
+        out.say("  some targets lack requests: 'rlg-backup erase --complete'", "yellow")
+    entries = [one.entry.to_dict() for one in ledger.entries]
+    out.data({"verdict": verdict.value, "lengths": lengths, "passed_over": passed_over, "entries": entries})
+    return verdict.exit_code
+
+
+def _kind(wiring: Wiring, kind: str | None) -> str:
+    kinds = sorted(wiring.settings.erasure.subjects)
+    if kind is None and len(kinds) > 1:
+        raise click.UsageError(f"name what the key is of: --kind {'|'.join(kinds)}")
+    return kind or next(iter(kinds), "")
+
+
+COMMANDS = (erase,)

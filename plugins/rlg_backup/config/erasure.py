@@ -1,0 +1,105 @@
+"""What is erased from a restored copy for a request: whose rows and files they are, by source."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .fields import Name, Reference, Strict, Texts
+
+KEY = "{key}"  # in a pattern of paths: where the subject's key stands
+Action = Literal["delete", "anonymize"]
+
+
+class Erased(Strict):
+    """What becomes of rows: they are deleted, or their ``columns`` are emptied."""
+
+    action: Action = "delete"
+    columns: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Erased:
+        if bool(self.columns) != (self.action == "anonymize"):
+            raise ValueError("'columns' are what 'action: anonymize' empties: name both or neither")
+        return self
+
+
+class ErasedChild(Erased):
+    """The rows of a table that belong to erased rows of the table ``of`` (the subjects' own unless given): whose column
+    ``through`` holds those rows' ``key`` (their primary key unless given)."""
+
+    through: str
+    of: str | None = None
+    key: str | None = None
+
+
+class ErasureRule(Erased):
+    """Where a source holds a subject: the rows of ``table`` with the subject's key in ``column``, and those of other
+    ``tables`` that belong to them; or, in a tree, what lies at the paths ``files``."""
+
+    table: str | None = None
+    column: str | None = None
+    tables: dict[str, ErasedChild] = Field(default={})
+    files: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> ErasureRule:
+        rows = self.table is not None and self.column is not None
+        if rows == bool(self.files) or (self.files and (self.table or self.column or self.tables)):
+            raise ValueError("name a table and its column, or files")
+        for pattern in self.files:
+            if pattern.count(KEY) != 1 or not _is_path(pattern):
+                raise ValueError(f"'{pattern}' is not a relative path with one {KEY}, and no * in the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _leads_to_the_subject(self) -> ErasureRule:
+        for name, child in self.tables.items():
+            if name == self.table and child.key not in (None, self.column):
+                raise ValueError(f"'tables.{name}.key': rows of it refer to others by '{self.column}' or not at all")
+            seen, at = set[str](), name
+            while at != self.table:
+                if at in seen or at not in self.tables:
+                    raise ValueError(f"'tables.{name}' does not lead to the table '{self.table}'")
+                seen.add(at)
+                at = self.tables[at].of or self.table or ""
+        return self
+
+
+def _is_path(pattern: str) -> bool:
+    """A ``*`` beside the key would leave open where the key ends."""
+    parts = pattern.split("/")
+    return all(part == "**" or not ("**" in part or ("*" in part and KEY in part)) for part in parts) and not (
+        {"", ".", ".."} & set(parts)
+    )
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+Rules = Annotated[tuple[ErasureRule, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class Erasure(Strict):
+    """``key`` hashes subjects; entries under ``old_keys`` are still found. ``subjects``: kind > source > where it holds
+    them; several rules where a table had another name once, or several hold them. ``queue``: of the task that records a
+    request."""
+
+    key: Reference | None = None
+    old_keys: Texts = ()
+    queue: str = "backup"
+    subjects: dict[Name, dict[Name, Rules]] = Field(default={})
+
+
+def path_expression(pattern: str) -> re.Pattern[str]:
+    """A pattern of paths as one of texts that begin with a slash, the subject's key its one group. ``*`` is any text
+    within a name, ``**`` any names, none too: at the end it is also the folder itself."""
+    found = ""
+    for part in pattern.split("/"):
+        words = re.split(r"(\{key\}|\*)", part)
+        name = "".join({KEY: "([^/]+)", "*": "[^/]*"}.get(word, re.escape(word)) for word in words)
+        found += "(?:/[^/]+)*" if part == "**" else f"/{name}"
+    return re.compile(found, re.DOTALL)

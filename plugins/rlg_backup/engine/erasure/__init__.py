@@ -1,0 +1,27 @@
+"""Erasure: requests to be forgotten, on record at every target, and replayed in every restore."""
+
+from .counts import Erased, ErasedRows, less, less_erased, told
+from .files import TREE, TreeErasing
+from .ledger import at_commit, known
+from .replay import Replay, replay_for
+from .requests import Recorded, finish, record, subject_for
+from .rows import TableErasing
+
+__all__ = [
+    "TREE",
+    "Erased",
+    "ErasedRows",
+    "Recorded",
+    "Replay",
+    "TableErasing",
+    "TreeErasing",
+    "at_commit",
+    "finish",
+    "known",
+    "less",
+    "less_erased",
+    "record",
+    "replay_for",
+    "subject_for",
+    "told",
+]

@@ -1,0 +1,128 @@
+"""The erasure ledger over all targets: read and believed, completed where one lacks entries, witnessed by commits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from ...catalog import Catalog, Ledger, LedgerCopy, SeenHead, backups_of, merged
+from ...catalog.writing import NO_ERASURES
+from ...core.errors import BackupError, LedgerForged
+from ...core.model import Kind
+from ...format.commit import Erasures
+from ...format.erasure import FOLDER, Written
+from ..wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+_EVERY = "*"  # stands for all targets together among the heads that this machine has seen
+
+
+def known(wiring: Wiring) -> Ledger:
+    """The ledger, when it holds all that this machine has seen of it and that the newest backups say of it.
+
+    Raises LedgerShort (COULD-NOT-VERIFY) where it does not, LedgerForged where copies contradict each other or what
+    was seen, and what is wrong with a copy where no target has a sound one.
+    """
+    ledger = merged(wiring.ledger_targets, wiring.ledger)
+    seen = wiring.seen.get(_EVERY, FOLDER)
+    if seen is not None:
+        ledger.require(seen, "this machine")
+    for who, erasures in _witnesses(wiring):
+        ledger.require(erasures, who)
+    remember(wiring, ledger)
+    return ledger
+
+
+def remember(wiring: Wiring, ledger: Ledger) -> None:
+    """Notes the ledger as far as every target has it: what only some got was not answered as done, and may be lost with
+    them without keeping everybody from their backups."""
+    length = 0 if ledger.passed_over else min(ledger.lengths.values())
+    if length:
+        wiring.seen.remember(_EVERY, FOLDER, SeenHead(length, ledger.entries[length - 1].sha256))
+
+
+def complete(wiring: Wiring, ledger: Ledger, targets: Sequence[str]) -> dict[str, BackupError]:
+    """Puts on each of the targets what it lacks of the ledger, and mends what was damaged there. Idempotent.
+    Returns, by target, why it could not be done."""
+    failures: dict[str, BackupError] = {}
+    for target in targets:
+        try:
+            _extend(wiring, wiring.ledger(target), ledger.entries[ledger.lengths.get(target, 0) :])
+            if target in ledger.passed_over:
+                wiring.ledger(target).read()
+        except BackupError as error:  # the others get it all the same, and it is said
+            failures[target] = error
+    return failures
+
+
+def at_commit(wiring: Wiring, source: str, target: str) -> Erasures:
+    """The ledger's length and head on a target, which gets before what it lacks of it: what a commit record there says.
+
+    Never less than the newest commit record there says, so that no backup hides that the ledger was shortened: what is
+    wrong is logged, and a restore is refused. A backup does not stop for it.
+    """
+    before = _newest(wiring.catalog(target, source)) or NO_ERASURES
+    try:
+        copy = wiring.ledger(target)
+        _catch_up(wiring, copy)
+        ends = {number: copy.read(number, number)[0] for number in {before.length, copy.length()} if number}
+        if before.length and ends[before.length].sha256 != before.head:
+            cause = "it is not the entry that the newest backup there knows"
+            raise LedgerForged("verify", ends[before.length].entry.path, cause)
+    except BackupError as error:
+        log.error("the erasure ledger on target '%s': %s", target, error)
+        return before
+    return max((Erasures(length=number, head=one.sha256) for number, one in ends.items()), key=_length, default=before)
+
+
+def lock_time(wiring: Wiring, target: str) -> datetime | None:
+    """Until when an entry is locked on a target that locks: while any backup there is kept that was made before it."""
+    if wiring.settings.targets[target].lock == "none":
+        return None
+    sources = [name for name, source in wiring.settings.sources.items() if target in source.targets]
+    ages = [wiring.settings.retention.rules(name).age(kind) for name in sources for kind in Kind]
+    return max(age.after(wiring.clock()) for age in ages)
+
+
+def _length(erasures: Erasures) -> int:
+    return erasures.length
+
+
+def _extend(wiring: Wiring, copy: LedgerCopy, entries: Sequence[Written]) -> None:
+    until = lock_time(wiring, copy.store.name) if entries else None
+    for one in entries:
+        if copy.put(one, until).data != one.data:
+            cause = f"target '{copy.store.name}' holds another entry of that number than the other targets"
+            raise LedgerForged("complete", one.entry.path, cause)
+
+
+def _catch_up(wiring: Wiring, copy: LedgerCopy) -> None:
+    """Takes over what another target has more of; one that cannot be read has nothing to give."""
+    for other in wiring.ledger_targets:
+        if other == copy.store.name:
+            continue
+        with suppress(BackupError):
+            length, theirs = copy.length(), wiring.ledger(other)
+            more = theirs.read(max(1, length), theirs.length())
+            if length and more and more[0].data != copy.read(length, length)[0].data:
+                continue
+            _extend(wiring, copy, more[1 if length else 0 :])
+
+
+def _witnesses(wiring: Wiring) -> Iterator[tuple[str, Erasures]]:
+    """What the newest backup of each source on each target that answers says of the ledger."""
+    for source, settings in wiring.settings.sources.items():
+        for target in settings.targets:
+            found = None
+            with suppress(BackupError):  # what is wrong with a catalog is told to whoever restores from it
+                found = _newest(wiring.catalog(target, source))
+            if found is not None:
+                yield f"the newest backup of '{source}' on target '{target}'", found
+
+
+def _newest(catalog: Catalog) -> Erasures | None:
+    points = backups_of(catalog.entries(whole=False))
+    return catalog.record(points[-1]).erasures if points else None

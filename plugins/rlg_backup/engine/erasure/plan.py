@@ -1,0 +1,188 @@
+"""Which rows of a backup belong to erased subjects: the configuration's rules over the tables that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ...config.erasure import Erased, ErasedChild, ErasureRule
+from ...core.errors import ErasureUndecided
+from ...format.profile import Profile, TableProfile
+from ...sources.port import ForeignKey, table_title
+from .counts import title_of
+from .subjects import Subjects
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Place = tuple[str, str]  # schema and name
+
+
+@dataclass
+class Keys:
+    """The keys of rows that belong to erased subjects, as texts: what the rows of other tables refer to."""
+
+    found: set[str] = field(default_factory=set)
+    _one: Lock = field(default_factory=Lock)
+
+    def add(self, texts: pl.Series) -> None:
+        with self._one:
+            self.found.update(texts.drop_nulls())
+
+    def has(self, text: str) -> bool:
+        return text in self.found
+
+
+@dataclass(frozen=True)
+class Match:
+    """Rows of a table whose ``column`` is among ``whose``. ``cut``: what they refer to is deleted, and they stay;
+    ``notes``: their columns that other tables refer to."""
+
+    column: str
+    whose: Subjects | Keys
+    does: Erased
+    cut: bool
+    notes: Mapping[str, Keys]
+
+
+@dataclass
+class Plan:
+    """``matches`` by table; ``before``: the tables whose rows must be known before those of another are looked at."""
+
+    matches: dict[Place, list[Match]] = field(default_factory=dict)
+    before: dict[Place, set[Place]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    decided: set[tuple[str, str, str]] = field(default_factory=set)  # title, its column, title of what it refers to
+    emptied: set[str] = field(default_factory=set)  # titles of tables that rows are deleted of
+
+    def stages(self, places: Collection[Place]) -> Iterator[list[Place]]:
+        """The tables in the order to be loaded, in groups. Raises ErasureUndecided for rules in a circle."""
+        sorter = TopologicalSorter({place: self.before.get(place, set()) for place in places})
+        try:
+            sorter.prepare()
+        except CycleError:
+            raise _undecided("subjects", "its tables refer to each other in a circle") from None
+        while sorter.is_active():
+            ready = sorter.get_ready()
+            yield list(ready)
+            sorter.done(*ready)
+
+    def require_decided(self, keys: Sequence[ForeignKey]) -> None:
+        """Raises ErasureUndecided for a foreign key to a table that rows are deleted of, of which no rule tells."""
+        for one in keys:
+            here, there = one.title, one.refers
+            known = any((here, column, there) in self.decided for column in one.columns)
+            if there in self.emptied and not known:
+                cause = f"its column '{one.columns[0]}' refers to rows of '{there}' that are deleted"
+                raise _undecided(here, cause)
+
+
+def plan(rules: Sequence[tuple[Subjects, ErasureRule]], profile: Profile, masked: Collection[str]) -> Plan:
+    """What is to be done in a backup of this profile, whose columns ``masked`` (``table.column``) hold no true values.
+
+    Raises ErasureUndecided where the rules do not fit the tables: their subjects could not be found, or what is left of
+    a row would not load.
+    """
+    made = Plan()
+    for subjects in dict.fromkeys(subjects for subjects, _ in rules):
+        own = [rule for of, rule in rules if of is subjects]
+        if not any(_named(profile, rule.table or "") for rule in own):
+            names = "' or '".join(rule.table or "" for rule in own)
+            hint = "add a rule for the table that held them at the time of the backup"
+            raise ErasureUndecided("erase in", names, f"the backup has no such table for '{subjects.kind}'", hint)
+        for rule in own:
+            _Rule(made, subjects, rule, profile, masked).add()
+    return made
+
+
+@dataclass
+class _Rule:
+    """One rule, while it is put into a plan."""
+
+    made: Plan
+    subjects: Subjects
+    rule: ErasureRule
+    profile: Profile
+    masked: Collection[str]
+    keys: dict[tuple[str, str], Keys] = field(default_factory=dict)  # title, column > those of erased rows
+
+    def add(self) -> None:
+        root = self.rule.table or ""
+        for table in _named(self.profile, root):
+            self._match(table, root, self.rule.column or "", self.subjects, self.rule, cut=False)
+        for name, child in self.rule.tables.items():
+            self._child(name, child, child.of or root)
+
+    def _child(self, name: str, child: ErasedChild, above: str) -> None:
+        tables, parents = _named(self.profile, name), _named(self.profile, above)
+        if not tables:
+            self.made.warnings.append(f"erasures: the backup has no table '{name}'")
+        if not tables or not parents:
+            return
+        key = self._key(child, parents[0])
+        keys: Subjects | Keys = self.keys.setdefault((above, key), Keys())
+        if name == above:  # rows that refer to others of their table: these are told by their own column
+            keys = self.subjects
+        deleted = (self.rule if above == self.rule.table else self.rule.tables[above]).action == "delete"
+        self.made.decided.add((name, child.through, above))
+        for table in tables:
+            self._match(table, name, child.through, keys, child, cut=deleted and child.action == "anonymize")
+            if name != above:
+                self.made.before.setdefault(_place(table), set()).update(map(_place, parents))
+
+    def _match(
+        self, table: TableProfile, name: str, column: str, whose: Subjects | Keys, does: Erased, *, cut: bool
+    ) -> None:
+        refers = [c for c in self.rule.tables.values() if (c.of or self.rule.table) == name]
+        notes = {}
+        for child in refers:
+            key = self._key(child, table)
+            notes[key] = self.keys.setdefault((name, key), Keys())
+        self._require_columns(table, [column, *notes], [*does.columns, *([column] if cut else [])], cut=cut)
+        self.made.matches.setdefault(_place(table), []).append(Match(column, whose, does, cut, notes))
+        if does.action == "delete":
+            self.made.emptied.add(name)
+
+    def _key(self, child: ErasedChild, above: TableProfile) -> str:
+        if child.key is not None:
+            return child.key
+        primary = [column.name for column in above.columns if column.key]
+        if len(primary) != 1:
+            cause = f"'{title_of(above)}' has no primary key of one column that '{child.through}' could refer to"
+            raise _undecided(title_of(above), cause, "name the column: 'key'")
+        return primary[0]
+
+    def _require_columns(
+        self, table: TableProfile, looked_at: Sequence[str], emptied: Sequence[str], *, cut: bool
+    ) -> None:
+        title, columns = title_of(table), {column.name: column for column in table.columns}
+        for name in (*looked_at, *emptied):
+            if name not in columns:
+                raise _undecided(f"{title}.{name}", "the backup has no such column")
+        for name in looked_at:
+            if f"{title}.{name}" in self.masked:
+                cause = "it is masked for ever in this backup, so that nobody is found by it"
+                raise _undecided(f"{title}.{name}", cause, "name a column that policies keep or tokenize")
+        for name in emptied:
+            if columns[name].key or (cut and name == looked_at[0] and not columns[name].nullable):
+                cause = "it allows no NULL, and what it refers to is deleted" if cut else "it is of the primary key"
+                raise _undecided(f"{title}.{name}", cause, "delete the rows, or anonymize those they belong to")
+
+
+def _named(profile: Profile, name: str) -> list[TableProfile]:
+    """The table of that title, and what is a part of it."""
+    return [
+        table for table in profile.tables if name in (title_of(table), *(table_title(*one, {}) for one in table.within))
+    ]
+
+
+def _place(table: TableProfile) -> Place:
+    return table.schema_name, table.name
+
+
+def _undecided(subject: str, cause: str, hint: str | None = None) -> ErasureUndecided:
+    hint = hint or "say under 'erasure.subjects' what becomes of its rows: delete or anonymize"
+    return ErasureUndecided("erase in", subject, cause, hint)

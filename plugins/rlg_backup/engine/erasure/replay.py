@@ -1,0 +1,80 @@
+"""What a restore of a source must leave out: the ledger's requests, under the configuration's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from ...config.erasure import ErasureRule
+from ...config.settings import FilesSettings
+from ...core.errors import BackupError, ErasureUndecided
+from ...core.model import Check, Verdict
+from ...format.profile import Profile
+from ..wiring import Wiring
+from .files import TreeErasing
+from .ledger import known
+from .plan import plan
+from .rows import TableErasing
+from .subjects import Subjects
+
+
+@dataclass(frozen=True)
+class Replay:
+    """``requests``: how many concern the source; ``unasked``: targets that may know of more, and why they were not
+    heard. ``rules`` are of those kinds that there are requests of."""
+
+    requests: int = 0
+    rules: tuple[tuple[Subjects, ErasureRule], ...] = ()
+    unasked: Mapping[str, BackupError] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def tables(self, profile: Profile, masked: Collection[str]) -> TableErasing:
+        """Raises ErasureUndecided where the rules do not fit the backup."""
+        return TableErasing(plan(self.rules, profile, masked), profile, self.links)
+
+    def tree(self, profile: Profile) -> TreeErasing:
+        return TreeErasing([(subjects, text) for subjects, rule in self.rules for text in rule.files], profile)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [f"target '{name}' may know of more requests to erase: {error}" for name, error in self.unasked.items()]
+
+    def checks(self) -> list[Check]:
+        """For a drill: a ledger that was not read everywhere is never green."""
+        found = [
+            Check("erasures", f"ledger on {name}", Verdict.COULD_NOT_VERIFY, str(error), "the ledger of the others")
+            for name, error in self.unasked.items()
+        ]
+        return [
+            *found,
+            Check("erasures", "ledger", Verdict.PASS, f"{self.requests:,} requests replayed", "all of them"),
+        ]
+
+
+def replay_for(wiring: Wiring, source: str) -> Replay:
+    """What is to be replayed in a restore of a source.
+
+    Raises as ``known``; KeyUnavailable for requests whose erasure key is not here, and ErasureUndecided for those of a
+    kind that the configuration does not have: then nobody can tell whom they mean.
+    """
+    ledger = known(wiring)
+    kinds = wiring.settings.erasure.subjects
+    rules: list[tuple[Subjects, ErasureRule]] = []
+    requests = 0
+    for kind in sorted({one.entry.kind for one in ledger.entries}):
+        if kind not in kinds:
+            cause = f"the erasure ledger has requests of the kind '{kind}', which 'erasure.subjects' does not have"
+            raise ErasureUndecided("restore", source, cause, "docs/configuration.md shows 'erasure'")
+        if source in kinds[kind]:
+            subjects = Subjects.of(wiring, ledger, kind)
+            requests += len(subjects)
+            rules += [(subjects, rule) for rule in kinds[kind][source]]
+    return Replay(requests, tuple(rules), ledger.passed_over, _links(wiring, source))
+
+
+def _links(wiring: Wiring, source: str) -> dict[str, str]:
+    """Table > the column through which its geography is looked up."""
+    settings = wiring.source_settings(source)
+    if isinstance(settings, FilesSettings) or settings.geography is None:
+        return {}
+    return {name: table.through for name, table in settings.geography.tables.items() if table.through}

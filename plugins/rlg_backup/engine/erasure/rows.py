@@ -1,0 +1,183 @@
+"""Rows of erased subjects are left out while a table is loaded: they never reach the new database.
+
+What was left out is taken from the profile, so that parity still proves every row that is there. To delete rows once
+they are in would leave them in its pages and its log, run its triggers, and keep them in what was computed of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ...anonymize.actions import Redact
+from ...anonymize.policies import Policies
+from ...core.errors import ErasureUndecided, ParityFailed
+from ...format.digest import ROW_DIGESTS, RowDigest
+from ...format.profile import Profile, TableProfile
+from ..layers import LayeredTable
+from ..tally import Tally
+from .counts import SHOWN_LEVELS, ErasedRows, less_erased, title_of
+from .plan import Match, Place, Plan
+from .subjects import texts_of
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+_MODULUS = 2**256
+
+
+@dataclass
+class _Done:
+    """What was left out of a table: the digests of rows that went and of those that came in their place."""
+
+    went: RowDigest
+    came: RowDigest
+    counts: ErasedRows = field(default_factory=ErasedRows)
+
+
+class TableErasing:
+    """The erasures of one restore, of tables. ``links``: table > the column its geography is looked up through."""
+
+    def __init__(self, plan: Plan, profile: Profile, links: Mapping[str, str]) -> None:
+        self.plan = plan
+        self._profile, self._links = profile, links
+        self._done: dict[Place, _Done] = {}
+        self._one = Lock()
+
+    def stages(self, tables: Sequence[LayeredTable]) -> Iterator[list[LayeredTable]]:
+        """The tables in groups: the rows of one group tell which of the next belong to erased subjects."""
+        by_place = {(one.table.schema_name, one.table.name): one for one in tables}
+        for places in self.plan.stages(by_place):
+            yield [one for place, one in by_place.items() if place in places]
+
+    def rows(self, table: TableProfile, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows of some members of a table, without those that are erased. For several threads."""
+        place = (table.schema_name, table.name)
+        matches = self.plan.matches.get(place)
+        if not matches:
+            yield from batches
+            return
+        work = _Erasure(table, matches, self._new(), through=self._links.get(title_of(table)))
+        for batch in batches:
+            yield from work.left(batch)
+        with self._one:
+            all_of_it = self._done.setdefault(place, self._new())
+            all_of_it.went += work.done.went
+            all_of_it.came += work.done.came
+            all_of_it.counts.add(work.done.counts)
+
+    @contextmanager
+    def told_of_orphans(self) -> Iterator[None]:
+        """Around what makes foreign keys: of rows that refer to erased ones the configuration must say what to do."""
+        try:
+            yield
+        except ParityFailed as error:
+            if not self.erased or error.verb == "restore to":  # by then all keys were made
+                raise
+            cause = f"without what was to be erased, {error.cause}"
+            hint = "say under 'erasure.subjects' what becomes of rows that refer to erased ones: delete or anonymize"
+            raise ErasureUndecided("erase in", error.subject, cause, hint) from None
+
+    @property
+    def erased(self) -> dict[str, ErasedRows]:
+        """By table, of those that something was erased of."""
+        found = {title_of(table): self._of(table) for table in self._profile.tables}
+        return {title: done.counts for title, done in found.items() if done is not None and done.counts}
+
+    def profile(self) -> Profile:
+        """What the restored database must be."""
+        less = less_erased(self._profile, self.erased)
+        return less.model_copy(update={"tables": tuple(self._digested(table) for table in less.tables)})
+
+    def _digested(self, table: TableProfile) -> TableProfile:
+        done = self._of(table)
+        if done is None:
+            return table
+        came, went = (int(digest.hexdigest(), 16) for digest in (done.came, done.went))
+        restored = (int(table.digest.restored, 16) + came - went) % _MODULUS
+        return table.model_copy(update={"digest": table.digest.model_copy(update={"restored": f"{restored:064x}"})})
+
+    def _of(self, table: TableProfile) -> _Done | None:
+        return self._done.get((table.schema_name, table.name))
+
+    def _new(self) -> _Done:
+        kind, key = ROW_DIGESTS[self._profile.row_digest], bytes.fromhex(self._profile.digest_key)
+        return _Done(kind(key), kind(key))
+
+
+class _Erasure:
+    """The erasures in some members of one table."""
+
+    def __init__(self, table: TableProfile, matches: Sequence[Match], done: _Done, *, through: str | None) -> None:
+        self._matches, self._through, self.done = matches, through, done
+        self._title = title_of(table)
+        self._nullable = {column.name: column.nullable for column in table.columns}
+
+    def left(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """The rows that stay, as they are or with columns emptied; in groups by what befell them."""
+        import polars as pl
+
+        befell = pl.zeros(len(batch), dtype=pl.UInt64, eager=True)
+        for number, match in enumerate(self._matches):
+            hit = _hit(batch, match)
+            if hit is not None:
+                befell += hit.cast(pl.UInt64) * 2**number
+        for code in befell.unique().sort():
+            rows = batch.filter((befell == code).to_arrow())
+            matches = [match for number, match in enumerate(self._matches) if code >> number & 1]
+            if not matches:
+                yield rows
+            elif any(match.does.action == "delete" for match in matches):
+                self.done.went.update(rows)
+                self.done.counts.add(ErasedRows(len(rows), 0, _places(rows)))
+            else:
+                yield self._anonymized(rows, matches)
+
+    def _anonymized(self, rows: pa.RecordBatch, matches: Sequence[Match]) -> pa.RecordBatch:
+        names = {name for match in matches for name in (*match.does.columns, *([match.column] if match.cut else []))}
+        for name in names:
+            if not self._nullable[name] and not _takes_text(rows.column(name)):
+                cause = "it allows no NULL and holds no text, so that it cannot be emptied"
+                raise ErasureUndecided("erase in", f"{self._title}.{name}", cause, "delete the rows")
+        emptied = Policies(self._title, {name: Redact() for name in names}, None, self._nullable).apply(rows)
+        self.done.went.update(rows)
+        self.done.came.update(emptied)
+        moved = self._through in {match.column for match in matches if match.cut}
+        self.done.counts.add(ErasedRows(0, len(rows), _moved(_places(rows)) if moved else {}))
+        return emptied
+
+
+def _hit(batch: pa.RecordBatch, match: Match) -> pl.Series | None:
+    """Which rows a match is of; what refers to them is to be found later. None where it is of none."""
+    texts = texts_of(batch.column(match.column))
+    found = [text for text in texts.drop_nulls().unique() if match.whose.has(text)]
+    if not found:
+        return None
+    hit = texts.is_in(found).fill_null(False)
+    for name, keys in match.notes.items():
+        keys.add(texts_of(batch.column(name)).filter(hit))
+    return hit
+
+
+def _places(rows: pa.RecordBatch) -> dict[str, dict[str, int]]:
+    tally = Tally(())
+    tally.add(rows)
+    return tally.geography(SHOWN_LEVELS) or {}
+
+
+def _moved(places: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """Rows that have no place any more: they count under ''."""
+    return {
+        level: {**{code: rows for code, rows in codes.items() if code}, "": codes.get("", 0) - sum(codes.values())}
+        for level, codes in places.items()
+    }
+
+
+def _takes_text(column: pa.Array) -> bool:
+    from ...format.forms import TYPES
+
+    return column.type in (TYPES["utf8"], TYPES["variant"], TYPES["null"])
