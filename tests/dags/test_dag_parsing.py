@@ -26,7 +26,8 @@ VARIABLES = {
 KINDS = ("full", "incremental", "differential")
 BACKUPS = [f"rlg_{kind}_backup" for kind in KINDS]
 SCHEDULED = ("rlg_replicate", "rlg_restore_drill", "rlg_retention", "rlg_scrub")  # beside the backups, by a schedule
-FILES = {f"{name}.py" for name in (*BACKUPS, *SCHEDULED, "rlg_restore", "rlg_verify")}
+BY_HAND = ("rlg_erasure", "rlg_restore", "rlg_verify")
+FILES = {f"{name}.py" for name in (*BACKUPS, *SCHEDULED, *BY_HAND)}
 SOURCES = ("data", "fans", "files")
 
 

@@ -90,6 +90,7 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
                 "warnings",
                 "chain",
                 "seconds",
+                "erased",
             },
         ),
         "expire": (
@@ -105,6 +106,7 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
                 "failures",
             },
         ),
+        "erase": (["erase"], {"verdict", "lengths", "passed_over", "entries"}),
         "hold": (
             ["hold", backup_id, "--reason", "a claim"],
             {"hold_id", "backup_id", "subject", "reason", "by", "since", "targets", "missing"},
