@@ -1,0 +1,166 @@
+"""The ledger of requests to erase outlives any one target; hidden, shortened or forked it stops restores; a request is
+not answered before every target has it."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.support.forgotten import entries, erase, erased, restored, rows, with_erasures
+from tests.support.world import World
+
+from rlg_backup.engine.erasure import record
+
+TARGETS = ("local", "second", "third")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A backup on three targets, then a request, then a backup which knows of it."""
+    world = with_erasures(World.make(tmp_path_factory.mktemp("ledger") / "world", targets=TARGETS))
+    world.back_up()
+    erased(world, "2")
+    world.back_up()
+    return world
+
+
+@pytest.fixture
+def world(template: World, tmp_path: Path) -> World:
+    return template.copy(tmp_path / "world")
+
+
+def people(world: World, name: str) -> list[int]:
+    done = restored(world, "latest", name)
+    assert done.code == 0, done.out
+    return [number for (number,) in rows(world.root / name, "SELECT id FROM people")]
+
+
+def down(world: World, target: str) -> None:
+    """Nothing can be read or written there."""
+    place = world.target(target)
+    place.rename(place.with_name(f"away-{target}"))
+    place.write_text("not a folder")
+
+
+def up(world: World, target: str) -> None:
+    place = world.target(target)
+    place.unlink()
+    place.with_name(f"away-{target}").rename(place)
+
+
+@pytest.mark.parametrize("lost", TARGETS)
+def test_it_survives_the_loss_of_any_one_target_which_the_next_request_mends(world: World, lost: str) -> None:
+    shutil.rmtree(world.target(lost) / "erasures")
+    assert people(world, "back.db") == [1, 3]
+    erased(world, "3")
+    assert [path.name for path in entries(world, lost)] == ["00000001.json", "00000002.json"]
+    assert people(world, "again.db") == [1]
+
+
+def test_a_backup_brings_a_target_what_it_lacks_of_it(world: World) -> None:
+    shutil.rmtree(world.target("third") / "erasures")
+    world.back_up()
+    assert len(entries(world, "third")) == 1
+
+
+@pytest.mark.parametrize("forget", [False, True], ids=["this machine", "the newest backup"])
+def test_shortened_on_every_target_it_stops_restores(world: World, forget: bool) -> None:
+    for target in TARGETS:
+        entries(world, target)[0].unlink()
+    if forget:
+        shutil.rmtree(world.root / "state")
+    who = "the newest backup of 'app' on target 'local'" if forget else "this machine"
+    done = restored(world, "latest")
+    cause = f"it has 0 entries on every target that can be read, but {who} knows 1: a request to erase is hidden"
+    assert (done.code, done.json["message"]) == (3, f"unable to verify 'erasures': {cause}")
+    assert not (world.root / "back.db").exists()
+    assert erase(world, "3").code == 3
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    assert world.run("drill").code == 3
+
+
+def test_a_backup_does_not_hide_that_it_was_shortened(world: World) -> None:
+    for target in TARGETS:
+        entries(world, target)[0].unlink()
+    world.back_up()
+    shutil.rmtree(world.root / "state")
+    assert restored(world, "latest").code == 3
+
+
+def test_where_two_hosts_disagree_on_the_first_target_the_fork_is_refused(world: World) -> None:
+    other = world.copy(world.root.parent / "other")
+    erased(world, "1")
+    erased(other, "3")
+    shutil.copy(entries(other, "second")[1], world.target("second") / "erasures")
+    done = restored(world, "latest")
+    assert (done.code, done.json["error"]) == (1, "LedgerForged")
+    assert done.json["message"].endswith("targets 'second' and 'local' hold different entries of one number")
+
+
+def test_a_request_is_not_done_while_a_target_is_down_and_is_finished_later(world: World) -> None:
+    down(world, "third")
+    done = erase(world, "3")
+    assert (done.code, done.json["error"]) == (1, "ErasureIncomplete")
+    assert done.json["message"].startswith(
+        "unable to record 'request 00000002': it is on local, second, not on 'third': unable to "
+    )
+    assert done.json["hint"] == "ask again, or 'rlg-backup erase --complete', once it answers"
+    assert people(world, "back.db") == [1]
+    up(world, "third")
+    assert len(entries(world, "third")) == 1
+    assert world.run("erase", "--json").code == 3
+    finished = world.run("erase", "--complete", "--json")
+    assert (finished.code, finished.json["lengths"]) == (0, dict.fromkeys(TARGETS, 2))
+    assert not erase(world, "3").json["new"]
+
+
+def test_without_the_target_that_decides_the_order_nothing_is_recorded(world: World) -> None:
+    down(world, "local")
+    done = erase(world, "3")
+    assert (done.code, done.json["error"]) == (1, "ErasureIncomplete")
+    assert done.json["message"].startswith(
+        "unable to erase 'subject of kind person': nothing was recorded, since target 'local' decides the order of "
+        "requests: unable to "
+    )
+    assert len(entries(world, "second")) == 1
+    assert people(world, "back.db") == [1, 3]
+
+
+def test_requests_at_the_same_time_are_all_recorded(world: World) -> None:
+    subjects = [str(number) for number in range(10, 18)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda subject: record(world.wiring(), "person", subject, "request"), subjects))
+    assert sorted(one.sequence for one in done) == list(range(2, 10))
+    assert world.run("erase", "--json").json["lengths"] == dict.fromkeys(TARGETS, 9)
+
+
+def test_nothing_of_the_subject_is_told_or_kept(world: World) -> None:
+    subject = "a-subject-that-is-nowhere"
+    done = world.run("--verbose", "erase", "--subject", subject)
+    assert done.code == 0
+    down(world, "second")
+    failed = world.run("--verbose", "erase", "--subject", subject + "-else")
+    assert subject not in done.out + done.err + failed.out + failed.err
+    kept = [path for path in world.root.rglob("*") if path.is_file() and subject.encode() in path.read_bytes()]
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--subject", " "), "unable to erase 'subject': its key is not 1 to 1024 characters"),
+        (("--subject", "2", "--kind", "fan"), "unable to erase 'fan': 'erasure.subjects' has no such kind"),
+        (
+            ("--subject", f"hashed:{'0' * 16}:{'0' * 64}"),
+            f"unable to erase 'subject': it is hashed under the erasure key {'0' * 16}, which is not here",
+        ),
+        (("--subject", "4", "--reason", "Miriam Peretz"), "unable to write 'erasure entry': field 'reason'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_not_recorded(world: World, words: tuple[str, ...], text: str) -> None:
+    done = world.run("erase", *words, "--json")
+    assert (done.code > 0, done.json["message"].startswith(text)) == (True, True), done.out
+    assert len(entries(world)) == 1

@@ -1,0 +1,158 @@
+"""The erasure ledger on its targets: what was flipped, removed, exchanged, moved or forged is noticed, and read from a
+copy that is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.support.memory_storage import MemoryStorage
+from tests.unit.catalog.world import KEY, START, STRANGER, TRUSTED
+
+from rlg_backup.catalog import Ledger, LedgerCopy, SeenHead, merged
+from rlg_backup.core.errors import BackupError, DamageError, LedgerForged, LedgerShort, SignerUnknown
+from rlg_backup.format.erasure import ErasureEntry, Written, path_of
+from rlg_backup.format.keys import SigningKey
+
+HINT = "\nhint: compare the targets; docs/runbooks.md says what to do about a ledger that was tampered with"
+
+
+def chain(length: int, *, letter: str = "a", key: SigningKey = KEY) -> list[Written]:
+    found: list[Written] = []
+    for number in range(1, length + 1):
+        found.append(entry(number, found[-1] if found else None, letter=letter, key=key))
+    return found
+
+
+def entry(number: int, before: Written | None, *, letter: str = "a", key: SigningKey = KEY) -> Written:
+    return ErasureEntry(
+        sequence=number,
+        previous_sha256=before.sha256 if before else None,
+        requested_at=START,
+        kind="account",
+        key="0" * 16,
+        subject=letter * 64,
+        reason="gdpr-17",
+    ).sign(key)
+
+
+def shelf(name: str, entries: list[Written]) -> MemoryStorage:
+    store = MemoryStorage(name)
+    for one in entries:
+        store.plant(one.entry.path, one.data)
+    return store
+
+
+def read(*stores: MemoryStorage) -> Ledger:
+    by_name = {store.name: store for store in stores}
+    return merged(by_name, lambda name: LedgerCopy(by_name[name], TRUSTED))
+
+
+def test_every_byte_that_is_flipped_is_noticed_and_the_other_target_tells_what_it_said() -> None:
+    entries = chain(3)
+    for at in range(len(entries[1].data)):
+        bad, good = shelf("nas", entries), shelf("cloud", entries)
+        data = bytearray(entries[1].data)
+        data[at] ^= 1
+        bad.plant(path_of(2), bytes(data))
+        ledger = read(bad, good)
+        assert (list(ledger.entries), set(ledger.passed_over)) == (entries, {"nas"})
+        with pytest.raises(DamageError):
+            read(bad)
+
+
+def replaced(*numbers: int) -> Callable[[MemoryStorage, list[Written]], None]:
+    def change(store: MemoryStorage, entries: list[Written]) -> None:
+        for number, other in zip(numbers, reversed(numbers), strict=True):
+            store.plant(path_of(number), entries[other - 1].data)
+
+    return change
+
+
+def without(number: int) -> Callable[[MemoryStorage, list[Written]], None]:
+    return lambda store, entries: store.delete(path_of(number))
+
+
+def put(number: int, one: Callable[[list[Written]], Written]) -> Callable[[MemoryStorage, list[Written]], None]:
+    return lambda store, entries: store.plant(path_of(number), one(entries).data)
+
+
+TAMPERED: dict[str, tuple[Callable[[MemoryStorage, list[Written]], None], type[BackupError], str]] = {
+    "removed": (
+        without(2),
+        LedgerShort,
+        f"unable to list 'erasures/00000002.json': it is missing on target 'nas'{HINT}",
+    ),
+    "reordered": (
+        replaced(2, 3),
+        LedgerForged,
+        "unable to verify 'erasures/00000002.json': it is the entry 'erasures/00000003.json'",
+    ),
+    "exchanged for another that was signed": (
+        put(2, lambda entries: entry(2, entries[0], letter="b")),
+        LedgerForged,
+        "unable to verify 'erasures/00000002.json': 'erasures/00000003.json' was written after another entry than "
+        f"this one{HINT}",
+    ),
+    "signed by a stranger": (
+        put(3, lambda entries: entry(3, entries[1], key=STRANGER)),
+        SignerUnknown,
+        f"unable to verify 'erasures/00000003.json': it is signed by {STRANGER.key_id}, which is not trusted\n"
+        "hint: add the signer's public key to the trusted signers if it is yours",
+    ),
+    "joined by another object": (
+        lambda store, entries: store.plant("erasures/notes.txt", b"?"),
+        LedgerForged,
+        "unable to list 'erasures/notes.txt': its name on target 'nas' is not that of an entry\n"
+        "hint: find out who wrote it, then remove it",
+    ),
+}
+
+
+@pytest.mark.parametrize("tampered", TAMPERED)
+def test_a_ledger_that_was_tampered_with_is_believed_on_no_target_and_read_from_another(tampered: str) -> None:
+    change, error, text = TAMPERED[tampered]
+    entries = chain(3)
+    bad, good = shelf("nas", entries), shelf("cloud", entries)
+    change(bad, entries)
+    with pytest.raises(BackupError) as caught:
+        read(bad)
+    assert (type(caught.value), str(caught.value)) == (error, text)
+    ledger = read(bad, good)
+    assert (list(ledger.entries), {name: str(e) for name, e in ledger.passed_over.items()}) == (entries, {"nas": text})
+
+
+def test_two_sound_ledgers_that_part_are_refused() -> None:
+    left = chain(2)
+    right = [left[0], entry(2, left[0], letter="b")]
+    text = f"unable to verify 'erasures': targets 'cloud' and 'nas' hold different entries of one number{HINT}"
+    with pytest.raises(LedgerForged) as caught:
+        read(shelf("nas", left), shelf("cloud", right))
+    assert str(caught.value) == text
+
+
+def test_a_ledger_that_ends_before_what_is_known_of_it_is_refused() -> None:
+    entries = chain(3)
+    short, known = read(shelf("nas", entries[:2]), shelf("cloud", entries[:1])), read(shelf("nas", entries)).head
+    assert list(short.entries) == entries[:2]
+    cause = "it has 2 entries on every target that can be read, but a backup knows 3: a request to erase is hidden"
+    with pytest.raises(LedgerShort) as caught:
+        short.require(known, "a backup")
+    assert (str(caught.value), caught.value.exit_code) == (f"unable to verify 'erasures': {cause}{HINT}", 3)
+
+
+def test_a_ledger_written_anew_is_not_the_one_that_is_known() -> None:
+    known = SeenHead(2, chain(2)[1].sha256)
+    text = f"unable to verify 'erasures/00000002.json': it is not the entry that this machine knows{HINT}"
+    with pytest.raises(LedgerForged) as caught:
+        read(shelf("nas", chain(3, letter="b"))).require(known, "this machine")
+    assert str(caught.value) == text
+
+
+def test_an_entry_that_somebody_signed_is_never_replaced_and_what_nobody_did_is() -> None:
+    first, later = entry(1, None), entry(1, None, letter="b")
+    for there, left in ((first.data, first), (b"rot", later), (entry(1, None, key=STRANGER).data, later)):
+        store = shelf("nas", [])
+        store.plant(path_of(1), there)
+        assert LedgerCopy(store, TRUSTED).put(later) == left
+        assert store.bytes_of(path_of(1)) == left.data
