@@ -67,6 +67,20 @@ def test_every_backup_that_was_kept_restores_to_what_was_backed_up(aged: tuple[W
     assert folders == set(kept)
 
 
+def test_a_target_that_keeps_for_longer_is_the_archive_of_the_others(aged: tuple[World, dict[str, str]]) -> None:
+    world, states = aged
+    world.settings["retention"]["targets"] = {"second": {"full": "7 years", "incremental": "7 years"}}
+    world.save()
+    for _ in ("marks", "removes"):
+        found = expire(world)
+    oldest = next(iter(states))
+    assert oldest not in found["local"]
+    assert set(found["second"].values()) == {"stays"} and list(found["second"]) == list(states)
+    place = world.root / "restored.db"
+    assert world.run("restore", oldest, "--to", place).code == 0
+    assert dump(place) == states[oldest]
+
+
 def test_the_dry_run_says_of_each_backup_why_it_stays_or_goes(aged: tuple[World, dict[str, str]]) -> None:
     world, states = aged
     before = world.objects()

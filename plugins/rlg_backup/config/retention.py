@@ -44,8 +44,8 @@ class RetentionRules(Strict):
         return {Kind.FULL: self.full, Kind.INCREMENTAL: self.incremental, Kind.DIFFERENTIAL: self.differential}[kind]
 
 
-class RetentionOfSource(Strict):
-    """What is otherwise for one source."""
+class RetentionOverride(Strict):
+    """What is otherwise for one source, or on one target."""
 
     full: Duration | None = None
     incremental: Duration | None = None
@@ -57,16 +57,19 @@ class RetentionOfSource(Strict):
 
 
 class Retention(RetentionRules):
-    """The rules, and for some sources others. ``trusted``: who signs holds and expiries, and nothing else, in place of
+    """The rules, and others for some ``sources`` and on some ``targets``: one that keeps for longer is an archive of what
+    goes elsewhere. ``trusted``: who signs holds and expiries, and nothing else, in place of
     ``signing.trusted``. ``queue``: of the tasks that mark and remove."""
 
     trusted: Texts = ()
     queue: str = "backup"
-    sources: dict[Name, RetentionOfSource] = Field(default={})
+    sources: dict[Name, RetentionOverride] = Field(default={})
+    targets: dict[Name, RetentionOverride] = Field(default={})
 
-    def rules(self, source: str) -> RetentionRules:
-        """What holds for a source."""
-        own = self.sources.get(source, RetentionOfSource())
-        given = {name: getattr(own, name) for name in RetentionOfSource.model_fields}
-        general = {name: getattr(self, name) for name in RetentionRules.model_fields}
-        return RetentionRules(**{name: general[name] if given[name] is None else given[name] for name in general})
+    def rules(self, source: str, target: str) -> RetentionRules:
+        """What holds for a source on a target: what is said of the target goes first."""
+        found = {name: getattr(self, name) for name in RetentionRules.model_fields}
+        for own in (self.sources.get(source), self.targets.get(target)):
+            given = {name: getattr(own, name) for name in RetentionOverride.model_fields} if own else {}
+            found |= {name: value for name, value in given.items() if value is not None}
+        return RetentionRules(**found)

@@ -255,12 +255,12 @@ class Settings(Strict):
         return self
 
     def _require_an_end(self, name: str, source: SourceSettings) -> None:
-        rules = self.retention.rules(name)
-        endless = [kind for kind in Kind if rules.age(kind).endless]
-        locking = [target for target in source.targets if self.targets[target].lock != "none"]
-        if endless and locking:
-            kept = f"the source '{name}' keeps {endless[0]} backups forever"
-            raise ValueError(f"{kept}, which no lock of the target '{locking[0]}' can: give a time")
+        for target in source.targets:
+            rules = self.retention.rules(name, target)
+            endless = [kind for kind in Kind if rules.age(kind).endless]
+            if endless and self.targets[target].lock != "none":
+                kept = f"the source '{name}' keeps {endless[0]} backups forever"
+                raise ValueError(f"{kept}, which no lock of the target '{target}' can: give a time")
 
     def zone_of_archive(self, source: str, zone: str) -> str:
         """The zone whose rules hold for an archive of a source: of the one that is always there, the source's own."""
@@ -315,6 +315,8 @@ class Settings(Strict):
             self._require_residence(name, source)
         if extra := sorted(set(self.retention.sources) - set(self.sources)):
             raise ValueError(f"'retention.sources' names the source '{extra[0]}', which 'sources' does not have")
+        if extra := sorted(set(self.retention.targets) - set(self.targets)):
+            raise ValueError(f"'retention.targets' names the target '{extra[0]}', which 'targets' does not have")
         if self.drill and (extra := sorted(set(self.drill.suites) - set(self.sources))):
             raise ValueError(f"'drill.suites' names the source '{extra[0]}', which 'sources' does not have")
         return self

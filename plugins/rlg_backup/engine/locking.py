@@ -26,7 +26,7 @@ def lock_time(wiring: Wiring, source: str, target: str, kind: Kind, made: dateti
     None where the configuration wants no locks there."""
     if wiring.settings.targets[target].lock == "none":
         return None
-    return wiring.settings.retention.rules(source).age(kind).after(made or wiring.clock())
+    return wiring.settings.retention.rules(source, target).age(kind).after(made or wiring.clock())
 
 
 def lock_chain(wiring: Wiring, source: str, target: str, backup_id: str) -> None:

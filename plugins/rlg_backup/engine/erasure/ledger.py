@@ -83,7 +83,7 @@ def lock_time(wiring: Wiring, target: str) -> datetime | None:
     if wiring.settings.targets[target].lock == "none":
         return None
     sources = [name for name, source in wiring.settings.sources.items() if target in source.targets]
-    ages = [wiring.settings.retention.rules(name).age(kind) for name in sources for kind in Kind]
+    ages = [wiring.settings.retention.rules(name, target).age(kind) for name in sources for kind in Kind]
     return max(age.after(wiring.clock()) for age in ages)
 
 

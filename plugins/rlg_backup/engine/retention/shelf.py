@@ -98,7 +98,7 @@ def _holds_elsewhere(catalogs: Mapping[str, Catalog], target: str) -> list[Hold]
 
 def rules_of(wiring: Wiring, source: str, target: str) -> RetentionRules:
     """What holds for a source on a target: a folder has no colder tier to archive to."""
-    rules = wiring.settings.retention.rules(source)
+    rules = wiring.settings.retention.rules(source, target)
     is_folder = isinstance(wiring.settings.targets[target], LocalTarget)
     return rules.model_copy(update={"archive": None}) if is_folder else rules
 

@@ -75,9 +75,16 @@ def test_a_number_of_the_newest_that_can_be_restored_stays_whatever_its_age() ->
 
 def test_a_rule_of_one_source_stands_in_for_the_general_one() -> None:
     retention = Retention.model_validate({"full": "1 year", "sources": {"a": {"full": "7 years", "at_least": {}}}})
-    assert (str(retention.rules("a").full), retention.rules("a").at_least) == ("7 years", {})
-    assert (str(retention.rules("b").full), retention.rules("b").at_least) == ("1 year", {Kind.FULL: 2})
-    assert str(retention.rules("a").incremental) == "1 month"
+    assert (str(retention.rules("a", "t").full), retention.rules("a", "t").at_least) == ("7 years", {})
+    assert (str(retention.rules("b", "t").full), retention.rules("b", "t").at_least) == ("1 year", {Kind.FULL: 2})
+    assert str(retention.rules("a", "t").incremental) == "1 month"
+
+
+def test_what_is_said_of_a_target_goes_before_what_is_said_of_a_source() -> None:
+    rules = {"full": "1 year", "sources": {"a": {"full": "2 years"}}, "targets": {"vault": {"full": "7 years"}}}
+    retention = Retention.model_validate(rules)
+    found = [str(retention.rules(source, target).full) for source in "ab" for target in ("vault", "t")]
+    assert found == ["7 years", "2 years", "7 years", "1 year"]
 
 
 def test_a_parent_does_not_go_before_what_is_restored_from_it() -> None:
