@@ -57,9 +57,9 @@ class RetentionOverride(Strict):
 
 
 class Retention(RetentionRules):
-    """The rules, and others for some ``sources`` and on some ``targets``: one that keeps for longer is an archive of what
-    goes elsewhere. ``trusted``: who signs holds and expiries, and nothing else, in place of
-    ``signing.trusted``. ``queue``: of the tasks that mark and remove."""
+    """The rules, and others for some ``sources`` and on some ``targets``: one that keeps for longer is an archive of
+    what goes elsewhere. ``trusted``: who signs holds and expiries, and nothing else, in place of ``signing.trusted``.
+    ``queue``: of the tasks that mark and remove."""
 
     trusted: Texts = ()
     queue: str = "backup"
