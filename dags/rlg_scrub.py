@@ -1,4 +1,4 @@
-"""Reads back a share of every target's copies each week, all within a month, and mends a damaged one from another.
+"""Reads back a share of every target's copies, all within `scrub_turns` runs, and mends a damaged one from another.
 
 `rlg-backup verify --all` reads all of them at once.
 """

@@ -126,6 +126,17 @@ def test_a_file_that_is_not_the_promised_one_leaves_nothing_visible(storage, fil
         storage.stat("a")
 
 
+@pytest.mark.parametrize("there", [None, b"damaged"])
+@pytest.mark.parametrize("size", [100, 6 * MIB])
+def test_a_file_may_be_put_in_the_place_of_whatever_stands_there(storage, file, size, there):
+    sound = pattern(size)
+    if there is not None:
+        storage.put_bytes("app/a", there)
+    storage.put_file("app/a", file(sound), sha256=sha256(sound), replacing=True)
+    assert read_whole(storage, "app/a") == sound
+    assert keys(storage) == ["app/a"]
+
+
 def test_a_file_that_cannot_be_read_leaves_nothing_visible(storage, tmp_path):
     with pytest.raises(ObjectDamaged) as caught:
         storage.put_file("a", tmp_path / "gone", sha256=sha256(b""))

@@ -17,6 +17,8 @@ from tests.support.world import World
 from rlg_backup.core.errors import StorageDenied
 from rlg_backup.core.span import Span
 from rlg_backup.engine.replicate import replicate
+from rlg_backup.engine.retention import expire, hold
+from rlg_backup.engine.scrub import scrub
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +156,53 @@ def test_a_lock_that_failed_after_the_commit_is_asked_for_again_and_it_is_told(s
     wiring._storages["local"] = FaultyStorage(wiring.storage("local"), fault)
     (_, done) = replicate(wiring, "app")
     assert (done.copied, done.left, type(done.error)) == ([full, child], {}, StorageDenied)
-    records = [key for key, until in objects(server, pair).items() if key.startswith("catalog/") and until is None]
+    locks = objects(server, pair)
+    records = [key for key, until in locks.items() if key.startswith("catalog/") and until is None]
     assert len(records) == 3  # the lease's, and two that are not locked
+    assert all(locks[f"app/{one}/{name}"] for one in (full, child) for name in ("default.zip.age", "manifest.json"))
     assert [one.error for one in replicate(pair.wiring(), "app")] == [None, None]
     locks = objects(server, pair)
     assert all(near(locks[key], 6) for key in records if "lease" not in key)
     assert near(locks[f"app/{full}/default.zip.age"], 6)
+
+
+def test_what_is_held_is_locked_on_by_each_run_of_retention_and_no_longer_than_weeks(
+    server: S3Server, world: World
+) -> None:
+    world.settings["retention"]["longest_gap"] = "3 years"
+    world.save()
+    full, child = world.back_up(), world.back_up(kind="incremental")
+    later = world.back_up()
+    hold(world.wiring(), "app", backup=child, reason="claim")
+    names = {key for key in objects(server, world) if (full in key or child in key) and "state" not in key}
+    now = datetime.now(UTC) + timedelta(days=360)
+    ends = []
+    for days in (0, 0.5, 30):
+        done = expire(world.wiring(clock=lambda at=now + timedelta(days=days): at), "app", "local")
+        assert (done.error, done.failures) == (None, [])
+        locks = objects(server, world)
+        (end,) = {locks[key] for key in names}
+        ends.append(end - now - timedelta(days=days))
+        assert near(locks[f"app/{later}/default.zip.age"], 3)
+    assert all(timedelta(weeks=4) <= end <= timedelta(weeks=5) for end in ends)
+
+
+def test_a_parent_that_is_mended_is_locked_as_long_as_its_child_is_kept(server: S3Server, pair: World) -> None:
+    pair.source["targets"] = ["folder", "local"]
+    pair.save()
+    full, _ = pair.back_up(), pair.back_up(kind="incremental")
+    target, key = pair.settings["targets"]["local"], f"app/{full}/default.zip.age"
+    server.client().delete_object(Bucket=target["bucket"], Key=f"{target['prefix']}/{key}")
+    assert pair.run("verify", "--all").code == 0
+    assert near(objects(server, pair)[key], 6)
+
+
+def test_a_copy_is_locked_by_the_very_request_that_mends_it(server: S3Server, pair: World) -> None:
+    pair.source["targets"] = ["folder", "local"]
+    pair.save()
+    target, key = pair.settings["targets"]["local"], f"app/{pair.back_up()}/default.zip.age"
+    server.client().delete_object(Bucket=target["bucket"], Key=f"{target['prefix']}/{key}")
+    wiring, fault = pair.wiring(), Fault(Damage.FAIL, operations=("lock",), error=StorageDenied)
+    wiring._storages["local"] = FaultyStorage(wiring.storage("local"), fault)
+    (_, done) = scrub(wiring, "app")
+    assert (done.mended, near(objects(server, pair)[key], 3)) == ({}, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,11 @@ from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.verbs import flip
 from tests.support.world import World, dump
 
-from rlg_backup.core.errors import CatalogGap, LeaseLost
+from rlg_backup.core.errors import CatalogGap, LeaseLost, StorageUnavailable
 from rlg_backup.core.model import Kind
 from rlg_backup.engine import replicate as replicating
 from rlg_backup.engine.backup import backup
+from rlg_backup.engine.copying import copying
 from rlg_backup.engine.lease import held
 from rlg_backup.engine.replicate import replicate
 from rlg_backup.engine.retention import expire, hold, list_holds
@@ -309,13 +311,19 @@ def marked_parent(world: World) -> tuple[str, str]:
     """A full backup that is marked on the first target, and its child, which is not; the second has neither."""
     down(world)
     full, child = degraded(world, "full"), degraded(world, "incremental")
-    wiring = world.wiring()
-    with held(wiring, "app", "local") as lease:
-        now = datetime.now(UTC).replace(microsecond=0)
-        mark = Mark(backup_id=full, reason="old", marked_at=now, due_at=now + timedelta(days=7))
-        put_on_record(wiring, lease, lambda state: [Marked(mark=mark)])
+    mark_all_but(world, child)
     up(world)
     return full, child
+
+
+def mark_all_but(world: World, left: str) -> None:
+    """On the first target."""
+    wiring, now = world.wiring(), datetime.now(UTC).replace(microsecond=0)
+    names = [point.backup_id for point in wiring.catalog("local", "app").offered()]
+    given = {"reason": "old", "marked_at": now, "due_at": now + timedelta(days=7)}
+    marks = [Marked(mark=Mark(backup_id=name, **given)) for name in names if name != left]
+    with held(wiring, "app", "local") as lease:
+        put_on_record(wiring, lease, lambda state: marks)
 
 
 def test_a_parent_that_is_marked_is_copied_for_the_sake_of_its_child(
@@ -348,3 +356,51 @@ def test_a_run_that_lost_its_lease_sends_nothing_more(world: World, monkeypatch:
     (_, second) = replicate(world.wiring(), "app")
     assert isinstance(second.error, LeaseLost)
     assert world.objects("second") == {}
+
+
+def test_what_a_run_left_that_rotted_is_never_committed(world: World) -> None:
+    down(world)
+    full = degraded(world, "full")
+    up(world)
+    left = world.target("second") / "app" / full / "default.zip.age"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"rotten")
+    (_, second) = replicate(world.wiring(), "app")
+    cause = "the target 'second' holds other bytes under that name"
+    assert second.left == {full: f"unable to upload 'app/{full}/default.zip.age': {cause}"}
+    assert world.wiring().catalog("second", "app").points() == []
+
+
+def test_a_backup_committed_after_one_whose_clock_was_ahead_is_copied(world: World) -> None:
+    backup(world.wiring(clock=lambda: datetime.now(UTC) + timedelta(days=1)), "app", Kind.FULL)
+    down(world)
+    newer = degraded(world, "full")
+    up(world)
+    assert [(one.copied, one.left) for one in replicate(world.wiring(), "app")] == [([], {}), ([newer], {})]
+
+
+def test_what_is_marked_and_needed_by_nothing_is_not_copied(world: World, marked_parent: tuple[str, str]) -> None:
+    newest = world.back_up()
+    world.settings["targets"]["third"] = {"type": "local", "path": "backups-third"}
+    world.source["targets"] = ["local", "third"]
+    world.save()
+    mark_all_but(world, newest)
+    (_, third) = replicate(world.wiring(), "app", whole=True)
+    assert third.copied == [newest]
+
+
+def test_after_a_fault_that_may_pass_nothing_newer_is_copied_before(world: World) -> None:
+    down(world)
+    ids = [degraded(world, "full"), degraded(world, "full")]
+    up(world)
+    wiring, fault = world.wiring(), Fault(Damage.FAIL, operations=("put_file",), times=1)
+    wiring._storages["second"] = FaultyStorage(wiring.storage("second"), fault)
+    (_, second) = replicate(wiring, "app", whole=True)
+    assert (second.copied, second.left, type(second.error)) == ([], {}, StorageUnavailable)
+    assert replicate(world.wiring(), "app", whole=True)[1].copied == ids
+
+
+def test_the_lease_is_kept_alive_while_copies_are_made(world: World) -> None:
+    with copying(world.wiring(), "app", "second", "replicate"):
+        assert "lease-heartbeat" in {thread.name for thread in threading.enumerate()}
+    assert "lease-heartbeat" not in {thread.name for thread in threading.enumerate()}

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.gcs_server import GcsServer
 from tests.support.verbs import flip
 from tests.support.world import World
 
-from rlg_backup.core.model import Verdict
+from rlg_backup.catalog import commit_backup
+from rlg_backup.core.errors import StorageFull
+from rlg_backup.core.model import Kind, Verdict
 from rlg_backup.engine import scrub as scrubbing
+from rlg_backup.engine.lease import held
 from rlg_backup.engine.retention import expire
-from rlg_backup.engine.scrub import scrub, turn_of
+from rlg_backup.engine.scrub import scrub
+from rlg_backup.format.manifest import Manifest
 
 OTHER = "SHA-256 different"
 
@@ -88,15 +95,106 @@ def test_a_forged_manifest_on_the_other_target_mends_nothing(world: World) -> No
     assert world.objects() == before
 
 
-def test_every_copy_is_read_once_in_as_many_weeks_as_there_are_turns(world: World) -> None:
+def test_every_copy_is_read_once_in_as_many_runs_as_there_are_turns(world: World) -> None:
     ids = {world.back_up() for _ in range(9)}
-    wiring, turns = world.wiring(), 4
-    start = datetime(2026, 11, 28, tzinfo=UTC)
     seen: list[str] = []
-    for week in range(turns):
-        turn = turn_of(start + timedelta(weeks=week), turns)
-        seen += scrub(wiring, "app", runs=turns, turn=turn)[0].read
-    assert (len(seen), set(seen)) == (len(ids), ids)
+    for _ in range(4):
+        seen += scrub(world.wiring(), "app", runs=4)[0].read
+    assert set(seen) == ids
+    assert len(seen) <= len(ids) + 3
+
+
+def test_a_damaged_change_state_is_a_fault_and_mended(world: World) -> None:
+    full = world.back_up()
+    flip(world.target("local") / "app" / full / "state.zip.age", 100)
+    first = scrub(world.wiring(), "app", mend=False)[0]
+    told = "the change state has other bytes than were signed: no restore needs it, the next backup does"
+    assert (first.verdict, first.faults) == (Verdict.FAIL, {full: told})
+    assert scrub(world.wiring(), "app")[0].mended == {full: [f"app/{full}/state.zip.age"]}
+    assert [one.faults for one in scrub(world.wiring(), "app")] == [{}, {}]
+
+
+def test_a_change_state_that_went_with_a_later_backup_is_not_brought_back(world: World) -> None:
+    full = world.back_up()
+    (world.target("local") / "app" / full / "state.zip.age").unlink()
+    flip(world.target("local") / "app" / full / "default.zip.age", 200)
+    assert scrub(world.wiring(), "app")[0].mended == {full: [f"app/{full}/default.zip.age"]}
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut], ids=["gone", "cut short"])
+def test_a_child_whose_parent_is_not_whole_is_mended_with_it_although_only_the_child_is_read(
+    world: World, damage: Callable[[Path], None]
+) -> None:
+    full, child = world.back_up(), world.back_up(kind="incremental")
+    assert scrub(world.wiring(), "app", runs=2)[0].read == [full]
+    damage(world.target("local") / "app" / full / "default.zip.age")
+    first = scrub(world.wiring(), "app", runs=2)[0]
+    assert (first.read, first.mended) == ([child], {child: [f"app/{full}/default.zip.age"]})
+
+
+def broken(world: World, fault: Fault) -> list[scrubbing.Scrubbed]:
+    """A scrub whose first target goes wrong in this way."""
+    wiring = world.wiring()
+    local = FaultyStorage(wiring.storage("local"), fault)
+    wiring._storages["local"] = local
+    done = scrub(wiring, "app")
+    assert local.hits(fault)
+    return done
+
+
+def test_where_there_is_no_room_for_a_sound_copy_the_damaged_one_stays(world: World) -> None:
+    full = world.back_up()
+    flip(world.target("local") / "app" / full / "default.zip.age", 200)
+    before = world.objects()
+    first = broken(world, Fault(Damage.FAIL, operations=("put_file",), error=StorageFull))[0]
+    assert (first.verdict, first.mended) == (Verdict.FAIL, {})
+    assert world.objects() == before
+
+
+def test_a_copy_that_is_damaged_as_it_is_mended_is_not_called_mended(world: World) -> None:
+    full = world.back_up()
+    flip(world.target("local") / "app" / full / "default.zip.age", 200)
+    first = broken(world, Fault(Damage.FLIP, operations=("put_file",), at=300))[0]
+    assert (first.verdict, first.mended) == (Verdict.FAIL, {})
+    assert f"not mended: unable to mend 'app/{full}': " in first.faults[full]
+
+
+def test_a_copy_that_could_not_be_read_is_not_called_sound_and_is_read_by_the_next_run(world: World) -> None:
+    full = world.back_up()
+    first = broken(world, Fault(Damage.FAIL, keys="*/default.zip.age", operations=("open",)))[0]
+    assert (first.verdict, list(first.unread)) == (Verdict.COULD_NOT_VERIFY, [full])
+    world.back_up()
+    assert scrub(world.wiring(), "app", runs=2)[0].read == [full]
+
+
+def test_another_genuine_backup_of_that_id_on_the_other_target_mends_nothing(world: World) -> None:
+    """The signed record of the damaged target says which manifest it was."""
+    world.source["targets"] = ["local"]
+    world.save()
+    full, wiring = world.back_up(), world.wiring()
+    data = (world.target("local") / "app" / full / "manifest.json").read_bytes()
+    manifest = Manifest.load(data, wiring.trusted, source="app", backup_id=full)
+    other = manifest.model_copy(update={"created_at": manifest.created_at + timedelta(seconds=1)})
+    shutil.copytree(world.target("local") / "app", world.target("second") / "app")
+    signed = other.sign(wiring.signing_key)
+    (world.target("second") / "app" / full / "manifest.json").write_bytes(signed)
+    world.source["targets"] = ["local", "second"]
+    world.save()
+    with held(world.wiring(), "app", "second") as lease:
+        commit_backup(
+            lease,
+            world.wiring().catalog("second", "app"),
+            key=wiring.signing_key,
+            backup_id=full,
+            kind=Kind.FULL,
+            parent=None,
+            manifest_sha256=hashlib.sha256(signed).hexdigest(),
+        )
+    flip(world.target("local") / "app" / full / "default.zip.age", 200)
+    first, second = scrub(world.wiring(), "app")
+    assert first.mended == {}
+    assert first.faults[full].endswith(f"not mended: unable to mend 'app/{full}': no other target holds it")
+    assert second.verdict is Verdict.PASS
 
 
 def test_a_target_that_is_down_is_not_called_sound(world: World) -> None:

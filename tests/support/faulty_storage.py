@@ -93,11 +93,14 @@ class FaultyStorage:
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         self._make_room("put_file", key, path.stat().st_size if path.exists() else 0)
 
         def put(path: Path, sha256: str) -> ObjectInfo:
-            return self.inner.put_file(key, path, sha256=sha256, progress=progress, locked_until=locked_until)
+            return self.inner.put_file(
+                key, path, sha256=sha256, progress=progress, locked_until=locked_until, replacing=replacing
+            )
 
         fault = self._take("put_file", key, *_CHANGES)
         if fault is None:

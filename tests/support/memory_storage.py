@@ -99,10 +99,13 @@ class MemoryStorage:
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         until = self._lock_time("store", check_key("store", key), locked_until)
         content = Content()
         with PromisedFile("store", key, path, sha256) as source:
+            if replacing:
+                self.delete(key)
             if key in self.shelf.objects:
                 raise faults.exists("store", key, self.name)
             while block := source.read(_PIECE):

@@ -44,12 +44,13 @@ def objects_of(wiring: Wiring, chosen: Chosen, target: str) -> dict[str, str]:
     """The SHA-256 of each object of a backup that may lie on a ``target``, by its name; the change state only where it
     is still kept."""
     found = {archive_name(one.zone): one.sha256 for one in chosen.manifest.archives}
-    if (state := chosen.manifest.state) is not None and _is_there(wiring, chosen.target, f"{chosen.folder}/{STATE}"):
+    if (state := chosen.manifest.state) is not None and is_there(wiring, chosen.target, f"{chosen.folder}/{STATE}"):
         found[STATE] = state.sha256
     return {MANIFEST: chosen.manifest_sha256, **objects_for(wiring.settings, chosen.source, target, found)}
 
 
-def _is_there(wiring: Wiring, target: str, key: str) -> bool:
+def is_there(wiring: Wiring, target: str, key: str) -> bool:
+    """Whether a target has an object; raises StorageError."""
     try:
         wiring.storage(target).stat(key)
     except ObjectMissing:

@@ -90,9 +90,12 @@ class AzureStorage(RemoteStorage):
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         until = lock_time("store", check_key("store", key), locked_until)
         with PromisedFile("store", key, path, sha256) as source:
+            if replacing:
+                self.delete(key)
             return self._sent(
                 source,
                 progress,

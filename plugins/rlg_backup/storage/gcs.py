@@ -91,9 +91,12 @@ class GcsStorage(RemoteStorage):
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         blob = self._new(key, locked_until)
         with PromisedFile("store", key, path, sha256) as source:
+            if replacing:
+                self.delete(key)
             return self._sent(
                 source,
                 progress,

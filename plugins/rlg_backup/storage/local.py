@@ -58,11 +58,13 @@ class LocalStorage:
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         until = lock_time("store", check_key("store", key), locked_until)
         with self._errors("store", key), PromisedFile("store", key, path, sha256) as source:
             self._folder.make()
-            self._refuse_existing(key)  # before the copy, which may take hours
+            if not replacing:
+                self._refuse_existing(key)  # before the copy, which may take hours
             with self._writing(key, until) as (file, temporary):
                 while block := source.read(_BLOCK):
                     write(file, block)
@@ -70,7 +72,7 @@ class LocalStorage:
                     if progress:
                         progress(len(block))
                 source.verify()
-                info = self._publish(key, file, temporary)
+                info = self._publish(key, file, temporary, replacing)
         return replace(info, locked_until=until)
 
     def put_bytes(
@@ -199,24 +201,27 @@ class LocalStorage:
                 local_lock.hold(file)
                 sync(file)
 
-    def _publish(self, key: str, file: int, temporary: str, replacing: str | None = None) -> ObjectInfo:
+    def _publish(self, key: str, file: int, temporary: str, replacing: str | bool | None = None) -> ObjectInfo:
+        """``replacing``: the tag of what is to stand there, or True for whatever does, if anything."""
         segments = key.split("/")
         os.utime(file, ns=(time.time_ns(),) * 2)
         sync(file)
         with self._folder.locked():
-            if replacing is None:
+            present = self._present(segments) if replacing else None
+            if isinstance(replacing, str) and (present is None or describe(key, present).tag != replacing):
+                raise faults.replaced("store", key, self.name)
+            if present is None:
                 self._folder.publish(temporary, segments)
                 return describe(key, os.fstat(file))
-            try:
-                present = self._folder.status(segments)
-            except (FileNotFoundError, NotADirectoryError):
-                raise faults.replaced("store", key, self.name) from None
-            if describe(key, present).tag != replacing:
-                raise faults.replaced("store", key, self.name)
             self._free("store", key)
             move_on(file, present.st_mtime_ns)
             self._folder.replace(temporary, segments)
             return describe(key, os.fstat(file))
+
+    def _present(self, segments: Sequence[str]) -> os.stat_result | None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return self._folder.status(segments)
+        return None
 
     def _remove(self, verb: str, key: str) -> int:
         segments = check_key(verb, key).split("/")

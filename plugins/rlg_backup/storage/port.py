@@ -71,12 +71,16 @@ class Storage(Protocol):
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         """Store a file's bytes under a key that must not exist yet (else ObjectExists), atomically.
 
         The bytes read are hashed on the way; if they are not ``sha256`` (hex), or cannot be read, nothing
         becomes visible and ObjectDamaged is raised. With ``locked_until`` the object is locked from the
         moment it is visible; LockUnavailable where the target keeps no locks, and nothing is stored.
+
+        ``replacing``: whatever stands under the key is no ObjectExists, but goes as ``delete`` has it go; in a folder
+        only once the new object is whole.
         """
         ...
 

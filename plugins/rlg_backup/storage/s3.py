@@ -83,9 +83,12 @@ class S3Storage(RemoteStorage):
         sha256: str,
         progress: Progress | None = None,
         locked_until: datetime | None = None,
+        replacing: bool = False,
     ) -> ObjectInfo:
         options = self._options("store", key, locked_until, self._upload_options)
         with PromisedFile("store", key, path, sha256) as source:
+            if replacing:
+                self.delete(key)
             return self._sent(
                 source,
                 progress,

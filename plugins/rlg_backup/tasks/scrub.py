@@ -16,14 +16,12 @@ Json = dict[str, Any]
 @task
 @guarded
 def scrub(source: str) -> Json:
-    """Read this week's share of a source's copies, and mend what is damaged; what was mended fails the run, too, since
+    """Read this run's share of a source's copies, and mend what is damaged; what was mended fails the run, too, since
     somebody should look at that target."""
     from ..core.model import Verdict
     from ..engine.scrub import scrub as run
-    from ..engine.scrub import turn_of
 
-    wiring, turns = wire(), settings().scrub_turns
-    found = run(wiring, source, runs=turns, turn=turn_of(wiring.clock(), turns))
+    found = run(wire(), source, runs=settings().scrub_turns)
     told = [f"{one.target}: {backup_id}: {fault}" for one in found for backup_id, fault in one.faults.items()]
     told += [f"{one.target}: {backup_id} is mended" for one in found for backup_id in one.mended]
     told += [f"{one.target}: {backup_id}: {reason}" for one in found for backup_id, reason in one.unread.items()]

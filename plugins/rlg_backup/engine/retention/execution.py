@@ -22,9 +22,9 @@ from ..lease import held
 from ..verify import verdict_of
 from ..wiring import Wiring
 from .holds import not_yet_held
-from .planning import Action, Decision
+from .planning import Action, Decision, held_with_chains
 from .record import put_on_record
-from .removal import erase_backup, move_archives, remove_abandoned
+from .removal import erase_backup, lock_held, move_archives, remove_abandoned
 from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
     outcome.decisions = decisions_on(wiring, shelf, now)
     put_on_record(wiring, lease, lambda state: not_yet_held(shelf.handed_on, state))
     put_on_record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
+    _lock_held(wiring, shelf, outcome, now)
     cold = [one for one in outcome.decisions if one.action is Action.IS_ARCHIVED]
     for start in range(0, len(cold), BATCH):
         _archive(wiring, lease, shelf, cold[start : start + BATCH], outcome)
@@ -123,6 +124,19 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
             outcome.abandoned.append(name)
         except ObjectLocked as error:  # from the request that made it; it goes once the lock has ended
             log.info("%s", error)
+
+
+def _lock_held(wiring: Wiring, shelf: Shelf, outcome: Outcome, now: datetime) -> None:
+    """Where the target is to lock, what is held is locked on, with its chain; what cannot be does not stop the rest."""
+    if wiring.settings.targets[shelf.target].lock == "none" or not shelf.state.holds:
+        return
+    records = {point.backup_id: point.key for point in wiring.catalog(shelf.target, shelf.source).points()}
+    for backup_id in sorted(held_with_chains(shelf.facts, shelf.state)):
+        try:
+            lock_held(wiring, shelf, backup_id, records[backup_id], now)
+        except BackupError as error:
+            log.error("%s", error)
+            outcome.failures.append(error)
 
 
 def _archive(wiring: Wiring, lease: Lease, shelf: Shelf, cold: Sequence[Decision], outcome: Outcome) -> None:

@@ -104,6 +104,12 @@ def plan(facts: Sequence[Fact], state: State, rules: RetentionRules, now: dateti
     return decisions[::-1]
 
 
+def held_with_chains(facts: Sequence[Fact], state: State) -> set[str]:
+    """The ids of what is held, and of all that it is restored from."""
+    held = [fact for fact in facts if any(hold.covers(fact.backup_id) for hold in state.holds)]
+    return {fact.backup_id for fact in held} | _ancestors(facts, held)
+
+
 def _reasons_to_stay(facts: Sequence[Fact], state: State, rules: RetentionRules, now: datetime) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {fact.backup_id: [] for fact in facts}
     for fact, taken in zip(facts, _ascending([fact.taken_at for fact in facts], now), strict=True):

@@ -1,9 +1,11 @@
-"""What is done to objects: an expired backup's are removed, with a certificate, or moved to a colder tier."""
+"""What is done to objects: an expired backup's are removed, with a certificate, or moved to a colder tier; a held one's
+are locked on."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from ...config.residency import BASE
 from ...core.errors import ObjectDamaged
@@ -15,6 +17,10 @@ from ..wiring import Wiring
 from .shelf import Shelf
 
 log = logging.getLogger(__name__)
+
+WEEK = timedelta(days=7)
+HELD = 5 * WEEK  # from each run on; for as long retention may fail before a held backup's lock ends
+WEEK_BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def erase_backup(wiring: Wiring, source: str, target: str, removal: Removal) -> Erased:
@@ -44,6 +50,15 @@ def move_archives(wiring: Wiring, shelf: Shelf, backup_id: str, tier: Tier) -> N
         if info.key.endswith(".zip.age") and not info.key.endswith(f"/{STATE}"):
             wiring.storage(shelf.target).move_to(info.key, tier)
     log.info("archived '%s/%s' on '%s': tier %s", shelf.source, backup_id, shelf.target, tier)
+
+
+def lock_held(wiring: Wiring, shelf: Shelf, backup_id: str, record: str, now: datetime) -> None:
+    """Locks a held backup's archives, manifest and ``record``, for weeks and not for ever: a hold can be released.
+    Idempotent; raises StorageError."""
+    until = now + HELD - (now - WEEK_BEGAN) % WEEK  # the same for a week, in which nothing is asked for again
+    keys = [info.key for info in shelf.objects[backup_id] if not info.key.endswith(f"/{STATE}")]
+    for key in (*keys, record):
+        wiring.storage(shelf.target).lock(key, until)
 
 
 def remove_abandoned(wiring: Wiring, shelf: Shelf, name: str) -> None:
