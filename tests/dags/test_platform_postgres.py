@@ -56,9 +56,14 @@ def test_the_platform_is_backed_up_verified_restored_and_drilled(setup: Setup) -
         kept = restored.execute("SELECT count(ip), count(DISTINCT ip), count(user_agent) FROM access_log").fetchone()
     assert kept is not None and kept[0] > kept[1] > 0 == kept[2]
 
+    for kind in ("account", "fan"):
+        succeeded(run("rlg_erasure", {"subject": "7", "kind": kind, "reason": "gdpr-17"}))
     drill = succeeded(run("rlg_restore_drill"))
     report = json.loads(Path(drill.returned("report")["report"]).with_suffix(".json").read_text())
     assert report["verdict"] == "PASS"
+    erased = {block["source"]: block["erased"] for block in drill.returned("suites")}
+    assert (erased["data"]["accounts"]["deleted"], erased["fans"]["fan_accounts"]["deleted"]) == (1, 1)
+    assert any(erased["data"]["accounts"]["places"].values()), "no suite had rows of a region to miss"
     assert databases(setup) == {"postgres", *DATABASES, *(f"back_{name}" for name in DATABASES)}  # scratch is gone
 
     said = "".join(one.log for one in (backup, drill))

@@ -35,13 +35,20 @@ class ErasedChild(Erased):
     key: str | None = None
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+Links = Annotated[tuple[ErasedChild, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
 class ErasureRule(Erased):
     """Where a source holds a subject: the rows of ``table`` with the subject's key in ``column``, and those of other
-    ``tables`` that belong to them; or, in a tree, what lies at the paths ``files``."""
+    ``tables`` that belong to them, one way or several; or, in a tree, what lies at the paths ``files``."""
 
     table: str | None = None
     column: str | None = None
-    tables: dict[str, ErasedChild] = Field(default={})
+    tables: dict[str, Links] = Field(default={})
     files: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -56,15 +63,15 @@ class ErasureRule(Erased):
 
     @model_validator(mode="after")
     def _leads_to_the_subject(self) -> ErasureRule:
-        for name, child in self.tables.items():
-            if name == self.table and child.key not in (None, self.column):
-                raise ValueError(f"'tables.{name}.key': rows of it refer to others by '{self.column}' or not at all")
-            seen, at = set[str](), name
-            while at != self.table:
-                if at in seen or at not in self.tables:
-                    raise ValueError(f"'tables.{name}' does not lead to the table '{self.table}'")
-                seen.add(at)
-                at = self.tables[at].of or self.table or ""
+        root, reached = self.table or "", {self.table}
+        for _ in self.tables:
+            reached |= {name for name, links in self.tables.items() if all((o.of or root) in reached for o in links)}
+        if lost := sorted(self.tables.keys() - reached):
+            raise ValueError(f"'tables.{lost[0]}' does not lead to the table '{root}'")
+        if any(link.key not in (None, self.column) for link in self.tables.get(root, ())):
+            raise ValueError(f"'tables.{root}.key': rows of it refer to others by '{self.column}' or not at all")
+        if any(link.action == "delete" for link in self.tables.get(root, ())):
+            raise ValueError(f"'tables.{root}': rows that refer to erased ones are of others: anonymize them")
         return self
 
 
@@ -74,10 +81,6 @@ def _is_path(pattern: str) -> bool:
     return all(part == "**" or not ("**" in part or ("*" in part and KEY in part)) for part in parts) and not (
         {"", ".", ".."} & set(parts)
     )
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, dict) else value
 
 
 Rules = Annotated[tuple[ErasureRule, ...], BeforeValidator(_listed), Field(min_length=1)]

@@ -55,7 +55,7 @@ class Plan:
     matches: dict[Place, list[Match]] = field(default_factory=dict)
     before: dict[Place, set[Place]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    decided: set[tuple[str, str, str]] = field(default_factory=set)  # title, its column, title of what it refers to
+    decided: set[str] = field(default_factory=set)  # titles of tables whose rows belong to others'
     emptied: set[str] = field(default_factory=set)  # titles of tables that rows are deleted of
 
     def stages(self, places: Collection[Place]) -> Iterator[list[Place]]:
@@ -71,13 +71,11 @@ class Plan:
             sorter.done(*ready)
 
     def require_decided(self, keys: Sequence[ForeignKey]) -> None:
-        """Raises ErasureUndecided for a foreign key to a table that rows are deleted of, of which no rule tells."""
+        """Raises ErasureUndecided for a table that refers to one that rows are deleted of, and that no rule names."""
         for one in keys:
-            here, there = one.title, one.refers
-            known = any((here, column, there) in self.decided for column in one.columns)
-            if there in self.emptied and not known:
-                cause = f"its column '{one.columns[0]}' refers to rows of '{there}' that are deleted"
-                raise _undecided(here, cause)
+            if one.refers in self.emptied and one.title not in self.decided:
+                cause = f"its column '{one.columns[0]}' refers to rows of '{one.refers}' that are deleted"
+                raise _undecided(one.title, cause)
 
 
 def plan(rules: Sequence[tuple[Subjects, ErasureRule]], profile: Profile, masked: Collection[str]) -> Plan:
@@ -112,9 +110,10 @@ class _Rule:
     def add(self) -> None:
         root = self.rule.table or ""
         for table in _named(self.profile, root):
-            self._match(table, root, self.rule.column or "", self.subjects, self.rule, cut=False)
-        for name, child in self.rule.tables.items():
-            self._child(name, child, child.of or root)
+            self._match(table, root, self.rule.column or "", self.subjects, self.rule)
+        for name, links in self.rule.tables.items():
+            for child in links:
+                self._child(name, child, child.of or root)
 
     def _child(self, name: str, child: ErasedChild, above: str) -> None:
         tables, parents = _named(self.profile, name), _named(self.profile, above)
@@ -124,27 +123,43 @@ class _Rule:
             return
         key = self._key(child, parents[0])
         keys: Subjects | Keys = self.keys.setdefault((above, key), Keys())
-        if name == above:  # rows that refer to others of their table: these are told by their own column
+        if name == above:  # rows of others that refer to subjects of their own table
             keys = self.subjects
-        deleted = (self.rule if above == self.rule.table else self.rule.tables[above]).action == "delete"
-        self.made.decided.add((name, child.through, above))
+        deleted = any(one.action == "delete" for one in self._erased(above))
+        self.made.decided.add(name)
         for table in tables:
-            self._match(table, name, child.through, keys, child, cut=deleted and child.action == "anonymize")
+            cut = deleted and child.action == "anonymize"
+            self._match(table, name, child.through, keys, child, cut=cut, belongs=name != above)
             if name != above:
                 self.made.before.setdefault(_place(table), set()).update(map(_place, parents))
 
     def _match(
-        self, table: TableProfile, name: str, column: str, whose: Subjects | Keys, does: Erased, *, cut: bool
+        self,
+        table: TableProfile,
+        name: str,
+        column: str,
+        whose: Subjects | Keys,
+        does: Erased,
+        *,
+        cut: bool = False,
+        belongs: bool = True,
     ) -> None:
-        refers = [c for c in self.rule.tables.values() if (c.of or self.rule.table) == name]
+        """``belongs``: the rows are the subject's, and so is what belongs to them."""
         notes = {}
-        for child in refers:
+        for child in self._referring(name) if belongs else ():
             key = self._key(child, table)
             notes[key] = self.keys.setdefault((name, key), Keys())
         self._require_columns(table, [column, *notes], [*does.columns, *([column] if cut else [])], cut=cut)
         self.made.matches.setdefault(_place(table), []).append(Match(column, whose, does, cut, notes))
         if does.action == "delete":
             self.made.emptied.add(name)
+
+    def _erased(self, name: str) -> list[Erased]:
+        """What becomes of a table's rows, by each way that they belong to a subject."""
+        return [*([self.rule] if name == self.rule.table else []), *self.rule.tables.get(name, ())]
+
+    def _referring(self, name: str) -> list[ErasedChild]:
+        return [one for links in self.rule.tables.values() for one in links if (one.of or self.rule.table) == name]
 
     def _key(self, child: ErasedChild, above: TableProfile) -> str:
         if child.key is not None:

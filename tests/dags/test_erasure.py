@@ -1,0 +1,52 @@
+"""rlg_erasure: a request from the UI is on every target before the run succeeds; later restores and drills leave the
+subject out. Nothing of it passes between tasks or into the log."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.dags.conftest import MakeWorld
+from tests.support.airflow_home import run
+from tests.support.forgotten import entries, rows, with_erasures
+from tests.support.world import World
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def erasing(make_world: MakeWorld) -> World:
+    world = with_erasures(make_world("local", "second"), column="email")
+    world.settings["restore_folders"] = ["."]
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    return world
+
+
+def test_a_request_is_on_every_target_and_later_restores_and_drills_leave_the_subject_out(erasing: World) -> None:
+    erasing.back_up()
+    subject = "thabo.nkosi@example.org"
+    hashed = erasing.run("erase", "--subject", subject, "--print-hash", "--json").json["subject"]
+    done = run("rlg_erasure", {"subject": hashed, "kind": "person", "reason": "gdpr-17"})
+    assert done.state == "success", done.log
+    assert [len(entries(erasing, target)) for target in ("local", "second")] == [1, 1]
+    told = json.dumps([done.returned("record"), done.returned("outcome")]) + done.log
+    assert [secret for secret in (subject, hashed, hashed.rpartition(":")[2]) if secret in told] == []
+
+    to = str(erasing.root / "back.db")
+    restored = run("rlg_restore", {"source": "app", "restore_point": "latest", "to": to})
+    assert restored.state == "success", restored.log
+    assert restored.returned("test")["erased"]["people"]["deleted"] == 1
+    assert rows(erasing.root / "back.db", "SELECT count(*) FROM people WHERE id = 2") == [(0,)]
+    drill = run("rlg_restore_drill")
+    assert drill.state == "success", drill.log
+    [block] = drill.returned("suites")
+    assert (block["erased"]["people"]["deleted"], subject in json.dumps(block)) == (1, False)
+
+
+def test_a_target_that_is_down_fails_the_run_which_names_it_and_not_the_subject(erasing: World) -> None:
+    erasing.target("second").write_text("not a folder")
+    done = run("rlg_erasure", {"subject": "thabo.nkosi@example.org", "kind": "person", "reason": "request"})
+    assert done.state == "failed"
+    assert "unable to record 'request 00000001': it is on local, not on 'second'" in done.log
+    assert "thabo" not in done.log
