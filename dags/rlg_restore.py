@@ -49,6 +49,19 @@ PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
             description="What does not exist yet: a database file or a folder below one of the restore_folders, or "
             "postgres:CONNECTION/DATABASE with one of the restore_connections.",
         ),
+        "fidelity": Param(
+            "recoverable",
+            type="string",
+            enum=["recoverable", "masked"],
+            title="Fidelity",
+            description="masked: a copy for development, in which what a policy protects is masked.",
+        ),
+        "accept_masked": Param(
+            False,
+            type="boolean",
+            title="Accept what is masked for ever",
+            description="A backup with columns that no key brings back is restored only where this is on.",
+        ),
     },
 )
 def rlg_restore():

@@ -157,7 +157,7 @@ def test_a_masked_key_finds_nobody_and_is_refused(world: World) -> None:
     with_erasures(world, column="email")
     world.back_up()
     erased(world, EMAILS[1])
-    done = restored(world, "latest")
+    done = restored(world, "latest", "back.db", "--accept-masked")
     cause = "it is masked for ever in this backup, so that nobody is found by it"
     assert (done.code, done.json["message"]) == (2, f"unable to erase in 'people.email': {cause}")
 

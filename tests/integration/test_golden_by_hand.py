@@ -64,6 +64,8 @@ class Unpacked:
             return (f"rowid {value}" for value in values)
         if form == "token":
             values, form = self._decoded(values), "variant"
+        if form == "spans":
+            values, form = self._put_back(values), "utf8"
         if form == "variant":
             parts = ((v["class"], (None, v["i"], v["r"], v["b"], v["b"])[v["class"]]) for v in values)
         else:
@@ -84,6 +86,13 @@ class Unpacked:
         rows = [ast.literal_eval(line) for line in done.stdout.splitlines()]
         keyed = profile["options"].get("row_identity") == "rowid"
         return [[_shown(cell, rowid=keyed and not place) for place, cell in enumerate(row)] for row in rows]
+
+    def _put_back(self, texts: list[str | None]) -> list[str | None]:
+        lines = "".join(text + "\n" for text in texts if text is not None)
+        command: list[str | Path] = [sys.executable, "-I", self.programs / "decode.py", self.key, "spans"]
+        done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+        values = map(ast.literal_eval, done.stdout.splitlines())
+        return [None if text is None else next(values) for text in texts]
 
     def _decoded(self, tokens: list[bytes | None]) -> list[dict[str, Any]]:
         lines = "\n".join(token.hex() for token in tokens if token is not None)

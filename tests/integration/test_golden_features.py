@@ -101,6 +101,8 @@ PROOFS: dict[tuple[int, str], Callable[[Golden], bool]] = {
     (6, "empty database"): lambda golden: not (golden.archive().profile().tables or golden.archive().profile().tree),
     (7, "tokenize"): _policies("tokenize"),
     (7, "hash and redact"): _policies("hash", "redact"),
+    (7, "tokens within texts"): forms_of("spans"),
+    (7, "pseudonym, mask and generalize"): _policies("pseudonym", "mask", "generalize"),
     (9, "rows that came and rows that went"): _came_and_went,
     (9, "tables saved whole in a chain"): lambda golden: (
         {table.change is None for table in golden.archive(2).profile().tables} == {False, True}

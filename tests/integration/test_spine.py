@@ -220,7 +220,7 @@ def test_masked_columns_are_said_everywhere_and_do_not_come_back(world: World, t
     assert manifest["tokenization_key"] is None
     shown = world.run("show", "latest").out
     assert "masked (for ever masked: people.email, people.phone)" in shown
-    done = world.run("restore", "--to", tmp_path / "back.db")
+    done = world.run("restore", "--to", tmp_path / "back.db", "--accept-masked")
     assert done.code == 0, done.err
     assert "  note: masked for ever, not restored: people.email, people.phone" in done.out.splitlines()
     connection = sqlite3.connect(tmp_path / "back.db")
@@ -240,7 +240,7 @@ def test_one_masked_column_beside_a_tokenized_one(world: World, tmp_path: Path, 
     world.back_up()
     assert world.run("verify", "--full").code == 0
     (tmp_path / "back").mkdir()
-    assert world.run("restore", "--to", tmp_path / "back" / "app.db").code == 0
+    assert world.run("restore", "--to", tmp_path / "back" / "app.db", "--accept-masked").code == 0
     connection = sqlite3.connect(tmp_path / "back" / "app.db")
     assert [email for (email,) in connection.execute("SELECT email FROM people ORDER BY id")] == list(EMAILS)
     connection.close()

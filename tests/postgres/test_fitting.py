@@ -207,6 +207,8 @@ def warned_and_restored(world: World, address: Address) -> tuple[list[str], bool
     with connected(app=address):
         made = world.run("backup", "--json", "--source", "app")
         assert made.code == 0, made.err
-        done = world.run("restore", "latest", "--source", "app", "--to", f"postgres:app/{address.database}_2")
+        done = world.run(
+            "restore", "latest", "--source", "app", "--to", f"postgres:app/{address.database}_2", "--accept-masked"
+        )
     execute(address, f'DROP DATABASE IF EXISTS "{address.database}_2"')
     return list(made.json[0]["warnings"]), done.code == 0

@@ -39,6 +39,6 @@ def put_back(key, text):  # [rlg1] is the mark itself
 if __name__ == "__main__":
     key = key_bytes(next(line for line in open(sys.argv[1]) if not line.startswith("#")))
     for line in sys.stdin:
-        text = put_back(key, line[:-1]) if sys.argv[2:] else decode(key, bytes.fromhex(line))
+        text = put_back(key, line.strip("\\n")) if sys.argv[2:] else decode(key, bytes.fromhex(line))
         print(ascii(text))
 """

@@ -12,7 +12,7 @@ MERGER = """\
 import collections, hashlib, json, pathlib, struct, sys
 import pyarrow.parquet as pq
 import xxhash
-from decode import decode, key_bytes
+from decode import decode, key_bytes, put_back
 
 def mix(word):
     word &= 2**64 - 1
@@ -31,6 +31,8 @@ def plain(field, value):  # the kind of a cell, and its value
                  if value["class"] == 3 else value["b"], value["b"]][value["class"]]
     if form == "token" and value is not None:
         value = decode(token_key, value)
+    if form == "spans" and value is not None:
+        value = put_back(token_key, value)
     kinds = {type(None): b"n", bool: b"o", int: b"i", float: b"r", str: b"t", bytes: b"b"}
     return kinds[type(value)], value
 

@@ -10,7 +10,7 @@ import click
 
 from ..config.load import load
 from ..core.errors import FAILED, BackupError, BackupNotFound
-from ..core.model import Check, Copy, Kind, Tier, Verdict
+from ..core.model import Check, Copy, Fidelity, Kind, Tier, Verdict
 from ..engine.wiring import Wiring
 from .output import Output, printable, progress_bar, told
 from .scrubbing import scrub_all
@@ -262,6 +262,14 @@ def verify(
     help="Restore under this name into a PostgreSQL database that exists; others keep theirs.",
 )
 @click.option("--identity", "identities", multiple=True, help="file:PATH, env:NAME or exec:COMMAND, for this restore.")
+@click.option(
+    "--fidelity",
+    type=click.Choice([fidelity.value for fidelity in Fidelity]),
+    default=Fidelity.RECOVERABLE.value,
+    show_default=True,
+    help="masked: a copy for development, in which what a policy protects is masked.",
+)
+@click.option("--accept-masked", is_flag=True, help="Restore a backup that is masked for ever in some columns.")
 @json_option
 @click.pass_obj
 def restore(
@@ -273,6 +281,8 @@ def restore(
     target: str | None,
     schemas: tuple[str, ...],
     identities: tuple[str, ...],
+    fidelity: str,
+    accept_masked: bool,
     as_json: bool,
 ) -> int:
     """Restore a whole backup (ID, its beginning, a time, or latest) to a new place, and prove it equal.
@@ -289,6 +299,7 @@ def restore(
       rlg-backup restore latest --source data --to postgres:rlg_restore/data_again
       rlg-backup restore --as-of "2026-11-23 14:00" --source data --to postgres:rlg_restore/before_the_accident
       rlg-backup restore latest --source data --to postgres:rlg_data/rlg_data --schema public=of_yesterday
+      rlg-backup restore latest --source data --to postgres:rlg_restore/for_development --fidelity masked
     """
     from ..engine.restore import restore as run
 
@@ -298,9 +309,20 @@ def restore(
         wanted = _wanted(wiring, which, as_of)
         name = source_of(wiring, source, wanted)
         renamed = dict(_renamed(schema) for schema in schemas)
-        done = run(wiring, name, wanted, to, target=target, identities=identities, schemas=renamed)
+        done = run(
+            wiring,
+            name,
+            wanted,
+            to,
+            target=target,
+            identities=identities,
+            schemas=renamed,
+            fidelity=Fidelity(fidelity),
+            accept_masked=accept_masked,
+        )
     what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"
-    out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, equal to the snapshot")
+    how = "masked as configured" if fidelity == Fidelity.MASKED else "equal to the snapshot"
+    out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, {how}")
     for warning in done.warnings:
         out.say(f"  note: {warning}", "yellow")
     out.data(done.to_json())

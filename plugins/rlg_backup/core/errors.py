@@ -93,7 +93,7 @@ class DestinationUnsuitable(ConfigurationError):
 
 
 class MaskedRefused(ConfigurationError):
-    """A masked backup asked to stand in for real data."""
+    """A masked backup asked to stand in for real data, or a masked copy of what no policy masks."""
 
 
 class ResidencyRefused(ConfigurationError):

@@ -31,7 +31,7 @@ def require_fitting(table: Table, for_ever: Mapping[str, Action], elsewhere: Act
     the same value twice where none may be, a reference to what has become another value."""
     for column in table.columns:
         action = for_ever.get(column.name)
-        if action is not None and not _fits(action, column):
+        if action is not None and not fits(action, column):
             cause = f"a column of the type {column.declared_type} does not take what '{action.name}' makes of it"
             raise _refused(table, column.name, cause)
     if table.columns and all(getattr(for_ever.get(column.name), "name", "") == "drop" for column in table.columns):
@@ -88,7 +88,9 @@ def _require_same(
     raise _refused(table, name, cause, "give both columns the same policy, or tokenize them")
 
 
-def _fits(action: Action, column: Column) -> bool:
+def fits(action: Action, column: Column) -> bool:
+    """Whether a column's type takes what an action leaves; of a text that the configuration gives, only as far as it is
+    known."""
     if action.name == "drop":
         return column.nullable or column.default
     if isinstance(action, Redact) and action.to is not None:

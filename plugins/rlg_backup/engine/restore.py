@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.settings import FilesSettings
 from ..core.errors import ParityFailed
 from ..core.model import Check, Fidelity, Verdict
-from ..format.profile import Profile, TableProfile
+from ..format.profile import Profile
 from ..sources.files_destination import FileDestination
-from ..sources.port import Column, Entry, Table, TableDestination, TableSource
+from ..sources.port import Entry, TableDestination, TableSource
 from ..sources.port import FileSource as Tree
 from .archives import Archive, fetch_all, open_local, whole_member
 from .chains import chain_of
-from .erasure import TREE, Erased, Replay, TableErasing, TreeErasing, less, replay_for, told
+from .erasure import TREE, Erased, Replay, TreeErasing, less, replay_for, told
+from .fidelity import require_fidelity
 from .layers import Layer, LayeredTable, layered
 from .leftovers import sweep_leftovers
 from .limits import in_our_words
@@ -30,10 +31,14 @@ from .parallel import Job, run_all
 from .parity import restored_tables, restored_tree
 from .places import settled, table_destination
 from .restore_points import Chosen, choose
+from .rows_on_their_way import RowsOnTheirWay, masked_copy, table_of
 from .staged_files import make_private
 from .tree_contents import TreeContents
 from .warnings import EXCLUDED, capped
 from .wiring import Wiring
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def restore(
     identities: tuple[str, ...] = (),
     scratch: bool = False,
     schemas: Mapping[str, str] | None = None,
+    fidelity: Fidelity = Fidelity.RECOVERABLE,
+    accept_masked: bool = False,
 ) -> Restored:
     """Restore a point into a database or folder that does not exist yet; ``scratch``: one that is soon removed. With
     ``schemas``, a map of their names to new ones, into a PostgreSQL database that exists and has none of these.
@@ -81,7 +88,8 @@ def restore(
     choosing, fetching and decrypting raise, and as ``replay_for`` and ErasureUndecided.
     """
     with in_our_words("restore", source):
-        return _restore(wiring, source, which, to, target, identities, scratch, schemas or {})
+        accepted = accept_masked or scratch
+        return _restore(wiring, source, which, to, target, identities, scratch, schemas or {}, fidelity, accepted)
 
 
 def _restore(
@@ -93,6 +101,8 @@ def _restore(
     identities: tuple[str, ...],
     scratch: bool,
     schemas: Mapping[str, str],
+    fidelity: Fidelity,
+    accept_masked: bool,
 ) -> Restored:
     place = settled(wiring, source, to, schemas)
     keys = wiring.identities(identities)
@@ -101,8 +111,10 @@ def _restore(
     with _private_folder(wiring.settings.staging.folder) as folder:
         with clock.phase("choose"):
             chosen = choose(wiring, source, which, target=target)
+            require_fidelity(wiring, chosen, place, fidelity, accept_masked=accept_masked)
             replay = replay_for(wiring, source)
-        building = _building(wiring, chosen, place, scratch, schemas)
+        altered = Fidelity.MASKED in (chosen.manifest.fidelity, fidelity)
+        building = _building(wiring, chosen, place, scratch, schemas, altered=altered)
         with clock.phase("fetch"):
             chain = _fetched(wiring, chosen, folder, any_target=target is None)
             chosen = chain[-1]
@@ -114,8 +126,12 @@ def _restore(
                 archives = [(archive, archive.profile()) for archive in opened]
             profile = archives[-1][1]
             if building is not None:
-                masked = chosen.manifest.masked_columns
-                loaded = _load_tables(wiring, archives, building, place, clock, replay.tables(profile, masked))
+                tables = layered(archives)
+                way = RowsOnTheirWay(
+                    replay.tables(profile, chosen.manifest.masked_columns),
+                    masked_copy(wiring, source, profile, tables) if fidelity is Fidelity.MASKED else None,
+                )
+                loaded = _load_tables(wiring, archives[-1][0], tables, building, place, clock, way)
             else:
                 held = {one.point.backup_id: archive for one, archive in zip(chain, opened, strict=True)}
                 contents = TreeContents(chosen.point.backup_id, held)
@@ -125,7 +141,7 @@ def _restore(
         backup_id=chosen.point.backup_id,
         target=chosen.target,
         to=place,
-        fidelity=chosen.manifest.fidelity.value,
+        fidelity=(Fidelity.MASKED if altered else Fidelity.RECOVERABLE).value,
         chosen=chosen,
         replayed=replay,
         rows=sum(table.rows for table in loaded.profile.tables),
@@ -152,13 +168,12 @@ def _copy(folder: Path, place: int) -> Path:
 
 
 def _building(
-    wiring: Wiring, chosen: Chosen, place: str, scratch: bool, schemas: Mapping[str, str]
+    wiring: Wiring, chosen: Chosen, place: str, scratch: bool, schemas: Mapping[str, str], *, altered: bool
 ) -> TableDestination | None:
     """What will build the database, when nothing stands in its way yet; None for a tree."""
     if isinstance(wiring.source_settings(chosen.source), FilesSettings):
         return None
-    masked = chosen.manifest.fidelity == Fidelity.MASKED
-    found = table_destination(wiring, chosen.source, place, altered=masked, scratch=scratch, schemas=schemas)
+    found = table_destination(wiring, chosen.source, place, altered=altered, scratch=scratch, schemas=schemas)
     found.require_free()
     return found
 
@@ -175,19 +190,21 @@ class Loaded:
 
 def _load_tables(
     wiring: Wiring,
-    archives: Sequence[tuple[Archive, Profile]],
+    archive: Archive,
+    tables: Sequence[LayeredTable],
     building: TableDestination,
     place: str,
     clock: _Phases,
-    erasing: TableErasing,
+    way: RowsOnTheirWay,
 ) -> Loaded:
     checks: list[Check] = []
-    archive, tables = archives[-1][0], layered(archives)
+    erasing = way.erasing
 
     def prove(built: TableSource) -> None:
         with clock.phase("parity"), built.snapshot() as snapshot:
             erasing.plan.require_decided(snapshot.foreign_keys())
-            checks.extend(restored_tables(wiring, snapshot, erasing.profile(), less(erasing.erased)))
+            checks.extend(way.checks())
+            checks.extend(restored_tables(wiring, snapshot, way.profile(), less(erasing.erased)))
         _require(checks, place)
 
     with building as destination:
@@ -196,21 +213,21 @@ def _load_tables(
             destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
         with clock.phase("load"):
             for stage in erasing.stages(tables):
-                run_all(_loads(wiring, stage, destination, erasing), destination.loaders)
+                run_all(_loads(wiring, stage, destination, way), destination.loaders)
         with clock.phase("finish"), erasing.told_of_orphans():
             destination.finish(prove)
-    return Loaded(erasing.profile(), checks, erasing.erased, [*erasing.plan.warnings, *destination.warnings])
+    return Loaded(way.profile(), checks, erasing.erased, [*way.warnings, *destination.warnings])
 
 
 def _loads(
-    wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDestination, erasing: TableErasing
+    wiring: Wiring, tables: Sequence[LayeredTable], destination: TableDestination, way: RowsOnTheirWay
 ) -> Iterator[Job]:
     """One for each table, or for each part of one where several can be loaded at the same time; large tables first."""
     done, total = count(1), sum(len(table.parts) for table in tables)
 
     def load(table: LayeredTable, parts: Sequence[tuple[Layer, str]]) -> None:
         rows = (batch for layer, name in parts for batch in table.rows(layer, [name], wiring.tokenization_secrets))
-        destination.load(_table(table.table), erasing.rows(table.table, rows))
+        destination.load(table_of(table.table), way.rows(table.table, rows))
         for _ in parts:
             wiring.progress("load", next(done), total)
 
@@ -242,11 +259,6 @@ def _load_tree(wiring: Wiring, contents: TreeContents, place: str, clock: _Phase
         with clock.phase("finish"):
             destination.finish(prove)
     return Loaded(erasing.profile(), checks, erasing.erased, destination.warnings)
-
-
-def _table(profile: TableProfile) -> Table:
-    columns = tuple(Column(c.name, c.declared_type, c.nullable, c.key) for c in profile.stored_columns)
-    return Table(profile.schema_name, profile.name, columns, profile.fingerprint, profile.options)
 
 
 def _require(checks: list[Check], place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from threading import Lock
 from typing import Any, BinaryIO
 
@@ -177,6 +178,7 @@ class SavedTable:
             "dataset": self._dataset,
             "within": [list(one) for one in table.within],
             "change": self._change(),
+            "rules": [asdict(rule) for rule in table.rules],
             "zones": {
                 zone: {"rows": share.tally.rows, "stored": share.stored.rows}
                 for zone, share in sorted(self._shares.items())

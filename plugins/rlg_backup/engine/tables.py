@@ -22,6 +22,7 @@ from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
 from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
 from .breaking import require_unbroken
+from .coarse_places import CoarsePlaces
 from .fitting import doubts, require_fitting, require_pairs
 from .members import StagedMembers
 from .parallel import run_all
@@ -64,6 +65,7 @@ class TableSaver:
         self._originals = originals
         self._progress, self._tracking, self._zones = progress, tracking, Zones(residency)
         self._tables = {table.title: table for table in snapshot.tables}
+        self._coarse = CoarsePlaces(settings.geography, self._rows_of)
         self._referred = {rule.refers for table in snapshot.tables for rule in table.rules if rule.kind == "reference"}
         self._datasets = {table: name for name, tables in settings.datasets.items() for table in tables}
         self.profiles: list[dict[str, Any]] = []
@@ -115,7 +117,7 @@ class TableSaver:
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
     def _prepared(self, table: Table) -> SavedTable:
-        actions = self._actions(table)
+        actions = {name: self._coarse.known_to(table, name, action) for name, action in self._actions(table).items()}
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
         require_pairs(table, actions)
         require_fitting(table, for_ever, self._for_ever)
@@ -160,6 +162,9 @@ class TableSaver:
 
     def _dataset(self, table: Table) -> str:
         return str(_first(self._datasets, table.titles, UNASSIGNED))
+
+    def _rows_of(self, title: str) -> Generator[pa.RecordBatch, None, None]:
+        return self._snapshot.read(self._tables[title], geography=False)
 
     def _save(self, table: SavedTable, piece: Piece) -> None:
         writer = PieceWriter(table, self._originals)

@@ -48,7 +48,7 @@ def _cell(field: pa.Field, array: pa.Array) -> list[Piece]:
             return _number(b"i", array)
         case "float64":
             return _number(b"r", array.view(pa.int64()))  # the bits
-        case "utf8":
+        case "utf8" | "spans":
             return _sized(b"t", array)
         case "variant":
             return _variant(array)

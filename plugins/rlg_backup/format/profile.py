@@ -64,6 +64,15 @@ class ZoneRows(Record):
     stored: Count
 
 
+class RuleProfile(Record):
+    """What the source demands of values of ``columns``: see ``sources.port.Rule``."""
+
+    kind: Literal["place", "distinct", "computed", "reference"]
+    words: Text
+    columns: tuple[Text, ...]
+    refers: tuple[Text, Text]
+
+
 class TableProfile(Record):
     """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code; ``within`` are the
     schema and name of each table it is a part of, nearest first. ``rows`` and ``restored`` are of all ``zones``, the
@@ -82,6 +91,7 @@ class TableProfile(Record):
     totals: Mapping[Text, Totals]
     within: tuple[tuple[Text, Text], ...] = ()
     change: Change | None = None
+    rules: tuple[RuleProfile, ...] = ()
     zones: Mapping[Text, ZoneRows] = Field(default_factory=dict)
 
     @property

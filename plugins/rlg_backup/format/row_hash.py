@@ -21,7 +21,15 @@ from .forms import BLOB, INTEGER, REAL, TEXT, form_of
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 Lanes = tuple[Words, Words]
 
-_CLASSES: Final = {"int64": b"i", "float64": b"r", "bool": b"o", "utf8": b"t", "bytes": b"b", "token": b"b"}
+_CLASSES: Final = {
+    "int64": b"i",
+    "float64": b"r",
+    "bool": b"o",
+    "utf8": b"t",
+    "spans": b"t",
+    "bytes": b"b",
+    "token": b"b",
+}
 _OF_VARIANT: Final = {INTEGER: ("i", b"i"), REAL: ("r", b"r"), TEXT: ("b", b"t"), BLOB: ("b", b"b")}
 _LOW: Final = np.uint64(2**32 - 1)
 

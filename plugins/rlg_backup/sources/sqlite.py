@@ -261,8 +261,8 @@ def _table(row: SchemaRow, layout: Layout, rules: tuple[Rule, ...]) -> Table:
 
 
 def _rules(connection: sqlite3.Connection, table: str) -> tuple[Rule, ...]:
-    """Unique indexes, those of keys included, and generated columns. Which columns an expression has, SQLite does not
-    tell: a generated column may have any; one in an index is not looked at."""
+    """Unique indexes, those of keys included, references, and generated columns. Which columns an expression has,
+    SQLite does not tell: a generated column may have any; one in an index is not looked at."""
     found: dict[str, list[str]] = {}
     query = (
         "SELECT i.name, c.name FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) c"
@@ -271,11 +271,16 @@ def _rules(connection: sqlite3.Connection, table: str) -> tuple[Rule, ...]:
     for index, column in connection.execute(query, (table,)).fetchall():
         found.setdefault(sqlite_schema.text_of(index), []).append(sqlite_schema.text_of(column))
     unique = [Rule("distinct", f"the unique index {name}", tuple(columns)) for name, columns in found.items()]
+    references = [
+        Rule("reference", f"{refers}.{column}", (own,), (refers, column))
+        for own, refers, column in sqlite_schema.read_references(connection, table)
+    ]
     query = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid"
     listed = [(sqlite_schema.text_of(name), hidden) for name, hidden in connection.execute(query, (table,)).fetchall()]
     stored = tuple(name for name, hidden in listed if not hidden)
     return (
         *unique,
+        *references,
         *(Rule("computed", f"the generated column {name}", stored) for name, hidden in listed if hidden > 1),
     )
 

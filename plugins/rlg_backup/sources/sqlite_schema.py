@@ -195,6 +195,23 @@ def read_foreign_keys(connection: sqlite3.Connection, names: Sequence[str]) -> l
     return found
 
 
+def read_references(connection: sqlite3.Connection, table: str) -> list[tuple[str, str, str]]:
+    """The column, and the table and the column it refers to, of each foreign key of a table; one to a table that is not
+    there is none. Raises sqlite3.Error, UnicodeDecodeError."""
+    query = """
+        SELECT k."from", t.name, coalesce(c.name, p.name)
+        FROM pragma_foreign_key_list(?) k
+        JOIN sqlite_schema t ON t.type = 'table' AND t.name = k."table" COLLATE NOCASE
+        LEFT JOIN pragma_table_info(t.name) c ON c.name = k."to" COLLATE NOCASE
+        LEFT JOIN pragma_table_info(t.name) p ON k."to" IS NULL AND p.pk = k.seq + 1
+        WHERE coalesce(c.name, p.name) IS NOT NULL ORDER BY k.id, k.seq
+    """
+    return [
+        (text_of(own), text_of(refers), text_of(column))
+        for own, refers, column in connection.execute(query, (table,)).fetchall()
+    ]
+
+
 def script(schema: DatabaseSchema) -> bytes:
     """The definitions as a script for a person; rows are loaded between the tables and the rest."""
     pragmas = schema.pragmas

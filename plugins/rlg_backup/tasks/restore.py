@@ -21,12 +21,15 @@ Json = dict[str, Any]
 @guarded
 def choose() -> Json:
     """Check the form and settle which backup, on which target, is meant."""
+    from ..core.model import Fidelity
+    from ..engine.fidelity import require_fidelity
     from ..engine.places import require_allowed, settled
     from ..engine.restore_points import choose as find
 
     params, wiring = get_current_context()["params"], wire()
     place = settled(wiring, params["source"], require_allowed(wiring, params["source"], params["to"]))
     chosen = find(wiring, params["source"], params["restore_point"] or "latest")
+    require_fidelity(wiring, chosen, place, Fidelity(params["fidelity"]), accept_masked=params["accept_masked"])
     told = [f"the copy on target '{name}' was not used: {why}" for name, why in chosen.passed_over.items()]
     found = {"source": params["source"], "backup_id": chosen.point.backup_id, "target": chosen.target}
     return {**found, "to": place, "warnings": told}
@@ -68,12 +71,21 @@ def verify_chosen(chosen: Json) -> Json:
 @guarded
 def load_and_prove(chosen: Json) -> Json:
     """Download, decrypt, load, and compare every table with the profile; only then the new place gets its name."""
+    from ..core.model import Fidelity
     from ..engine.places import require_allowed
     from ..engine.restore import restore
 
-    wiring = wire()
+    params, wiring = get_current_context()["params"], wire()
     require_allowed(wiring, chosen["source"], chosen["to"])  # again: a link may have been put there since
-    done = restore(wiring, chosen["source"], chosen["backup_id"], chosen["to"], target=chosen["target"])
+    done = restore(
+        wiring,
+        chosen["source"],
+        chosen["backup_id"],
+        chosen["to"],
+        target=chosen["target"],
+        fidelity=Fidelity(params["fidelity"]),
+        accept_masked=params["accept_masked"],
+    )
     told = [*chosen["warnings"], *done.warnings]
     for warning in told:
         log.warning("%s", warning)

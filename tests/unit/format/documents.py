@@ -106,6 +106,8 @@ PROFILE: dict[str, Any] = {
             "totals": {"cents": {"all": "-12.50", "region": {"eu": "0"}, "country": {"": "9007199254740993"}}},
             "within": [["main", "people"], ["main", "all"]],
             "change": {"rows": 2, "removed": ["removed/main.accounts/part-00000.parquet"], "removed_rows": 1},
+            "rules": [{"kind": "distinct", "words": "the unique index a", "columns": ["email"], "refers": ["", ""]}],
+            "zones": {},
         },
     ],
     "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0, "change": {"files": 1, "bytes": 3}},

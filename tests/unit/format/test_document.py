@@ -12,6 +12,7 @@ import pytest
 from tests.unit.format.documents import COMMIT, MANIFEST, PROFILE, STATE
 
 from rlg_backup.core.errors import DocumentDamaged
+from rlg_backup.core.model import LEVELS
 from rlg_backup.format.change_state import ChangeState
 from rlg_backup.format.commit import CommitRecord
 from rlg_backup.format.document import Record
@@ -24,8 +25,9 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (Profile, PROFILE),
     (ChangeState, STATE),
 ]
-OPTIONAL = {"row_digest", "within", "state", "change", "first", "last", "gone"}  # that the first releases did not write
-OPEN = {"position", "witnesses", "options", "geography", "totals", "country", "region", "city", "town"}  # keys are data
+# What the first releases did not write.
+OPTIONAL = {"row_digest", "within", "state", "change", "rules", "zones", "first", "last", "gone"}
+OPEN = {"position", "witnesses", "options", "geography", "totals", "zones", *LEVELS}  # keys are data
 
 
 def objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
