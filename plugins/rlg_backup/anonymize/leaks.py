@@ -5,8 +5,8 @@ Two questions are asked of each text, blob, JSON or variant column, and of file 
 - Does it hold an original value of a column under a policy, as the cell or within its text? Each such row is a
   **hit**, unless the column is allowed to (the setting ``personal_text_allowed``): then it is a warning.
 - Does it look like personal data that no policy covers? In a column without a policy where at least
-  ``share`` (2 %) of the non-NULL values hold an e-mail address, a phone number, an IP address or a
-  payment card, the kind is **undeclared**, unless the column is allowed to; below that it is a warning,
+  ``share`` (2 %) of the non-NULL values hold an e-mail address, a phone number, an IP address, a payment
+  card or a bank account, the kind is **undeclared**, unless the column is allowed to; below that it is a warning,
   for an address now and then is what free text has. Card numbers count only in columns where half of
   what is shaped like one passes Luhn's check: of plain numbers one in ten does.
 
@@ -81,6 +81,16 @@ def scan_names(label: str, paths: Sequence[bytes], originals: Originals) -> Seen
     """The same for the relative paths of a tree's entries; ``label`` names them in the finding."""
     texts = pl.Series("value", [path.decode("utf-8", "backslashreplace") for path in paths], dtype=pl.String)
     return _text_seen(label, texts, originals, shapes=True)
+
+
+def kinds_by_shape(texts: pl.Series) -> dict[str, int]:
+    """Kind of personal data > how many of the texts (no NULL among them) have its shape."""
+    rows: Counter[tuple[str, str]] = Counter()
+    for piece in pieces_of(counted(texts)):
+        rows.update(_shapes(piece))
+    if 2 * rows[CARD, ""] < rows[CARD_SHAPED, ""]:
+        del rows[CARD, ""]
+    return {kind: number for (kind, _), number in rows.items() if kind != CARD_SHAPED}
 
 
 def scan_name(path: bytes, originals: Originals) -> frozenset[str]:

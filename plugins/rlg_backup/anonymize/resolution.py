@@ -65,6 +65,17 @@ def resolve(policies: Mapping[str, AnyPolicy], table: str, columns: Collection[s
     return actions
 
 
+def pattern_for(patterns: Collection[str], table: str, column: str) -> str | None:
+    """The most specific pattern that matches a column, of equals the first by name; None where none does."""
+    matching = sorted(pattern for pattern in patterns if _matches(pattern, table, column))
+    return next((p for p in matching if not any(_beats(other, p) for other in matching)), None)
+
+
+def names_a_column(pattern: str) -> bool:
+    """Whether a pattern says something of which columns it means: ``table.*`` means those that nobody knew, too."""
+    return _weight(_halves(pattern)[1])[1] > 0
+
+
 def unused(policies: Collection[str], tables: Mapping[str, Collection[str]]) -> list[str]:
     """The patterns that match no column of the whole source (``tables``: name to its columns), sorted."""
     return sorted(

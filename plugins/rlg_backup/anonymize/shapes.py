@@ -1,4 +1,4 @@
-"""Personal data told by its shape alone: e-mail addresses, phone numbers, IP addresses, payment cards.
+"""Personal data told by its shape alone: e-mail addresses, phone numbers, IP addresses, payment cards, bank accounts.
 
 Every pattern is bounded, so that no text makes it slow. The shapes are chosen not to take dates, times,
 identifiers and decimals for phone numbers: a number needs a +, separators, or a leading 0 and nothing else.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 
-EMAIL, PHONE, IP, CARD = "email", "phone", "ip", "card"
+from .national_numbers import is_iban
+
+EMAIL, PHONE, IP, CARD, IBAN = "email", "phone", "ip", "card", "iban"
 CARD_SHAPED = "card-shaped"  # the digits of a card, whether or not they pass Luhn's check
 
 # For engines of linear time, without look-around: what every text with one of the shapes matches, and times and
@@ -21,6 +23,7 @@ CANDIDATE = "|".join(
         r"\b\d{3}\)?[ .\-]\d{3}[ .\-]\d{4}",
         r"\d\.\d{1,3}\.\d{1,3}\.\d|::|(?:[0-9A-Fa-f]{1,4}:){7}",
         r"\b\d{13}|\b\d{4}[ -]\d{4,6}[ -]\d",
+        r"\b[A-Z]{2}\d\d ?[A-Z0-9]{4}",
     )
 )
 HARMLESS = (
@@ -48,6 +51,7 @@ _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w
 _CARD = re.compile(
     r"(?<![\w.+-])(?:\d{4}([ -])(?:\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{6}\1\d{5})|\d{13,19})(?!\w|[.-]\d)"
 )
+_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d\d(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)(?!\w)")
 # Issuers' ranges with their lengths: Visa, Mastercard, American Express, Discover, JCB, UnionPay.
 _ISSUED = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -65,6 +69,8 @@ def kinds_in(text: str) -> frozenset[str]:
             digits = re.sub(r"[ -]", "", found[0])
             if _ISSUED.fullmatch(digits):
                 kinds.update({CARD_SHAPED, CARD} if _luhn(digits) else {CARD_SHAPED})
+        if any(is_iban(found[0]) for found in _IBAN.finditer(text)):
+            kinds.add(IBAN)
         if _PHONE_ALONE.fullmatch(text) or any(phone.search(text) for phone in _PHONES):
             kinds.add(PHONE)
     if any(_address(found[0]) for shape in (_IPV4, _IPV6) for found in shape.finditer(text)):

@@ -110,6 +110,9 @@ class TableSettings(_Source):
     invariants: tuple[str, ...] = ()
     allow_breaking: tuple[str, ...] = ()
     personal_text_allowed: tuple[str, ...] = ()
+    classes: dict[str, Literal["personal", "geography", "money", "plain"]] = {}
+    unclassified: Literal["tokenize", "fail"] = "tokenize"
+    on_leak: Literal["tokenize", "fail"] = "tokenize"
 
 
 class SqliteSettings(TableSettings):

@@ -305,6 +305,10 @@ class LeakFound(RunError):
     """Staged members hold personal data that the policies should have removed."""
 
 
+class ColumnUnclassified(RunError):
+    """A column looks personal, has no policy, and the configuration says to stop then."""
+
+
 class BackupIncomplete(RunError):
     """A run ended with fewer committed copies than planned."""
 

@@ -52,6 +52,11 @@ class ParentState:
         found = self._tables.get((table.schema, table.name))
         return found if found is not None and found.identity == identity else None
 
+    def detected(self, table: Table) -> Mapping[str, str]:
+        """The columns that the run before tokenized without a policy, each with the kind of data found there."""
+        found = self._tables.get((table.schema, table.name))
+        return found.detected if found is not None else {}
+
     def rows(self, table: StateTable, first: int, last: int | None) -> tuple[Lanes, Addresses]:
         """Its rows whose place is from ``first`` to before ``last`` (None: to the end), in order of place."""
         parts = [p for p in table.parts if p.rows and p.last >= first and (last is None or p.first < last)]

@@ -48,12 +48,14 @@ class SavedTable:
         samples: Samples,
         tracked: TrackedTable | None,
         zones: Zones,
+        detected: Mapping[str, str],
     ) -> None:
+        """``detected``: the columns that ``actions`` tokenize without a policy, each with the kind of data found."""
         nullable = {column.name: column.nullable for column in table.columns}
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
         for_now = {name: action for name, action in actions.items() if action.reversible}
         self.table, self.totals, self.digest_key = table, totals, digest_key
-        self._actions, self._dataset = actions, dataset
+        self._actions, self._dataset, self._detected = actions, dataset, dict(detected)
         self.mask = Policies(table.title, for_ever, tokenization_key, nullable)
         self.tokenize = Policies(table.title, for_now, tokenization_key, nullable)
         for policies in (self.mask, self.tokenize):
@@ -184,6 +186,7 @@ class SavedTable:
                 for zone, share in sorted(self._shares.items())
                 if zone != BASE
             },
+            "detected": self._detected,
         }
 
     def zone_profiles(self) -> dict[str, dict[str, Any]]:
@@ -215,7 +218,9 @@ class SavedTable:
 
     def state(self) -> StateTable | None:
         """What the next run is told of it; None where changes are not tracked."""
-        return self.tracked.state(self._restored.hexdigest(), self.removed.rows) if self.tracked else None
+        if self.tracked is None:
+            return None
+        return self.tracked.state(self._restored.hexdigest(), self.removed.rows, self._detected)
 
 
 class Share:

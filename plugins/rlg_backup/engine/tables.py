@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ..anonymize.actions import Action
+from ..anonymize.actions import Action, Tokenize
 from ..anonymize.originals import Originals
 from ..anonymize.resolution import action_of, resolve, unused
 from ..changes.bag import Bag
@@ -23,20 +23,19 @@ from ..format.change_state import StateTable
 from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
 from .breaking import require_unbroken
 from .coarse_places import CoarsePlaces
+from .classifying import UNASSIGNED
 from .fitting import doubts, require_fitting, require_pairs
 from .members import StagedMembers
 from .parallel import run_all
 from .samples import Samples
 from .saved_table import PieceWriter, SavedTable
 from .tracking import Tracking
+from .undecided import Undecided
 from .wiring import Progress
 from .zones import Zones
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-UNASSIGNED: Final = "unassigned"  # the dataset of tables that are in none
 
 
 class TableSaver:
@@ -55,6 +54,7 @@ class TableSaver:
         progress: Progress,
         residency: Residency,
         tracking: Tracking | None = None,
+        undecided: Undecided,
     ) -> None:
         self._snapshot = snapshot
         self._addressed = cast(AddressedSnapshot, snapshot)  # asked for tables that have a storage
@@ -64,6 +64,7 @@ class TableSaver:
         self._key = tokenization_key
         self._originals = originals
         self._progress, self._tracking, self._zones = progress, tracking, Zones(residency)
+        self._undecided = undecided
         self._tables = {table.title: table for table in snapshot.tables}
         self._coarse = CoarsePlaces(settings.geography, self._rows_of)
         self._referred = {rule.refers for table in snapshot.tables for rule in table.rules if rule.kind == "reference"}
@@ -79,6 +80,7 @@ class TableSaver:
     def save_all(self) -> None:
         """Every table of the snapshot. Settings that name nothing there are errors before a row is read."""
         self._check_settings()
+        self.warnings += self._undecided.find()
         saved = [self._prepared(table) for table in self._snapshot.tables]
         cut = [(table, self._snapshot.pieces(table.table)) for table in saved]
         cut.sort(key=lambda item: -len(item[1]))  # the long ones first: no reader is left alone with one at the end
@@ -102,7 +104,7 @@ class TableSaver:
             for title in reversed(table.titles)
         }
         hint = "correct the name, or take the line out"
-        for setting in ("policies", "masked", "invariants", "allow_breaking"):
+        for setting in ("policies", "classes", "masked", "invariants", "allow_breaking"):
             for pattern in unused(getattr(self._settings, setting), tables):
                 raise InvalidSetting("apply", f"{setting}.{pattern}", "it matches no column of the source", hint)
         for name in set(self._settings.dataset_policies) - {*self._settings.datasets, UNASSIGNED}:
@@ -117,7 +119,9 @@ class TableSaver:
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
     def _prepared(self, table: Table) -> SavedTable:
+        detected = self._undecided.of(table)
         actions = {name: self._coarse.known_to(table, name, action) for name, action in self._actions(table).items()}
+        actions |= dict.fromkeys(detected, Tokenize())
         for_ever = {name: action for name, action in actions.items() if not action.reversible}
         require_pairs(table, actions)
         require_fitting(table, for_ever, self._for_ever)
@@ -134,6 +138,7 @@ class TableSaver:
             self._samples,
             self._tracking.table(table, actions) if self._tracking else None,
             self._zones,
+            detected,
         )
 
     def _require_known_places(self, saved: Sequence[SavedTable]) -> None:

@@ -42,11 +42,7 @@ class Tracking:
 
     def table(self, table: Table, actions: Mapping[str, Action]) -> TrackedTable:
         """A table with the policies of its columns."""
-        geography = self.settings.geography.model_dump(mode="json") if self.settings.geography else None
-        policies = {name: words_of(action) for name, action in sorted(actions.items())}
-        columns = [[one.name, one.declared_type, one.nullable, one.key] for one in table.columns]  # as ``layers`` asks
-        words = [columns, policies, geography, dict(table.options)]
-        identity = identity_of(table.identity, table.fingerprint, json.dumps(words), self.tokenization_key, WRITTEN)
+        identity = self.identity(table, {name: words_of(action) for name, action in actions.items()})
         before = self.parent.table(table, identity) if self.parent else None
         by_place = before is not None and table.storage is not None and before.storage == table.storage
         if before is not None and not by_place and before.rows > BAG_ROWS:
@@ -54,6 +50,13 @@ class Tracking:
         if before is not None and before.gone > max(before.rows, FEW):
             before = None  # a restore holds what went in memory, and reads it all
         return TrackedTable(table, identity, self.members, self.parent, before)
+
+    def identity(self, table: Table, policies: Mapping[str, str]) -> str:
+        """Of all that decides what a saved row of a table is; ``policies`` are in their own words."""
+        geography = self.settings.geography.model_dump(mode="json") if self.settings.geography else None
+        columns = [[one.name, one.declared_type, one.nullable, one.key] for one in table.columns]  # as ``layers`` asks
+        words = [columns, dict(sorted(policies.items())), geography, dict(table.options)]
+        return identity_of(table.identity, table.fingerprint, json.dumps(words), self.tokenization_key, WRITTEN)
 
 
 class TrackedTable:
@@ -110,8 +113,9 @@ class TrackedTable:
         with self._one:
             self._parts.append(StatePart(member=name, rows=len(numbers[0]), first=places[0], last=places[1]))
 
-    def state(self, digest: str, removed: int) -> StateTable:
-        """What the state says of it; ``digest`` is that of all its rows, ``removed`` rows went since the parent."""
+    def state(self, digest: str, removed: int, detected: Mapping[str, str]) -> StateTable:
+        """What the state says of it; ``digest`` is that of all its rows, ``removed`` rows went since the parent,
+        ``detected`` columns were tokenized without a policy."""
         return StateTable(
             schema=self._table.schema,
             name=self._table.name,
@@ -119,6 +123,7 @@ class TrackedTable:
             storage=self.storage,
             rows=sum(part.rows for part in self._parts),
             gone=self.before.gone + removed if self.before else 0,
+            detected=detected,
             digest=digest,
             parts=tuple(sorted(self._parts, key=lambda part: part.member)),
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 SHOWN = 20
 EXCLUDED = "not in the backup: "
 VANISHED = "a file vanished after it was listed, and is not saved: "
+TOKENIZED = "tokenized without a policy: "
 UNSTABLE = "a file changed at each of "
 
 
@@ -34,6 +35,11 @@ def capped(warnings: Iterable[str]) -> tuple[str, ...]:
         beginning = kept[place].partition(": ")[0]
         kept[place] = f"{beginning}: and {counts[kind] - SHOWN} more"
     return tuple(kept)
+
+
+def tokenized(column: str, why: str) -> str:
+    """That a column was tokenized although no policy says so: alerts tell it."""
+    return f"{TOKENIZED}{column} ({why}); give it a policy, or keep it by name"
 
 
 def full_instead(kind: str, why: str) -> str:

@@ -35,7 +35,7 @@ class StatePart(Record):
 class StateTable(Record):
     """A table as it was seen. ``identity`` is of what it is and how it is saved; ``storage`` of where its rows lie, or
     null where they are told apart by their numbers alone; ``gone`` counts the rows that went since the table was last
-    saved whole."""
+    saved whole; ``detected`` are the columns tokenized without a policy, each with the kind of personal data found."""
 
     schema_name: Text = Field(alias="schema")  # pydantic keeps `schema` for itself
     name: Text
@@ -43,6 +43,7 @@ class StateTable(Record):
     storage: Text | None
     rows: Count
     gone: Count = 0
+    detected: Mapping[Text, Text] = Field(default_factory=dict)
     digest: Sha256
     parts: tuple[StatePart, ...]
 

@@ -76,7 +76,8 @@ class RuleProfile(Record):
 class TableProfile(Record):
     """One table. ``members`` in order of the parts; ``geography`` counts rows by level and code; ``within`` are the
     schema and name of each table it is a part of, nearest first. ``rows`` and ``restored`` are of all ``zones``, the
-    rest is without their rows."""
+    rest is without their rows. ``detected`` are the columns that were tokenized without a policy, each with the kind of
+    personal data found."""
 
     schema_name: Text = Field(alias="schema")  # pydantic keeps `schema` for itself
     name: Text
@@ -93,6 +94,7 @@ class TableProfile(Record):
     change: Change | None = None
     rules: tuple[RuleProfile, ...] = ()
     zones: Mapping[Text, ZoneRows] = Field(default_factory=dict)
+    detected: Mapping[Text, Text] = Field(default_factory=dict)
 
     @property
     def saved_rows(self) -> int:

@@ -158,6 +158,11 @@ class TableSnapshot(Protocol):
         """
         ...
 
+    def sample(self, table: Table, rows: int) -> Generator[pa.RecordBatch, None, None]:
+        """About so many rows of a table, or fewer, from its beginning, its end and between where it has addresses, else
+        its first ones: as ``read`` without geography, in a time that does not grow with the table. Close it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stretch:

@@ -232,6 +232,13 @@ class SqliteSnapshot(AppendOnlyReading):
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._failed(table, error) from error
 
+    def sample(self, table: Table, rows: int) -> Generator[pa.RecordBatch, None, None]:
+        """See the port. By row id; of a table WITHOUT ROWID the first rows."""
+        try:
+            yield from self._reader(table, None).sample(rows)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._failed(table, error) from error
+
     def _failed(self, table: Table, error: Exception) -> SourceUnreadable:
         return SourceUnreadable("read", table.name, cause_of(error))
 

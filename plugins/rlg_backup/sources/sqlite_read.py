@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from .variants import FORM, ColumnForm, text_array
 BATCH_BYTES: Final = 8 << 20  # of values in memory in a batch, unless one row alone is larger
 _CELL_BYTES: Final = 64  # what a value takes in memory besides its text
 _PIECE_ROWS: Final = 128  # rows fetched before their size is looked at again
+_RUNS: Final = 8  # of rows that a sample is made of
+_LAST_KEY: Final = 2**63 - 1
 _COUNTED: Final = frozenset((bytes, bytearray))
 
 Values = list[list[Any]]
@@ -41,7 +44,7 @@ class TableReader:
         return any("geo" in detail and ("SCAN" in detail or "AUTOMATIC" in detail) for detail in details)
 
     def batches(self, batch_rows: int, keys: tuple[int, int] | None = None) -> Iterator[pa.RecordBatch]:
-        """``keys``: only the rows whose INTEGER PRIMARY KEY is from the one to the other. Raises sqlite3.Error, and
+        """``keys``: only the rows whose row id is from the one to the other. Raises sqlite3.Error, and
         UnicodeDecodeError for UTF-16 text of an odd length."""
         names = [column.name for column in self._layout.loaded]
         columns = [f'"row".{quoted(name)}' for name in names]
@@ -71,6 +74,19 @@ class TableReader:
             yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
             del arrays
 
+    def sample(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Runs of rows, one at each of some row ids from the first to one before the last, where it has row ids. Raises
+        as ``batches``."""
+        key = self._layout.rowid or (quoted(self._layout.alias) if self._layout.alias is not None else None)
+        first, last = (0, 0) if key is None else self._connection.execute(_ends(key, self._layout.name)).fetchone()
+        if first is None or last - first < rows:
+            yield from islice(self.batches(rows), 1)
+            return
+        each = max(1, rows // _RUNS)
+        last -= each - 1
+        for start in sorted({first + (last - first) * run // (_RUNS - 1) for run in range(_RUNS)}):
+            yield from islice(self.batches(each, (start, _LAST_KEY)), 1)
+
     def _extra_names(self, names: Sequence[str]) -> list[str]:
         """``$name``, with one more ``$`` while a column of the table has that name."""
         taken = {column.name for column in self._layout.loaded}
@@ -93,7 +109,8 @@ class TableReader:
         limit = self._connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN)
         source = f'FROM {quoted(self._layout.name)} AS "row" NOT INDEXED'
         if keys is not None:
-            source += f' WHERE "row".{quoted(self._layout.alias or "")} BETWEEN {keys[0]} AND {keys[1]}'
+            key = self._layout.rowid or quoted(self._layout.alias or "")
+            source += f' WHERE "row".{key} BETWEEN {keys[0]} AND {keys[1]}'
         statements = [
             f"SELECT {', '.join(expressions[start : start + limit])} {source}"
             for start in range(0, len(expressions), limit)
@@ -104,6 +121,12 @@ class TableReader:
         finally:
             for cursor in cursors:
                 cursor.close()
+
+
+def _ends(key: str, table: str) -> str:
+    """The first and the last row id; asked for together, SQLite would read the whole table."""
+    ends = (f"(SELECT {end}({key}) FROM {quoted(table)})" for end in ("min", "max"))  # noqa: S608 - quoted names
+    return f"SELECT {', '.join(ends)}"
 
 
 def _gather(cursors: Sequence[sqlite3.Cursor], width: int, batch_rows: int) -> Iterator[tuple[Values, Kinds]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import time
 from pathlib import Path
@@ -109,14 +110,18 @@ def test_a_failure_in_any_verb_leaves_nothing_behind(world: World, verb: str, mo
     assert backup(world.wiring(), "app", Kind.FULL).complete
 
 
-def test_personal_data_without_a_policy_stops_the_run_before_the_upload(world: World) -> None:
-    del world.source["policies"]
+def test_an_original_value_elsewhere_stops_the_run_before_the_upload_where_it_is_to(world: World) -> None:
+    with sqlite3.connect(world.root / "app.db") as database:
+        database.execute("INSERT INTO people (email, note) SELECT 'p' || id || '@example.org', 'word' FROM orders")
+        database.execute("UPDATE people SET note = 'write to ' || email || ' or call ' || phone WHERE id = 1")
+    world.source["on_leak"] = "fail"
     world.save()
     with pytest.raises(LeakFound) as caught:
         backup(world.wiring(), "app", Kind.FULL, run="run-1")
     assert str(caught.value) == (
         "unable to go on with 'run-1/app': staged columns hold personal data in clear: "
-        "people.email: email in 3 of 3; people.phone: phone in 3 of 3\n"
+        "people.note: original values of people.email in 1 of 103; "
+        "people.note: original values of people.phone in 1 of 103\n"
         "hint: give each a policy, or accept it by name in 'personal_text_allowed'; nothing was uploaded"
     )
     assert (world.objects(), world.staged()) == ({}, [])

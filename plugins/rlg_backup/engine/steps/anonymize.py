@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -16,10 +16,12 @@ from ...anonymize.originals import Originals
 from ...anonymize.sampling import READ_WHOLE, Gathered, Sample
 from ...config.settings import TableSettings
 from ...core.errors import LeakFound
+from ...format.names import table_segment
 from ...format.rows import read_texts
 from ...format.tree_index import index_parts, read_paths
 from ...sources.port import table_title
 from ..archives import PIECE
+from ..classifying import policy_of
 from ..heartbeat import heartbeat
 from ..parallel import THREADS, run_all
 from ..samples import read_sample
@@ -47,7 +49,7 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     files = {member["name"]: member["file"] for member in staged["members"]}
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
-            finding = Finding(allowed=frozenset(settings.personal_text_allowed))
+            finding = Finding(allowed=_allowed(settings, staged["profile"]["tables"]))
             checked = _scan_tables(wiring, workspace, staged, files, finding)
         else:
             finding = Finding(allowed=frozenset({"files.path"}))
@@ -83,7 +85,7 @@ def _scan_tables(
     with workspace.open_file(ORIGINALS) as file:
         originals = Originals.from_bytes(file.read(), workspace.derived_key(ORIGINALS))
     pairs = zip(staged["profile"]["tables"], staged["samples"], strict=True)
-    tables = [_TableScan(table, sampled, originals, finding) for table, sampled in pairs]
+    tables = [_TableScan(table, _parts(table, files), sampled, originals, finding) for table, sampled in pairs]
     done = count(1)
 
     def look(table: _TableScan, name: str) -> None:
@@ -101,17 +103,50 @@ def _scan_tables(
     return next(done) - 1
 
 
+def _allowed(settings: TableSettings, tables: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The columns whose owner lets them hold personal data in clear, as findings name them."""
+    titles = [[_title(table), *_titles_above(table)] for table in tables]
+    kept = (
+        f"{above[-1]}.{column['name']}"
+        for table, above in zip(tables, titles, strict=True)
+        for column in table["columns"]
+        if policy_of(settings, above, column["name"]) == "keep"
+    )
+    return frozenset({*settings.personal_text_allowed, *kept})
+
+
+def _parts(table: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The members with rows of a table, in whichever archive."""
+    folder = f"data/{table_segment(table['schema'], table['name'])}/"
+    return [name for name in names if name.startswith(folder)]
+
+
+def _title(table: Mapping[str, Any]) -> str:
+    return table_title(table["schema"], table["name"], table["options"])
+
+
+def _titles_above(table: Mapping[str, Any]) -> list[str]:
+    return [table_title(schema, name, {}) for schema, name in table["within"]]
+
+
 class _TableScan:
     """The search of one table. ``look`` is called for each of the parts to ``read`` and ``look_drawn`` for each of the
     files of its sample, in several threads, then ``end`` once."""
 
     _adding = Lock()  # to the finding, which all tables share
 
-    def __init__(self, table: dict[str, Any], sampled: list[str], originals: Originals, finding: Finding) -> None:
-        schema, name = (table["within"] or [(table["schema"], table["name"])])[-1]
-        self._root = table_title(schema, name, table["options"])
+    def __init__(
+        self,
+        table: Mapping[str, Any],
+        members: list[str],
+        sampled: list[str],
+        originals: Originals,
+        finding: Finding,
+    ) -> None:
+        """``members``: those with its rows, of all zones."""
+        self._root = [_title(table), *_titles_above(table)][-1]
         self.rows: int = (table["change"] or table)["rows"]
-        self.read: list[str] = table["members"]
+        self.read = members
         self.sampled: list[str] = []
         if self.rows > READ_WHOLE and len(self.read) > 1:
             self.read, self.sampled = [secrets.choice(self.read)], sampled

@@ -35,6 +35,7 @@ from ..tables import TableSaver
 from ..tracking import Tracking
 from ..tree_tracking import TreeTracking
 from ..trees import TreeSaver
+from ..undecided import Undecided
 from ..warnings import full_instead
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -137,6 +138,7 @@ def _tables(
             progress=wiring.progress,
             residency=wiring.settings.residency,
             tracking=Tracking(state, settings, token_key, parent) if tracked else None,
+            undecided=Undecided(source, snapshot, settings, parent, keyed=bool(token_key)),
         )
         saver.save_all()
         for name, content in snapshot.schema_files().items():

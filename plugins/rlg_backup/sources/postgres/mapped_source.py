@@ -85,3 +85,6 @@ class _MappedSnapshot:
     ) -> Generator[pa.RecordBatch, None, None]:
         there = self._there[table.schema, table.name]
         return self._inner.read(there, piece=piece, geography=geography, batch_rows=batch_rows)
+
+    def sample(self, table: Table, rows: int) -> Generator[pa.RecordBatch, None, None]:
+        return self._inner.sample(self._there[table.schema, table.name], rows)

@@ -91,9 +91,16 @@ class Readers:
         """``places``: SQL for the levels of geography, or nothing. ``addressed``: with fields of where each row lies;
         ``at``: only the rows that this SQL, an array of addresses, has. Raises SourceUnreadable or SourceUnavailable,
         which name the table."""
-        statement = _statement(table, piece, places, addressed, at)
+        return self._batches(_statement(table, piece, places, addressed, at), table, bool(places), addressed)
+
+    def sample(self, table: SourceTable, pieces: Sequence[Pages | None], rows: int) -> Iterator[pa.RecordBatch]:
+        """The first ``rows`` of each of some pieces of a table; raises as ``batches``."""
+        parts = (f"({_statement(table, piece, ())} LIMIT {rows})" for piece in pieces)
+        return self._batches(" UNION ALL ".join(parts), table, placed=False, addressed=False)
+
+    def _batches(self, statement: str, table: SourceTable, placed: bool, addressed: bool) -> Iterator[pa.RecordBatch]:
         with self.running(statement, table) as reader:
-            schema = _schema(reader.schema, table, bool(places), addressed)
+            schema = _schema(reader.schema, table, placed, addressed)
             for batch in reader:
                 if batch.num_rows:
                     columns = batch.columns[:-2] if addressed else batch.columns

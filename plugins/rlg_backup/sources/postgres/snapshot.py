@@ -38,6 +38,8 @@ FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d WHERE d.datname 
 _PAGES: Final = (
     "SELECT pg_catalog.pg_relation_size(pg_catalog.to_regclass(%s)) / pg_catalog.current_setting('block_size')::int"
 )
+_RUNS: Final = 8  # of pages that a sample is made of
+_RUN_PAGES: Final = 16
 _APART: Final = {
     "f": "foreign table: its rows lie on another server",
     "m": "materialized view: a restore refreshes it",
@@ -151,6 +153,19 @@ class PostgresSnapshot(AddressedReading):
         for batch in self._readers.batches(self._tables[table.schema, table.name], piece, places):
             for start in range(0, len(batch), batch_rows):
                 yield batch.slice(start, batch_rows)
+
+    def sample(self, table: Table, rows: int) -> Generator[pa.RecordBatch, None, None]:
+        """See the port. Runs of pages, the last ones among them; of a table without addresses the first rows."""
+        found = self._tables[table.schema, table.name]
+        pages = self._pages(found) if found.pages and found.columns else 0
+        if pages <= _RUNS:
+            yield from self._readers.sample(found, [None], rows)
+            return
+        size = min(_RUN_PAGES, pages // _RUNS)
+        last = pages - size
+        starts = [last * run // (_RUNS - 1) for run in range(_RUNS)]
+        runs = [Pages(start, None if start == last else start + size) for start in starts]
+        yield from self._readers.sample(found, runs, rows // _RUNS)
 
     def _places(self, table: Table) -> Sequence[str]:
         """SQL for each level of geography: what is configured for the table, or for what it is a part of."""
