@@ -55,9 +55,14 @@ class Hit:
     looked: int
     origin: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def what(self) -> str:
+        """What was found in how many values."""
         what = f"original values of {self.origin}" if self.kind == ORIGINAL else self.kind
-        return f"{self.column}: {what} in {self.rows} of {self.looked}"
+        return f"{what} in {self.rows} of {self.looked}"
+
+    def __str__(self) -> str:
+        return f"{self.column}: {self.what}"
 
 
 def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Collection[str]) -> list[Seen]:

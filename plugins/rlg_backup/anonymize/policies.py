@@ -90,8 +90,9 @@ class Policies:
             if found is not None:
                 yield field.name, found
 
-    def reverse(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows with tokens, and those within texts, as the values they stand for; what is not a token stays.
+    def reverse(self, batch: pa.RecordBatch, *, only: Collection[str] | None = None) -> pa.RecordBatch:
+        """The rows with tokens, and those within texts, as the values they stand for; what is not a token stays, and so
+        do columns other than ``only``, where that is given.
 
         Which columns hold tokens is told by their form, not by the actions, so that a backup made under
         an older configuration comes back. A column takes the narrowest form of its values (text that is
@@ -102,7 +103,7 @@ class Policies:
         """
         fields, arrays = [], []
         for field, values in zip(batch.schema, batch.columns, strict=True):
-            form = form_of(field)
+            form = form_of(field) if only is None or field.name in only else None
             if form == TOKEN:
                 field, values = self._reversed(field, values)
             elif form == SPANS:

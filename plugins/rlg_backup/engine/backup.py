@@ -15,6 +15,7 @@ from ..core.errors import BackupError, BackupIncomplete
 from ..core.model import Kind
 from . import steps
 from .limits import in_our_words
+from .proven import proven
 from .warnings import capped
 from .wiring import Wiring
 from .workspace import Reference, Workspace
@@ -132,7 +133,7 @@ def result(
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     done = workspace.record("commit")
     finding = workspace.record("anonymize")
-    profile = workspace.record("snapshot")["profile"]
+    profile = proven(workspace)["profile"]
     return BackupResult(
         source=reference.source,
         backup_id=reference.backup_id,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ..anonymize.resolution import IRREVERSIBLE
 from ..changes.bag import Bag
 from ..core.errors import MemberDamaged
 from ..format.digest import Xxh3RowDigest
-from ..format.profile import Profile, TableProfile
+from ..format.profile import ColumnProfile, Profile, TableProfile
 from ..format.row_numbers import together
 from .archives import Archive, removed_numbers
 from .parity import reversed_rows
@@ -100,7 +101,15 @@ def _same(profile: Profile, point: Profile, table: TableProfile) -> TableProfile
 
 
 def _defined_alike(one: TableProfile, other: TableProfile) -> bool:
-    return (one.columns, one.fingerprint) == (other.columns, other.fingerprint)
+    return (_restored(one), one.fingerprint) == (_restored(other), other.fingerprint)
+
+
+def _restored(table: TableProfile) -> list[ColumnProfile]:
+    """The columns as a restore gives them: whether tokens were put for values makes no difference there."""
+    return [
+        column if column.policy in IRREVERSIBLE else column.model_copy(update={"policy": "keep"})
+        for column in table.columns
+    ]
 
 
 def _adds_up(before: Layer, after: Layer) -> bool:

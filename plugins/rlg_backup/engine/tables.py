@@ -75,6 +75,8 @@ class TableSaver:
         self.samples: list[list[str]] = []
         """Of each table the files of its sample, for the search for personal data."""
         self.states: list[StateTable] = []
+        self.made_of: list[Mapping[str, Any] | None] = []
+        """Of each table what its identity in the state is made of; None where changes are not tracked."""
         self.warnings: list[str] = []
 
     def save_all(self) -> None:
@@ -95,6 +97,7 @@ class TableSaver:
                 self.zone_profiles.setdefault(zone, []).append(part)
         self._require_known_places(saved)
         self.samples = [table.sampled for table in saved]
+        self.made_of = [table.tracked.made_of if table.tracked else None for table in saved]
         self.states = [state for table in saved if (state := table.state()) is not None]
 
     def _check_settings(self) -> None:

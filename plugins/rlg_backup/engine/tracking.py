@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -42,21 +42,27 @@ class Tracking:
 
     def table(self, table: Table, actions: Mapping[str, Action]) -> TrackedTable:
         """A table with the policies of its columns."""
-        identity = self.identity(table, {name: words_of(action) for name, action in actions.items()})
+        base, policies = self._base(table), {name: words_of(action) for name, action in actions.items()}
+        identity = saved_as(base, policies)
         before = self.parent.table(table, identity) if self.parent else None
         by_place = before is not None and table.storage is not None and before.storage == table.storage
         if before is not None and not by_place and before.rows > BAG_ROWS:
             before = None
         if before is not None and before.gone > max(before.rows, FEW):
             before = None  # a restore holds what went in memory, and reads it all
-        return TrackedTable(table, identity, self.members, self.parent, before)
+        return TrackedTable(table, identity, {"base": base, "policies": policies}, self.members, self.parent, before)
 
-    def identity(self, table: Table, policies: Mapping[str, str]) -> str:
-        """Of all that decides what a saved row of a table is; ``policies`` are in their own words."""
+    def _base(self, table: Table) -> str:
+        """Of all but policies that decides what a saved row of a table is."""
         geography = self.settings.geography.model_dump(mode="json") if self.settings.geography else None
         columns = [[one.name, one.declared_type, one.nullable, one.key] for one in table.columns]  # as ``layers`` asks
-        words = [columns, dict(sorted(policies.items())), geography, dict(table.options)]
+        words = [columns, geography, dict(table.options)]
         return identity_of(table.identity, table.fingerprint, json.dumps(words), self.tokenization_key, WRITTEN)
+
+
+def saved_as(base: str, policies: Mapping[str, str]) -> str:
+    """The identity of a table that is saved under ``policies``, which are in their own words (``actions.words_of``)."""
+    return identity_of(base, json.dumps(dict(sorted(policies.items()))))
 
 
 class TrackedTable:
@@ -66,12 +72,14 @@ class TrackedTable:
         self,
         table: Table,
         identity: str,
+        made_of: Mapping[str, Any],
         members: StagedMembers,
         parent: ParentState | None,
         before: StateTable | None,
     ) -> None:
+        """``made_of``: what ``saved_as`` made the identity of."""
         self.storage = table.storage
-        self.before = before
+        self.before, self.made_of = before, made_of
         self._table, self._identity, self._members, self._parent = table, identity, members, parent
         self._segment, self._numbers, self._one = table_segment(table.schema, table.name), count(), Lock()
         self._parts: list[StatePart] = []

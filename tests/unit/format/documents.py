@@ -108,6 +108,7 @@ PROFILE: dict[str, Any] = {
             "change": {"rows": 2, "removed": ["removed/main.accounts/part-00000.parquet"], "removed_rows": 1},
             "rules": [{"kind": "distinct", "words": "the unique index a", "columns": ["email"], "refers": ["", ""]}],
             "zones": {},
+            "detected": {"email": "email"},
         },
     ],
     "tree": {"entries": 4, "bytes": 10, "digest": A, "unstable": 0, "change": {"files": 1, "bytes": 3}},
@@ -125,7 +126,7 @@ STATE: dict[str, Any] = {
     "tables": [
         {
             "schema": "public", "name": "accounts", "identity": B, "storage": "heap:16385",
-            "rows": 3, "gone": 2, "digest": C,
+            "rows": 3, "gone": 2, "detected": {"note": "original"}, "digest": C,
             "parts": [
                 {"member": "rows/public.accounts/part-00000.parquet", "rows": 2, "first": 1, "last": 65536},
                 {"member": "rows/public.accounts/part-00001.parquet", "rows": 1, "first": 65537, "last": 65537},
@@ -133,7 +134,7 @@ STATE: dict[str, Any] = {
         },
         {
             "schema": "public", "name": "empty", "identity": B, "storage": "heap:16390",
-            "rows": 0, "gone": 0, "digest": D,
+            "rows": 0, "gone": 0, "detected": {}, "digest": D,
             "parts": [],
         },
     ],

@@ -26,8 +26,8 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (ChangeState, STATE),
 ]
 # What the first releases did not write.
-OPTIONAL = {"row_digest", "within", "state", "change", "rules", "zones", "first", "last", "gone"}
-OPEN = {"position", "witnesses", "options", "geography", "totals", "zones", *LEVELS}  # keys are data
+OPTIONAL = {"row_digest", "within", "state", "change", "rules", "zones", "first", "last", "gone", "detected"}
+OPEN = {"position", "witnesses", "options", "geography", "totals", "zones", "detected", *LEVELS}  # keys are data
 
 
 def objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -11,8 +11,9 @@ from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ...anonymize.leaks import Finding, Hit, scan, scan_names
+from ...anonymize.leaks import NO_TOKEN, Finding, Hit, scan, scan_names
 from ...anonymize.originals import Originals
+from ...anonymize.resolution import IRREVERSIBLE
 from ...anonymize.sampling import READ_WHOLE, Gathered, Sample
 from ...config.settings import TableSettings
 from ...core.errors import LeakFound
@@ -22,9 +23,11 @@ from ...format.tree_index import index_parts, read_paths
 from ...sources.port import table_title
 from ..archives import PIECE
 from ..classifying import policy_of
+from ..covering import cover
 from ..heartbeat import heartbeat
 from ..parallel import THREADS, run_all
 from ..samples import read_sample
+from ..warnings import tokenized
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
 from .snapshot import ORIGINALS
@@ -38,8 +41,9 @@ SHOWN = 5
 def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     """Look for original values of protected columns, and for personal data that no policy covers: in every staged part
     (at an even sample of its rows); of a large table in the sample that was drawn of what went into its parts, and in
-    one part of it, which shows that the parts hold just that. Either is LeakFound; what is accepted by name, or rare,
-    is a warning in the finding.
+    one part of it, which shows that the parts hold just that. A column with either is tokenized whole, or, where the
+    configuration says so or that cannot be, the run ends with LeakFound; what is accepted by name, or rare, is a
+    warning in the finding.
 
     A tree's contents are saved as they are; personal data in its file names is a warning.
     """
@@ -51,32 +55,67 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
         if isinstance(settings, TableSettings):
             finding = Finding(allowed=_allowed(settings, staged["profile"]["tables"]))
             checked = _scan_tables(wiring, workspace, staged, files, finding)
+            instead = _covered(wiring, workspace, staged, settings, finding)
         else:
             finding = Finding(allowed=frozenset({"files.path"}))
             checked = _scan_names(workspace, files, finding)
-    _require_clean(reference, finding)
+            instead = {}
     return workspace.put_record(
         "anonymize",
         {
             "checked_members": checked,
-            "hits": len(finding.hits),
-            "undeclared": len(finding.undeclared),
+            "hits": 0,
+            "undeclared": 0,
+            "instead": instead,
             "warnings": [f"personal data: {hit}" for hit in finding.warnings],
         },
     )
 
 
-def _require_clean(reference: Reference, finding: Finding) -> None:
+def _covered(
+    wiring: Wiring, workspace: Workspace, staged: Mapping[str, Any], settings: TableSettings, finding: Finding
+) -> dict[str, Any]:
+    """What goes in the place of what was staged, with columns that leak tokenized; nothing where none does."""
     found: list[Hit] = [*finding.hits, *finding.undeclared]
-    if found:
-        shown = "; ".join(str(hit) for hit in found[:SHOWN])
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise LeakFound(
-            "go on with",
-            f"{reference.run}/{reference.source}",
-            f"staged columns hold personal data in clear: {shown}{more}",
-            "give each a policy, or accept it by name in 'personal_text_allowed'; nothing was uploaded",
-        )
+    if not found:
+        return {}
+    tables = staged["profile"]["tables"]
+    columns = _to_cover(tables, found)
+    covered = {f"{_root(tables[place])}.{name}" for place, names in columns.items() for name in names}
+    left = [hit for hit in found if hit.kind == NO_TOKEN or hit.column not in covered]
+    if settings.on_leak == "fail" or wiring.tokenization_secret is None:
+        left = found
+    if left:
+        raise _leak(workspace.reference, left)
+    told: dict[str, list[str]] = {}
+    for hit in found:
+        told.setdefault(hit.column, []).append(hit.what)
+    warnings = [tokenized(column, " and ".join(what)) for column, what in told.items()]
+    return cover(wiring, workspace, staged, columns, warnings)
+
+
+def _to_cover(tables: Sequence[Mapping[str, Any]], found: Sequence[Hit]) -> dict[int, dict[str, str]]:
+    """The columns to tokenize, with the kind of data in them, by the place of their table; of all tables that the one a
+    finding names is cut into. Not those whose values no key would bring back."""
+    kinds = {hit.column: hit.kind for hit in reversed(found)}
+    columns: dict[int, dict[str, str]] = {}
+    for place, table in enumerate(tables):
+        for column in table["columns"]:
+            label = f"{_root(table)}.{column['name']}"
+            if label in kinds and column["policy"] not in IRREVERSIBLE:
+                columns.setdefault(place, {})[column["name"]] = kinds[label]
+    return columns
+
+
+def _leak(reference: Reference, found: Sequence[Hit]) -> LeakFound:
+    shown = "; ".join(str(hit) for hit in found[:SHOWN])
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return LeakFound(
+        "go on with",
+        f"{reference.run}/{reference.source}",
+        f"staged columns hold personal data in clear: {shown}{more}",
+        "give each a policy, or accept it by name in 'personal_text_allowed'; nothing was uploaded",
+    )
 
 
 def _scan_tables(
@@ -105,12 +144,11 @@ def _scan_tables(
 
 def _allowed(settings: TableSettings, tables: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """The columns whose owner lets them hold personal data in clear, as findings name them."""
-    titles = [[_title(table), *_titles_above(table)] for table in tables]
     kept = (
-        f"{above[-1]}.{column['name']}"
-        for table, above in zip(tables, titles, strict=True)
+        f"{_root(table)}.{column['name']}"
+        for table in tables
         for column in table["columns"]
-        if policy_of(settings, above, column["name"]) == "keep"
+        if policy_of(settings, _titles(table), column["name"]) == "keep"
     )
     return frozenset({*settings.personal_text_allowed, *kept})
 
@@ -121,12 +159,14 @@ def _parts(table: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(folder)]
 
 
-def _title(table: Mapping[str, Any]) -> str:
-    return table_title(table["schema"], table["name"], table["options"])
+def _titles(table: Mapping[str, Any]) -> list[str]:
+    """Of a table of the profile: its own, then those of what it is within."""
+    own = table_title(table["schema"], table["name"], table["options"])
+    return [own, *(table_title(schema, name, {}) for schema, name in table["within"])]
 
 
-def _titles_above(table: Mapping[str, Any]) -> list[str]:
-    return [table_title(schema, name, {}) for schema, name in table["within"]]
+def _root(table: Mapping[str, Any]) -> str:
+    return _titles(table)[-1]
 
 
 class _TableScan:
@@ -144,7 +184,7 @@ class _TableScan:
         finding: Finding,
     ) -> None:
         """``members``: those with its rows, of all zones."""
-        self._root = [_title(table), *_titles_above(table)][-1]
+        self._root = _root(table)
         self.rows: int = (table["change"] or table)["rows"]
         self.read = members
         self.sampled: list[str] = []

@@ -15,6 +15,7 @@ from ...sources.port import table_title
 from ..archives import MANIFEST, STATE, digest_of
 from ..heartbeat import heartbeat
 from ..members import StagedMember
+from ..proven import proven
 from ..residency import archive_name
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -23,7 +24,7 @@ from ..workspace import Reference, Workspace
 def checksum(wiring: Wiring, reference: Reference) -> Reference:
     """Raises ObjectDamaged when the disk does not give back what was written."""
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
-    staged, finding = workspace.record("snapshot"), workspace.record("anonymize")
+    staged, finding = proven(workspace), workspace.record("anonymize")
     written = workspace.record("encrypt")
     objects = {archive_name(entry["zone"]): entry for entry in written["archives"]}
     objects |= {STATE: written["state"]} if written["state"] else {}

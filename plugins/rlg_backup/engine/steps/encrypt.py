@@ -13,6 +13,7 @@ from ...format.container import Directory, ZipWriter
 from ..archives import STATE
 from ..heartbeat import heartbeat
 from ..members import StagedMember
+from ..proven import proven
 from ..residency import archive_name
 from ..staged_files import staging_disk
 from ..wiring import Wiring
@@ -23,8 +24,7 @@ def encrypt(wiring: Wiring, reference: Reference) -> Reference:
     """Write an archive for each zone, and beside them the change state where the snapshot made one, for recipients of
     its own; only members whose leak check ran get into an archive."""
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
-    staged = workspace.record("snapshot")
-    workspace.record("anonymize")
+    staged = proven(workspace)
     taken_at = datetime.strptime(staged["identity"]["taken_at"], "%Y-%m-%dT%H:%M:%S%z")
     state_members = staged["state_members"]
     archives, state = [], None

@@ -54,6 +54,7 @@ class _Taken:
     parent: ParentState | None = None
     state: ChangeState | None = None
     samples: Sequence[Sequence[str]] = ()
+    made_of: Sequence[Mapping[str, Any] | None] = ()
     zones: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -97,6 +98,7 @@ def snapshot(wiring: Wiring, reference: Reference) -> Reference:
             },
             "profile": body,
             "samples": taken.samples,
+            "made_of": taken.made_of,
             "configuration_sha256": _settings_digest(settings),
         },
     )
@@ -164,7 +166,16 @@ def _tables(
         tables=tuple(saver.states),
         tree=None,
     )
-    return _Taken(digest_key, identity, profile, parent, left if tracked else None, saver.samples, saver.zone_profiles)
+    return _Taken(
+        digest_key,
+        identity,
+        profile,
+        parent,
+        left if tracked else None,
+        saver.samples,
+        saver.made_of,
+        saver.zone_profiles,
+    )
 
 
 def _parent(
