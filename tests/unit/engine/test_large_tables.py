@@ -35,7 +35,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> World:
             "THEN ' from user' || (i + 1) || '@mail.example.org' ELSE '' END FROM n",
             (LARGE, CHATTY),
         )
-    world.source["policies"] = {"log.email": "tokenize"}
+    world.source.update(policies={"log.email": "tokenize"}, on_leak="fail")
     world.save()
     return world
 
