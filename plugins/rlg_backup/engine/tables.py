@@ -22,8 +22,8 @@ from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
 from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
 from .breaking import require_unbroken
-from .coarse_places import CoarsePlaces
 from .classifying import UNASSIGNED
+from .coarse_places import CoarsePlaces
 from .fitting import doubts, require_fitting, require_pairs
 from .members import StagedMembers
 from .parallel import run_all
