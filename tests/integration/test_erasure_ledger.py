@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.forgotten import entries, erase, erased, restored, rows, with_erasures
+from tests.support.verbs import flip
 from tests.support.world import World
 
 from rlg_backup.engine.erasure import record
+from rlg_backup.format.keys import SigningKey
 
 TARGETS = ("local", "second", "third")
 
@@ -164,3 +166,33 @@ def test_what_cannot_be_meant_is_refused_and_not_recorded(world: World, words: t
     done = world.run("erase", *words, "--json")
     assert (done.code > 0, done.json["message"].startswith(text)) == (True, True), done.out
     assert len(entries(world)) == 1
+
+
+def test_doctor_says_where_requests_are_missing(world: World) -> None:
+    def told() -> tuple[str, str]:
+        checks = {check["group"]: check for check in world.run("doctor", "--json").json["checks"]}
+        return checks["erasures"]["verdict"], checks["erasures"]["measured"]
+
+    assert told() == ("PASS", "1 requests on every target")
+    entries(world, "third")[0].unlink()
+    assert told() == ("FAIL", "requests are missing on third: rlg-backup erase --complete")
+    flip(entries(world, "second")[0], 100)
+    verdict, measured = told()
+    assert (verdict, measured.startswith("second: unable to ")) == ("COULD-NOT-VERIFY", True)
+    assert world.run("erase", "--complete").code == 0
+    assert told() == ("PASS", "1 requests on every target")
+
+
+def test_where_retention_has_a_key_of_its_own_it_signs_no_request(world: World) -> None:
+    key = SigningKey.generate()
+    world.settings["retention"] = {"trusted": [key.signer.text]}
+    world.save()
+    erased(world, "1")
+    (world.root / "keys" / "retention.key").write_text(key.text)
+    (world.root / "keys" / "retention.key").chmod(0o600)
+    world.settings["signing"]["key"] = "file:keys/retention.key"
+    world.save()
+    done = erase(world, "3")
+    assert done.code == 1
+    assert len(entries(world)) == 2
+    assert people(world, "back.db") == [3]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.support.faulty_storage import Damage, Fault, FaultyStorage
+from tests.support.forgotten import erased, with_erasures
 from tests.support.s3_server import S3Server
 from tests.support.world import World
 
@@ -92,6 +93,13 @@ def test_a_target_without_locks_takes_no_backup_that_is_to_be_locked(server: S3S
     assert done.code == 2
     assert re.fullmatch(r"error: unable to store 'app/\S+/manifest.json': target 'local' keeps no locks\n", done.err)
     assert set(objects(server, world)) == {"catalog/app/lease.json"}
+
+
+def test_a_request_to_erase_is_locked_as_long_as_any_backup_from_before_it_is_kept(
+    server: S3Server, world: World
+) -> None:
+    erased(with_erasures(world), "2")
+    assert near(objects(server, world)["erasures/00000001.json"], 6)
 
 
 def test_what_is_kept_for_ever_cannot_be_locked(world: World) -> None:

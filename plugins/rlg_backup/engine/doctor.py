@@ -16,6 +16,7 @@ from ..core.errors import BackupError
 from ..core.model import Check, Verdict
 from ..format.signing import SignerOf
 from .doctor_targets import faults, reachable, residence, together, told
+from .erasure import known
 from .residency import misplaced
 from .retention.standing import standing
 from .wiring import Wiring
@@ -30,6 +31,7 @@ def examine(wiring: Wiring) -> list[Check]:
         _check("keys", "signing key", lambda: _signing(wiring)),
         _check("keys", "staging key", lambda: f"{wiring.staging_key.key_id}"),
         _check("keys", "tokenization key", lambda: _tokenization(wiring)),
+        _check("keys", "erasure key", lambda: _erasure(wiring)),
         _check("keys", "identities", lambda: _identities(wiring)),
         _check("keys", "change state", lambda: _change_state(wiring)),
         _check("staging", "folder", lambda: _private(wiring.settings.staging.folder)),
@@ -44,6 +46,7 @@ def examine(wiring: Wiring) -> list[Check]:
         checks.append(_check("targets", name, partial(reachable, wiring, name)))
         checks.append(_check("targets", f"{name}: properties", partial(_target, wiring, name)))
     checks += [_check("retention", name, partial(_retention, wiring, name)) for name in wiring.settings.sources]
+    checks.append(_check("erasures", "ledger", partial(_ledger, wiring)))
     checks += _airflow(wiring)
     return checks
 
@@ -88,6 +91,24 @@ def _tokenization(wiring: Wiring) -> str:
     if needs:
         raise _Wrong(f"none is configured, and the policies of {', '.join(needs)} need one")
     return "none, and no policy needs one"
+
+
+def _erasure(wiring: Wiring) -> str:
+    settings = wiring.settings.erasure
+    if not settings.subjects:
+        return "none is needed: 'erasure.subjects' is not set"
+    if settings.key is None:
+        return "none here: this worker records no request, and restores nothing once there is one"
+    return f"{wiring.erasure_keys[0].key_id}, and {len(settings.old_keys)} old ones"
+
+
+def _ledger(wiring: Wiring) -> str:
+    found = known(wiring)
+    if found.passed_over:
+        raise _Unseen("; ".join(f"{name}: {error}" for name, error in found.passed_over.items()))
+    if lacking := [name for name, length in found.lengths.items() if length < len(found.entries)]:
+        raise _Wrong(f"requests are missing on {', '.join(lacking)}: rlg-backup erase --complete")
+    return f"{len(found.entries)} requests on every target"
 
 
 def _identities(wiring: Wiring) -> str:

@@ -26,12 +26,10 @@ def known(wiring: Wiring) -> Ledger:
     Raises LedgerShort (COULD-NOT-VERIFY) where it does not, LedgerForged where copies contradict each other or what
     was seen, and what is wrong with a copy where no target has a sound one.
     """
+    witnesses = list(_witnesses(wiring))  # before the ledger, which others may lengthen meanwhile
     ledger = merged(wiring.ledger_targets, wiring.ledger)
-    seen = wiring.seen.get(_EVERY, FOLDER)
-    if seen is not None:
-        ledger.require(seen, "this machine")
-    for who, erasures in _witnesses(wiring):
-        ledger.require(erasures, who)
+    for who, reached in witnesses:
+        ledger.require(reached, who)
     remember(wiring, ledger)
     return ledger
 
@@ -112,8 +110,12 @@ def _catch_up(wiring: Wiring, copy: LedgerCopy) -> None:
             _extend(wiring, copy, more[1 if length else 0 :])
 
 
-def _witnesses(wiring: Wiring) -> Iterator[tuple[str, Erasures]]:
-    """What the newest backup of each source on each target that answers says of the ledger."""
+def _witnesses(wiring: Wiring) -> Iterator[tuple[str, Erasures | SeenHead]]:
+    """How far this machine has seen the ledger, and what the newest backup of each source on each target that answers
+    says of it."""
+    seen = wiring.seen.get(_EVERY, FOLDER)
+    if seen is not None:
+        yield "this machine", seen
     for source, settings in wiring.settings.sources.items():
         for target in settings.targets:
             found = None
