@@ -139,6 +139,7 @@ class _Erasure:
 
     def _anonymized(self, rows: pa.RecordBatch, matches: Sequence[Match]) -> pa.RecordBatch:
         names = {name for match in matches for name in (*match.does.columns, *([match.column] if match.cut else []))}
+        names &= set(rows.schema.names)  # a column that a policy dropped is empty already
         for name in names:
             if not self._nullable[name] and not _takes_text(rows.column(name)):
                 cause = "it allows no NULL and holds no text, so that it cannot be emptied"
