@@ -131,6 +131,17 @@ def test_without_the_target_that_decides_the_order_nothing_is_recorded(world: Wo
     assert people(world, "back.db") == [1, 3]
 
 
+def test_a_request_that_was_not_answered_may_be_lost_with_the_one_target_that_had_it(world: World) -> None:
+    for target in TARGETS[1:]:
+        down(world, target)
+    assert erase(world, "3").code == 1
+    assert len(entries(world)) == 2
+    for target in TARGETS[1:]:
+        up(world, target)
+    shutil.rmtree(world.target())
+    assert people(world, "back.db") == [1, 3]
+
+
 def test_requests_at_the_same_time_are_all_recorded(world: World) -> None:
     subjects = [str(number) for number in range(10, 18)]
     with ThreadPoolExecutor(4) as pool:

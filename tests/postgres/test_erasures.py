@@ -143,3 +143,32 @@ def test_schemas_restored_under_other_names_are_without_the_subject(world: World
     assert done.code == 0, done.out
     assert query(there, "SELECT count(*) FROM people_of_then.people") == [(8,)]
     assert query(there, "SELECT count(*) FROM shop_of_then.lines") == [(80,)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (
+            {"tables": TABLES | {"shop.orders": {"through": "person", "action": "anonymize", "columns": ["note"]}}},
+            "shop.orders.person': it allows no NULL, and what it refers to is deleted",
+        ),
+        (
+            {
+                "action": "anonymize",
+                "columns": ["email"],
+                "tables": {"shop.orders": {"through": "person", "action": "anonymize", "columns": ["at"]}},
+            },
+            "shop.orders.at': it allows no NULL and holds no text, so that it cannot be emptied",
+        ),
+    ],
+)
+def test_what_cannot_be_emptied_is_refused_before_it_is_tried(
+    world: World, source: Address, rule: dict[str, object], text: str
+) -> None:
+    world.settings["erasure"]["subjects"]["person"]["app"].update(rule)
+    world.save()
+    with connected(app=source):
+        world.back_up()
+        erased(world, "nobody")
+        done = world.run("restore", "latest", "--to", "postgres:app/erased_back", "--json")
+    assert (done.code, done.json["message"]) == (2, f"unable to erase in '{text}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ...config.erasure import Erased, ErasedChild, ErasureRule
 from ...core.errors import ErasureUndecided
-from ...format.profile import Profile, TableProfile
-from ...sources.port import ForeignKey, table_title
+from ...format.profile import ColumnProfile, Profile, TableProfile
+from ...sources.kinds import kind_of
+from ...sources.port import ROW_IDENTITY, ForeignKey, table_title
 from .counts import title_of
 from .subjects import Subjects
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Place = tuple[str, str]  # schema and name
+_STAYS = "delete the rows, or anonymize those they belong to"
 
 
 @dataclass
@@ -184,7 +186,15 @@ class _Rule:
         for name in emptied:
             if columns[name].key or (cut and name == looked_at[0] and not columns[name].nullable):
                 cause = "it allows no NULL, and what it refers to is deleted" if cut else "it is of the primary key"
-                raise _undecided(f"{title}.{name}", cause, "delete the rows, or anonymize those they belong to")
+                raise _undecided(f"{title}.{name}", cause, _STAYS)
+            if not _can_be_empty(table, columns[name]):
+                cause = "it allows no NULL and holds no text, so that it cannot be emptied"
+                raise _undecided(f"{title}.{name}", cause, _STAYS)
+
+
+def _can_be_empty(table: TableProfile, column: ColumnProfile) -> bool:
+    """SQLite takes a text in every column."""
+    return column.nullable or ROW_IDENTITY in table.options or kind_of(column.declared_type) == "text"
 
 
 def _named(profile: Profile, name: str) -> list[TableProfile]:

@@ -140,10 +140,6 @@ class _Erasure:
     def _anonymized(self, rows: pa.RecordBatch, matches: Sequence[Match]) -> pa.RecordBatch:
         names = {name for match in matches for name in (*match.does.columns, *([match.column] if match.cut else []))}
         names &= set(rows.schema.names)  # a column that a policy dropped is empty already
-        for name in names:
-            if not self._nullable[name] and not _takes_text(rows.column(name)):
-                cause = "it allows no NULL and holds no text, so that it cannot be emptied"
-                raise ErasureUndecided("erase in", f"{self._title}.{name}", cause, "delete the rows")
         emptied = Policies(self._title, {name: Redact() for name in names}, None, self._nullable).apply(rows)
         self.done.went.update(rows)
         self.done.came.update(emptied)
@@ -176,9 +172,3 @@ def _moved(places: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]
         level: {**{code: rows for code, rows in codes.items() if code}, "": codes.get("", 0) - sum(codes.values())}
         for level, codes in places.items()
     }
-
-
-def _takes_text(column: pa.Array) -> bool:
-    from ...format.forms import TYPES
-
-    return column.type in (TYPES["utf8"], TYPES["variant"], TYPES["null"])
