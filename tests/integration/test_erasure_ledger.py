@@ -139,7 +139,12 @@ def test_a_request_that_was_not_answered_may_be_lost_with_the_one_target_that_ha
     for target in TARGETS[1:]:
         up(world, target)
     shutil.rmtree(world.target())
+    del world.settings["targets"]["local"]
+    world.source["targets"] = list(TARGETS[1:])
+    world.save()
     assert people(world, "back.db") == [1, 3]
+    erased(world, "3")
+    assert people(world, "again.db") == [1]
 
 
 def test_requests_at_the_same_time_are_all_recorded(world: World) -> None:

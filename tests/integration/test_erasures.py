@@ -133,6 +133,24 @@ def test_a_table_that_nobody_decided_of_is_refused_before_anything_is_there(worl
     assert not (world.root / "back.db").exists()
 
 
+def test_a_table_that_is_saved_ahead_of_the_one_its_rows_belong_to_is_loaded_after_it(world: World) -> None:
+    execute(
+        world.root / "app.db",
+        "CREATE TABLE stays (visit INTEGER, nights INTEGER)",
+        "CREATE TABLE visits (id INTEGER PRIMARY KEY, member INTEGER)",
+        "CREATE TABLE members (id INTEGER PRIMARY KEY, code TEXT)",
+        "INSERT INTO members VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO visits VALUES (11, 1), (12, 2), (13, 2)",
+        "INSERT INTO stays VALUES (11, 3), (12, 4), (13, 5)",
+    )
+    tables = {"visits": {"through": "member"}, "stays": {"through": "visit", "of": "visits"}}
+    with_erasures(world, table="members", column="code", tables=tables)
+    world.back_up()
+    erased(world, "b")
+    assert restored(world, "latest").code == 0
+    assert rows(world.root / "back.db", "SELECT * FROM stays, visits, members") == [(11, 3, 11, 1, 1, "a")]
+
+
 @pytest.mark.parametrize(
     ("rules", "text"),
     [
