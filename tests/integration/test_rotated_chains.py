@@ -85,6 +85,30 @@ def test_a_state_that_was_written_for_the_old_recipient_is_gone_on_with_by_who_h
     restored(world, "latest")
 
 
+def test_after_the_tokenization_key_was_rotated_a_full_backup_is_made_and_the_old_ones_come_back(world: World) -> None:
+    before = dump(world.root / "app.db")
+    chain = backed_up(world).json[0]["backup_id"]
+    old = world.settings["tokenization"]["key"]
+    reference, _ = new_key(world, "tokenization", "new-tokenization.txt")
+    world.settings["tokenization"] = {"key": reference, "old_keys": [old]}
+    change(world)
+    full = backed_up(world).json[0]
+    why = f"full instead of incremental: backup '{chain}' was made with another tokenization key"
+    assert (full["kind"], full["warnings"][0]) == ("full", why)
+    restored(world, full["backup_id"])
+    place = world.root / "of before.db"
+    assert world.run("restore", chain, "--source", "app", "--to", place).code == 0
+    assert dump(place) == before
+    assert backed_up(world).json[0]["kind"] == "incremental"
+    world.settings["tokenization"]["old_keys"] = []
+    world.save()
+    lost = world.run("restore", chain, "--source", "app", "--to", world.root / "never.db")
+    assert (lost.code, lost.err.splitlines()[1]) == (
+        2,
+        "hint: add the key the backup was made with to 'tokenization.old_keys'",
+    )
+
+
 def test_a_chain_of_a_tree_whose_target_lost_it_comes_back_from_the_other_and_a_full_one_follows(
     tmp_path: Path,
 ) -> None:

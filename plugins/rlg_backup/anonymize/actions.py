@@ -219,7 +219,8 @@ class Drop(_Whole):
 
 def words_of(action: Action) -> str:
     """An action with its own settings: equal for equal ones, in every version."""
-    own = {field.name: getattr(action, field.name) for field in fields(action)}  # type: ignore[arg-type]  # all are
+    settings = [field.name for field in fields(action) if field.compare]  # type: ignore[arg-type]  # all are dataclasses
+    own = {name: getattr(action, name) for name in settings}
     given = [f"{name}={value!r}" for name, value in sorted(own.items()) if value is not None]
     return " ".join([action.name, *given])
 

@@ -51,6 +51,7 @@ def find_parent(wiring: Wiring, source: str, kind: Kind, targets: Sequence[str])
         copies = [_newest(wiring, source, kind, target) for target in targets]
         _require_same(copies)
         _require_past(wiring, copies[0])
+        _require_same_key(wiring, copies[0])
         for copy in copies:
             require_archives(wiring, chain_of(wiring, copy, targets=[copy.target]))
         return _planned(wiring, copies)
@@ -118,6 +119,13 @@ def _require_past(wiring: Wiring, parent: Chosen) -> None:
             f"by this machine's clock backup '{parent.point.backup_id}' was taken in the future, "
             f"at {taken_at:%Y-%m-%dT%H:%M:%SZ}"
         )
+
+
+def _require_same_key(wiring: Wiring, parent: Chosen) -> None:
+    """Tokens of two keys would be two values of what is one."""
+    theirs, mine = parent.manifest.tokenization_key, wiring.tokenization_key
+    if theirs is not None and mine is not None and theirs != mine.key_id:
+        raise _Unsuitable(f"backup '{parent.point.backup_id}' was made with another tokenization key")
 
 
 def _planned(wiring: Wiring, copies: Sequence[Chosen]) -> PlannedParent:
