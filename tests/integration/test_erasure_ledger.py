@@ -138,6 +138,7 @@ def test_a_request_that_was_not_answered_may_be_lost_with_the_one_target_that_ha
     assert len(entries(world)) == 2
     for target in TARGETS[1:]:
         up(world, target)
+    assert people(world, "while.db") == [1]
     shutil.rmtree(world.target())
     del world.settings["targets"]["local"]
     world.source["targets"] = list(TARGETS[1:])
