@@ -192,3 +192,11 @@ def test_a_restore_takes_the_copy_of_another_target_when_the_first_is_damaged(ma
         f"{size:,} bytes, SHA-256 different\nhint: name another restore point, or repair the copy",
     )
     assert (bad.state, (world.root / "third.db").exists()) == ("failed", False)
+
+
+def test_a_target_near_its_quota_is_an_alert_and_no_failure(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.settings["targets"]["local"] |= {"quota": "1 MB", "quota_warning": 1}
+    world.save()
+    assert run("rlg_full_backup").state == "success"
+    assert "ALERT rlg_full_backup has warnings" in caplog.text
+    assert "\n- near its quota: target 'local' holds " in caplog.text

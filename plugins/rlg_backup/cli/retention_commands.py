@@ -92,6 +92,8 @@ def _show(out: Output, outcome: Outcome) -> None:
         out.say(f"  removed {certificate.removal.backup_id}: {len(certificate.objects)} objects, {versions} versions")
     for name in outcome.abandoned:
         out.say(f"  {'would remove' if outcome.dry_run else 'removed'} {name}: a run that committed nothing")
+    for warning in outcome.warnings:
+        out.say(f"  {warning}", "yellow")
     for failure in outcome.failures:
         out.say(f"  {failure}", "red")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from ..core.model import SOURCE_NAME
+from ..core.size import parse_size
 
 
 class Strict(BaseModel):
@@ -39,7 +40,12 @@ def _given(value: object) -> object:
     return [item for item in value if item != ""] if isinstance(value, list) else value
 
 
+def _size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_given)]
 Name = Annotated[str, AfterValidator(_name)]
 Place = Annotated[Path, BeforeValidator(_absolute)]
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]  # bytes; "500 GB", "1.5 TiB"
 Reference = str  # file:PATH, env:NAME, exec:COMMAND, secret:BACKEND/NAME

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .fields import Place, Strict
+from .fields import Place, Size, Strict
 
 Lock = Literal["none", "governance", "compliance"]
 """Whether what is stored is locked until it expires: so that those may undo it whom the owner lets, or nobody."""
@@ -20,10 +20,13 @@ class _Target(Strict):
 
 
 class LocalTarget(_Target):
-    """A folder: a disk, a mounted share."""
+    """A folder: a disk, a mounted share. ``quota``: how much it may hold; from ``quota_warning`` percent of it on that
+    is told."""
 
     type: Literal["local"]
     path: Place
+    quota: Size | None = None
+    quota_warning: int = Field(default=80, ge=1, le=100)
 
 
 class _Remote(_Target):

@@ -114,6 +114,14 @@ def new_backup_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
+def is_backup_id(name: str) -> bool:
+    """Whether a name is that of a backup's folder."""
+    try:
+        return bool(BACKUP_ID.fullmatch(name) and backup_time(name))
+    except ValueError:  # digits that are no date
+        return False
+
+
 def backup_time(backup_id: str) -> datetime:
     """The UTC time an id was made, to the second."""
     return datetime.strptime(backup_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from ..core.errors import BackupError, BackupIncomplete
+from ..core.errors import BackupError, BackupIncomplete, StorageError
 from ..core.model import Kind
 from . import steps
 from .limits import in_our_words
 from .proven import proven
+from .quota import usage_of
 from .warnings import capped
 from .wiring import Wiring
 from .workspace import Reference, Workspace
@@ -141,9 +143,16 @@ def result(
         asked=workspace.record("stage")["asked"],
         committed=done["committed"],
         missing={**done["missing"], **(failed or {})},
-        warnings=(*capped(profile["warnings"]), *finding["warnings"]),
+        warnings=(*capped(profile["warnings"]), *finding["warnings"], *_near_quota(wiring, done["committed"])),
         seconds=seconds or {},
     )
+
+
+def _near_quota(wiring: Wiring, targets: Iterable[str]) -> Iterator[str]:
+    for target in targets:
+        with suppress(StorageError):  # the copy is there; how full the target is will be told another time
+            if (usage := usage_of(wiring, target)) and usage.warning:
+                yield usage.warning
 
 
 class _Timer:

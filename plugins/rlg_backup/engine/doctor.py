@@ -17,6 +17,7 @@ from ..core.model import Check, Verdict
 from ..format.signing import SignerOf
 from .doctor_targets import faults, reachable, residence, together, told
 from .erasure import known
+from .quota import usage_of
 from .residency import misplaced
 from .retention.standing import standing
 from .wiring import Wiring
@@ -185,11 +186,15 @@ def _target(wiring: Wiring, name: str) -> str:
     wrong = list(faults(settings, facts))
     if fault := misplaced(wiring.settings, name, facts.region):
         wrong.append(f"{fault}: no archive will be stored there")
+    usage = usage_of(wiring, name)
+    if usage is not None and usage.used > usage.quota:
+        wrong.append(f"{usage}: it takes no more backups; raise targets.{name}.quota, or keep less")
     if wrong:
         raise _Wrong("; ".join(wrong))
+    full = f"; {f'warning: {usage.warning}' if usage.warning else usage}" if usage is not None else ""
     beside = together(wiring, name)
     note = f"; warning: on one device with {', '.join(beside)}: who loses that loses both" if beside else ""
-    return told(settings, facts) + residence(wiring, name) + note
+    return told(settings, facts) + residence(wiring, name) + full + note
 
 
 def _retention(wiring: Wiring, source: str) -> str:

@@ -45,7 +45,7 @@ def _opened(name: str, target: Target, clients: Clients | None) -> Storage:
     if isinstance(target, LocalTarget):
         from ..storage.local import LocalStorage
 
-        return LocalStorage(name, target.path)
+        return LocalStorage(name, target.path, quota=target.quota)
     client = (clients or own_client)(name, target)
     if isinstance(target, S3Target):
         return _s3(name, target, client)

@@ -10,6 +10,7 @@ EXCLUDED = "not in the backup: "
 VANISHED = "a file vanished after it was listed, and is not saved: "
 TOKENIZED = "tokenized without a policy: "
 UNSTABLE = "a file changed at each of "
+NEAR_QUOTA = "near its quota: "
 
 
 def capped(warnings: Iterable[str]) -> tuple[str, ...]:
@@ -40,6 +41,11 @@ def capped(warnings: Iterable[str]) -> tuple[str, ...]:
 def tokenized(column: str, why: str) -> str:
     """That a column was tokenized although no policy says so: alerts tell it."""
     return f"{TOKENIZED}{column} ({why}); give it a policy, or keep it by name"
+
+
+def near_quota(how_near: str) -> str:
+    """That a target will be full before long."""
+    return f"{NEAR_QUOTA}{how_near}"
 
 
 def full_instead(kind: str, why: str) -> str:

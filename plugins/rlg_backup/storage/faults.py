@@ -12,6 +12,7 @@ from rlg_backup.core.errors import (
     ObjectFrozen,
     ObjectLocked,
     ObjectMissing,
+    StorageFull,
 )
 from rlg_backup.core.model import Tier
 
@@ -42,6 +43,11 @@ def too_large(key: str, size: int, limit: int) -> ObjectDamaged:
 
 def too_short(key: str, offset: int, length: int) -> ObjectDamaged:
     return ObjectDamaged("read", key, f"it ends before byte {offset + length}")
+
+
+def over_quota(key: str, size: int, used: int, quota: int, target: str) -> StorageFull:
+    cause = f"it has {size:,} bytes, and target '{target}' holds {used:,} of its quota of {quota:,}"
+    return StorageFull("store", key, cause, "keep less ('rlg-backup expire --dry-run' says what is kept), or raise it")
 
 
 def check_range(key: str, offset: int, length: int) -> None:

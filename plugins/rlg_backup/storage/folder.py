@@ -90,6 +90,21 @@ class Folder:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=root)
 
+    def used(self) -> int:
+        """Bytes of every file below, of those in the making too; what goes meanwhile counts or not."""
+
+        def below(path: str) -> int:
+            with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
+                return sum(below(one.path) if one.is_dir(follow_symlinks=False) else size(one) for one in entries)
+            return 0
+
+        def size(entry: os.DirEntry[str]) -> int:
+            with contextlib.suppress(FileNotFoundError):
+                return entry.stat(follow_symlinks=False).st_size
+            return 0
+
+        return below(str(self.root))
+
     def publish(self, temporary: str, segments: Sequence[str]) -> None:
         """Give a temporary file its name; FileExistsError if the name is taken. Call it locked.
 

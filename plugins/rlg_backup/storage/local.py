@@ -43,12 +43,14 @@ class LocalStorage:
     A tag is made of the file's time, size and inode; the driver sets the time itself and moves it on
     at each replacement. Symbolic links below the root are refused wherever they lead. A key cannot be
     another key's folder. The folder is created at the first write. How far a lock holds is told in
-    storage/local_lock.py. There is one tier, hot, and nothing keeps versions.
+    storage/local_lock.py. There is one tier, hot, and nothing keeps versions. A file that would have the folder hold
+    more than ``quota`` bytes is StorageFull; small objects are not asked, for without them nothing could be removed.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, *, quota: int | None = None) -> None:
         self.name = name
         self._folder = Folder(root.absolute())
+        self._quota = quota
 
     def put_file(
         self,
@@ -65,6 +67,7 @@ class LocalStorage:
             self._folder.make()
             if not replacing:
                 self._refuse_existing(key)  # before the copy, which may take hours
+            self._require_room(key, source.size, source.size)
             with self._writing(key, until) as (file, temporary):
                 while block := source.read(_BLOCK):
                     write(file, block)
@@ -72,6 +75,7 @@ class LocalStorage:
                     if progress:
                         progress(len(block))
                 source.verify()
+                self._require_room(key, source.size)  # others may have written as much meanwhile
                 info = self._publish(key, file, temporary, replacing)
         return replace(info, locked_until=until)
 
@@ -183,6 +187,11 @@ class LocalStorage:
                         path.unlink()
                         removed += 1
         return removed
+
+    def _require_room(self, key: str, size: int, more: int = 0) -> None:
+        """StorageFull where the quota does not allow ``more`` bytes than there are."""
+        if self._quota is not None and (used := self._folder.used()) + more > self._quota:
+            raise faults.over_quota(key, size, used + more - size, self._quota, self.name)
 
     def _refuse_existing(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -27,7 +27,7 @@ def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
     problems += [problem for source in plan if source not in covered for problem in wrong_with(source, done)]
     summary = {name: {key: result[key] for key in ("backup_id", "committed")} for name, result in done.items()}
     summary |= {source: {"skipped": reason} for source, reason in covered.items()}
-    tell_full(done.values(), summary)
+    tell_warnings(done.values(), summary)
     finish(problems, summary, "Open the failed step's log, mend the cause, clear the run from 'stage'.")
     return summary
 
@@ -66,17 +66,20 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_
     return summary
 
 
-def tell_full(results: Iterable[Json], summary: Json) -> None:
-    """The alert of full backups that were made in the place of another kind: the chain before them is of no use."""
-    from ..engine.warnings import full_instead
+def tell_warnings(results: Iterable[Json], summary: Json) -> None:
+    """The alerts of full backups that were made in the place of another kind, since the chain before them is of no use,
+    and of targets that will be full before long."""
+    from ..engine.warnings import NEAR_QUOTA, full_instead
 
+    said = [(result, warning) for result in results for warning in result["warnings"]]
     lines = [
         f"{result['source']}: {warning}"
-        for result in results
-        for warning in result["warnings"]
+        for result, warning in said
         if result["kind"] != result["asked"] and warning.startswith(full_instead(result["asked"], ""))
     ]
     warn("made full backups", lines, "Nothing is lost; the next ones are made after these.", summary)
+    near = sorted({warning for _, warning in said if warning.startswith(NEAR_QUOTA)})
+    warn("has warnings", near, "Retention will make room as far as it may; docs/runbooks.md says how.", summary)
 
 
 def warn(what: str, lines: list[str], so: str, summary: Json) -> None:

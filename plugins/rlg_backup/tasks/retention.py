@@ -33,6 +33,7 @@ def expire(source: str) -> Json:
         "name": source,
         "verdict": Verdict.of(outcome.verdict for outcome in outcomes).value,
         "why": " / ".join(wrong),
+        "warnings": [warning for outcome in outcomes for warning in outcome.warnings],
         "removed": {one["target"]: [done["removal"]["backup_id"] for done in one["certificates"]] for one in found},
     }
 

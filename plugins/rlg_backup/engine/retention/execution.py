@@ -25,7 +25,7 @@ from .holds import not_yet_held
 from .planning import Action, Decision, held_with_chains
 from .record import put_on_record
 from .removal import erase_backup, lock_held, move_archives, remove_abandoned
-from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of
+from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of, without_room
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ BATCH = 100  # backups that one record says to be going
 
 @dataclass
 class Outcome:
-    """What was decided and done about a source on one target; ``error`` stopped it, ``failures`` did not."""
+    """What was decided and done about a source on one target; ``error`` stopped it, ``failures`` did not. ``warnings``
+    are of what the policy cannot help."""
 
     source: str
     target: str
@@ -42,6 +43,7 @@ class Outcome:
     decisions: list[Decision] = field(default_factory=list)
     certificates: list[Erased] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     failures: list[BackupError] = field(default_factory=list)
     error: BackupError | None = None
 
@@ -60,6 +62,7 @@ class Outcome:
             "restore_points": [_told(decision) for decision in self.decisions],
             "certificates": [certificate.to_dict() for certificate in self.certificates],
             "abandoned": self.abandoned,
+            "warnings": self.warnings,
             "failures": [str(error) for error in (*self.failures, *([self.error] if self.error else []))],
         }
 
@@ -75,6 +78,7 @@ def expire(wiring: Wiring, source: str, target: str, *, dry_run: bool = False) -
             now = _now(wiring)
             shelf = read_shelf(wiring, source, target, now)
             outcome.decisions, outcome.abandoned = decisions_on(wiring, shelf, now), shelf.abandoned(now)
+            outcome.warnings += without_room(shelf, outcome.decisions)
         else:
             wiring.signing_key  # noqa: B018  # without one nothing can be said, so nothing is begun
             with held(wiring, source, target) as lease:
@@ -104,6 +108,7 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
     shelf = read_shelf(wiring, outcome.source, outcome.target, now)
     _remove(wiring, lease, shelf, shelf.state.removals, outcome)  # what a run before began
     outcome.decisions = decisions_on(wiring, shelf, now)
+    outcome.warnings += without_room(shelf, outcome.decisions)
     put_on_record(wiring, lease, lambda state: not_yet_held(shelf.handed_on, state))
     put_on_record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
     _lock_held(wiring, shelf, outcome, now)

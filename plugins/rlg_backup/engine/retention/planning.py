@@ -6,7 +6,7 @@ clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +23,7 @@ MOST = 1000  # marks at a time: the newest record tells all of them
 @dataclass(frozen=True)
 class Fact:
     """One restore point, as its signed documents and its target tell. ``whole``: each of its archives is there, in its
-    size. ``locked_until``: the target lets nobody remove it before."""
+    size. ``size``: bytes of all that lies there of it. ``locked_until``: the target lets nobody remove it before."""
 
     backup_id: str
     sequence: int
@@ -31,7 +31,19 @@ class Fact:
     taken_at: datetime
     parent: str | None
     whole: bool = True
+    size: int = 0
     locked_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many bytes a source is to give up on its target, and why."""
+
+    wanted: int = 0
+    why: str = ""
+
+
+NO_QUOTA = Room()
 
 
 class Action(StrEnum):
@@ -72,20 +84,26 @@ def require_plausible(times: Sequence[datetime], newest: datetime, rules: Retent
             raise ClockImplausible("expire by", "this clock", cause, hint)
 
 
-def plan(facts: Sequence[Fact], state: State, rules: RetentionRules, now: datetime) -> list[Decision]:
+def plan(
+    facts: Sequence[Fact], state: State, rules: RetentionRules, now: datetime, room: Room = NO_QUOTA
+) -> list[Decision]:
     """What becomes of each restore point of a source on a target; ``facts`` are all there are, oldest commit first.
+    Where ``room`` is wanted the oldest go before their age, unless more than that keeps them.
 
     What goes, goes with all that is restored from it: a decision carried out in any part, later commits first, leaves
     each that stays with its whole chain.
     """
     marks = state.marked()
-    reasons = _reasons_to_stay(facts, state, rules, now)
+    young, reasons = _young(facts, rules, now), _reasons_to_stay(facts, state, rules, now)
+    crowded = _crowded_out(facts, young, reasons, room.wanted)
+    for name in young.keys() - crowded:
+        reasons[name].insert(0, young[name])
     _keep_ancestors(facts, reasons)
     cold = _archive(facts, state, reasons, rules, now)
     going = [fact for fact in facts if not reasons[fact.backup_id]]
     due = {fact.backup_id for fact in going if _is_due(marks.get(fact.backup_id), now)}
     due -= _ancestors(facts, [fact for fact in facts if fact.backup_id not in due])
-    room = MOST - sum(fact.backup_id in marks for fact in facts)
+    more = MOST - sum(fact.backup_id in marks for fact in facts)
     decisions: list[Decision] = []
     for fact in reversed(facts):
         why, mark = tuple(reasons[fact.backup_id]), marks.get(fact.backup_id)
@@ -95,10 +113,12 @@ def plan(facts: Sequence[Fact], state: State, rules: RetentionRules, now: dateti
         elif mark is not None:
             action = Action.GOES if fact.backup_id in due else Action.WAITS
             decisions.append(Decision(fact, action, (mark.reason,), mark.due_at))
-        elif room > 0:
-            room -= 1
+        elif more > 0:
+            more -= 1
             due_at = rules.grace.after(now)
-            decisions.append(Decision(fact, Action.IS_MARKED, (_too_old(fact, rules),), due_at))
+            early = f"{_taken(fact)}, goes before its age: {room.why}"
+            reason = early if fact.backup_id in crowded else _too_old(fact, rules)
+            decisions.append(Decision(fact, Action.IS_MARKED, (reason,), due_at))
         else:
             decisions.append(Decision(fact, Action.STAYS, (f"{MOST} others are marked already",)))
     return decisions[::-1]
@@ -110,12 +130,44 @@ def held_with_chains(facts: Sequence[Fact], state: State) -> set[str]:
     return {fact.backup_id for fact in held} | _ancestors(facts, held)
 
 
+def _young(facts: Sequence[Fact], rules: RetentionRules, now: datetime) -> dict[str, str]:
+    """Those whose age is a reason to stay, with it."""
+    aged = zip(facts, _ascending([fact.taken_at for fact in facts], now), strict=True)
+    return {
+        fact.backup_id: f"taken {shown(taken)}, not older than {rules.age(fact.kind)}"
+        for fact, taken in aged
+        if taken > rules.age(fact.kind).before(now)
+    }
+
+
+def _crowded_out(
+    facts: Sequence[Fact], young: Mapping[str, str], firm: Mapping[str, Sequence[str]], wanted: int
+) -> set[str]:
+    """Ids of what its age alone keeps and that is to go for room: the oldest first, each with all that is restored from
+    it, until these and what goes anyway are as large as ``wanted``."""
+    kept = [fact for fact in facts if firm[fact.backup_id]]
+    firmly = {fact.backup_id for fact in kept} | _ancestors(facts, kept)
+    staying = firmly | young.keys() | _ancestors(facts, [fact for fact in facts if fact.backup_id in young])
+    freed = sum(fact.size for fact in facts if fact.backup_id not in staying)
+    crowded: set[str] = set()
+    for number, oldest in enumerate(facts):
+        if freed >= wanted:
+            break
+        if oldest.backup_id in staying - firmly - crowded:
+            family = {oldest.backup_id}
+            for fact in facts[number + 1 :]:
+                family |= {fact.backup_id} if fact.parent in family else set()
+            family &= staying - crowded
+            freed += sum(fact.size for fact in facts if fact.backup_id in family)
+            crowded |= family
+    return crowded & young.keys()
+
+
 def _reasons_to_stay(facts: Sequence[Fact], state: State, rules: RetentionRules, now: datetime) -> dict[str, list[str]]:
+    """Those that hold whatever the age."""
     reasons: dict[str, list[str]] = {fact.backup_id: [] for fact in facts}
-    for fact, taken in zip(facts, _ascending([fact.taken_at for fact in facts], now), strict=True):
+    for fact in facts:
         found = reasons[fact.backup_id]
-        if taken > rules.age(fact.kind).before(now):
-            found.append(f"taken {shown(taken)}, not older than {rules.age(fact.kind)}")
         found += [_held(hold.subject, hold.reason, hold.by) for hold in state.holds if hold.covers(fact.backup_id)]
         if state.drilled is not None and state.drilled.backup_id == fact.backup_id:
             found.append(f"the last one drilled, {shown(state.drilled.at)}")
@@ -195,8 +247,12 @@ def _is_due(mark: Mark | None, now: datetime) -> bool:
     return mark is not None and mark.due_at <= now
 
 
+def _taken(fact: Fact) -> str:
+    return f"{fact.kind}, taken {shown(fact.taken_at)}"
+
+
 def _too_old(fact: Fact, rules: RetentionRules) -> str:
-    return f"{fact.kind}, taken {shown(fact.taken_at)}, older than {rules.age(fact.kind)}"
+    return f"{_taken(fact)}, older than {rules.age(fact.kind)}"
 
 
 def _held(subject: str | None, reason: str, by: str) -> str:

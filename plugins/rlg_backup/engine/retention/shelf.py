@@ -12,14 +12,16 @@ from ...catalog import Catalog, RestorePoint, backups_of, compare_heads
 from ...config.retention import RetentionRules
 from ...config.targets import LocalTarget
 from ...core.errors import BackupError, ClockImplausible, StorageDenied, TargetUnknown
-from ...core.model import BACKUP_ID, backup_time
+from ...core.model import backup_time, is_backup_id
+from ...core.size import shown_size
 from ...format.retention import Hold, State
 from ...storage.port import ObjectInfo
+from ..quota import usage_of
 from ..residency import archive_name, held
 from ..restore_points import Chosen, open_point
 from ..wiring import Wiring
 from .holds import never_held, not_yet_held
-from .planning import Action, Decision, Fact, plan, require_plausible
+from .planning import NO_QUOTA, Action, Decision, Fact, Room, plan, require_plausible
 
 ABANDONED = timedelta(days=2)  # no run goes on for that long
 SKEW = timedelta(minutes=10)  # by which the target's clock may differ from this machine's
@@ -37,6 +39,7 @@ class Shelf:
     objects: Mapping[str, tuple[ObjectInfo, ...]]
     state: State
     handed_on: tuple[Hold, ...]
+    room: Room = NO_QUOTA
 
     def abandoned(self, now: datetime) -> list[str]:
         """Ids of no restore point (a run that committed nothing; one that was removed and came back), of which nothing
@@ -84,7 +87,7 @@ def read_shelf(wiring: Wiring, source: str, target: str, now: datetime) -> Shelf
         times = [point.time for point in backups_of(entries)]
         require_plausible(times, head.record.made_at, rules_of(wiring, source, target), now)
         _require_same_clock(wiring, target)
-    return shelf
+    return replace(shelf, room=_room(wiring, shelf, now))
 
 
 def _holds_elsewhere(catalogs: Mapping[str, Catalog], target: str) -> list[Hold]:
@@ -106,15 +109,38 @@ def rules_of(wiring: Wiring, source: str, target: str) -> RetentionRules:
 def decisions_on(wiring: Wiring, shelf: Shelf, now: datetime) -> list[Decision]:
     """``plan``, with what the target says of locks on those that would be marked or go; raises StorageError."""
     rules = rules_of(wiring, shelf.source, shelf.target)
-    first = plan(shelf.facts, shelf.state, rules, now)
-    leaving = {one.fact.backup_id for one in first if one.action in (Action.IS_MARKED, Action.GOES)}
-    if not leaving:
-        return first
-    facts = [
-        replace(fact, locked_until=_locked_until(wiring, shelf, fact)) if fact.backup_id in leaving else fact
-        for fact in shelf.facts
-    ]
-    return plan(facts, shelf.state, rules, now)
+    facts, asked = list(shelf.facts), set[str]()
+    while True:  # ends: what is locked stays, and others that were not asked about may go in its place
+        found = plan(facts, shelf.state, rules, now, shelf.room)
+        leaving = {one.fact.backup_id for one in found if one.action in (Action.IS_MARKED, Action.GOES)} - asked
+        if not leaving:
+            return found
+        facts = [
+            replace(fact, locked_until=_locked_until(wiring, shelf, fact)) if fact.backup_id in leaving else fact
+            for fact in facts
+        ]
+        asked |= leaving
+
+
+def without_room(shelf: Shelf, decisions: Sequence[Decision]) -> list[str]:
+    """What is to be said where too little may go for the room that is wanted."""
+    leaving = [one.fact.size for one in decisions if one.action in (Action.IS_MARKED, Action.WAITS, Action.GOES)]
+    missing = shelf.room.wanted - sum(leaving)
+    return [f"{shelf.room.why}; {shown_size(missing)} of that must stay for other reasons"] if missing > 0 else []
+
+
+def _room(wiring: Wiring, shelf: Shelf, now: datetime) -> Room:
+    """What the source is to give up, so that there is room for what will be made until that is gone, a grace time from
+    now. Of several sources on a target each gives up by what it holds. Raises StorageError."""
+    usage = usage_of(wiring, shelf.target)
+    if usage is None:
+        return NO_QUOTA
+    grace = rules_of(wiring, shelf.source, shelf.target).grace
+    needed, mine = usage.needed(grace.before(now)), usage.of_source(shelf.source)
+    going = {removal.backup_id for removal in shelf.state.removals} | set(shelf.abandoned(now))
+    over = usage.used + needed - usage.quota - sum(usage.backups[shelf.source, name] for name in going)
+    why = f"{usage}, and the next backups take {shown_size(needed)}"
+    return Room(max(0, -(-over * mine // max(1, usage.used))), why)
 
 
 def _locked_until(wiring: Wiring, shelf: Shelf, fact: Fact) -> datetime | None:
@@ -128,16 +154,9 @@ def _objects(wiring: Wiring, source: str, target: str) -> dict[str, tuple[Object
     found: dict[str, tuple[ObjectInfo, ...]] = {}
     for info in wiring.storage(target).list(f"{source}/"):
         name = info.key.split("/")[1]
-        if _is_id(name):
+        if is_backup_id(name):
             found[name] = (*found.get(name, ()), info)
     return found
-
-
-def _is_id(name: str) -> bool:
-    try:
-        return bool(BACKUP_ID.fullmatch(name) and backup_time(name))
-    except ValueError:  # digits that are no date
-        return False
 
 
 def _facts(
@@ -152,6 +171,7 @@ def _facts(
             kind=point.kind,
             taken_at=chosen.manifest.snapshot.taken_at,
             parent=parent.backup_id if parent else None,
+            size=sum(info.size for info in objects.get(point.backup_id, ())),
             whole=_is_whole(wiring, chosen, objects.get(point.backup_id, ())),
         )
 

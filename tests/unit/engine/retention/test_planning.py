@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from rlg_backup.config.retention import Retention, RetentionRules
 from rlg_backup.core.errors import ClockImplausible
 from rlg_backup.core.model import Kind
-from rlg_backup.engine.retention.planning import MOST, Action, Decision, Fact, plan, require_plausible
+from rlg_backup.engine.retention.planning import MOST, Action, Decision, Fact, Room, plan, require_plausible
 from rlg_backup.format.retention import NOTHING, Drill, Hold, Mark, State
 
 NOW = datetime(2031, 6, 1, 6, tzinfo=UTC)
@@ -126,6 +127,37 @@ def test_a_pause_and_a_jump_of_the_clock_are_told_by_the_times_of_backups(days: 
             require_plausible(times, NOW, RetentionRules(), NOW)
 
 
+def roomy(facts: list[Fact], wanted: int, **rules: object) -> list[str]:
+    found = plan(facts, NOTHING, RetentionRules.model_validate(rules), NOW, Room(wanted, "it is full"))
+    return [one.action.value for one in found]
+
+
+def test_for_room_the_oldest_go_before_their_age_with_all_that_is_restored_from_them() -> None:
+    facts = [
+        fact(1, 20, size=50),
+        fact(2, 19, Kind.INCREMENTAL, 1, size=10),
+        fact(3, 10, size=50),
+        fact(4, 9, Kind.INCREMENTAL, 3, size=10),
+        fact(5, 2, size=50),
+    ]
+    assert roomy(facts, 0, at_least={}) == ["stays"] * 5
+    assert roomy(facts, 1, at_least={}) == ["is marked"] * 2 + ["stays"] * 3
+    assert roomy(facts, 60, at_least={}) == ["is marked"] * 2 + ["stays"] * 3
+    assert roomy(facts, 61, at_least={}) == ["is marked"] * 4 + ["stays"]
+    assert roomy(facts, 10**9, at_least={}) == ["is marked"] * 4 + ["stays"]
+    at_least = ["is marked", "is marked", "stays", "is marked", "stays"]  # two full ones
+    assert roomy(facts, 10**9) == at_least
+    (first, *_) = plan(facts, NOTHING, RetentionRules(at_least={}), NOW, Room(1, "it is full"))
+    assert first.reasons == ("full, taken 2031-05-12 06:00Z, goes before its age: it is full",)
+
+
+def test_what_goes_for_its_age_makes_room_first_and_what_was_marked_for_room_comes_back_once_there_is() -> None:
+    facts = [fact(1, 100, size=50), fact(2, 20, size=50), fact(3, 1, size=50)]
+    assert roomy(facts, 50, at_least={}) == ["is marked", "stays", "stays"]
+    found = plan(facts, standing(marks=(mark(1, 1), mark(2, 1))), RetentionRules(at_least={}), NOW)
+    assert [one.action.value for one in found] == ["waits", "comes back", "stays"]
+
+
 # --- any history -----------------------------------------------------------------------------------
 
 AGES = st.sampled_from([-400, 1, 20, 29, 32, 60, 93, 200, 201, 202, 3000])
@@ -140,7 +172,8 @@ def histories(draw: st.DrawFn) -> tuple[list[Fact], State, RetentionRules]:
         parent = draw(st.sampled_from(possible))
         kind = Kind.FULL if parent is None else draw(st.sampled_from([Kind.INCREMENTAL, Kind.DIFFERENTIAL]))
         lock = draw(st.sampled_from([None, None, None, NOW - DAY, NOW + DAY]))
-        facts.append(fact(number, draw(AGES), kind, parent, whole=draw(st.integers(0, 4)) > 0, locked_until=lock))
+        more = {"whole": draw(st.integers(0, 4)) > 0, "size": draw(st.sampled_from([0, 1, 10, 100]))}
+        facts.append(fact(number, draw(AGES), kind, parent, locked_until=lock, **more))
     numbers = st.integers(1, len(facts))
     held = draw(st.lists(numbers, max_size=1)) + draw(st.sampled_from([[]] * 9 + [[None]]))
     holds = tuple(
@@ -191,6 +224,31 @@ def test_over_any_history_each_rule_holds(history: tuple[list[Fact], State, Rete
                 for other in facts[: one.sequence]
             )
             assert needed or later
+
+
+@settings(max_examples=400, derandomize=True, database=None, deadline=None)
+@given(histories(), st.integers(0, 600))
+def test_over_any_history_room_is_made_by_the_oldest_and_by_nothing_that_more_than_its_age_keeps(
+    history: tuple[list[Fact], State, RetentionRules], wanted: int
+) -> None:
+    facts, state, rules = history
+    without = {one.fact.backup_id: one for one in plan(facts, state, rules, NOW)}
+    found = {one.fact.backup_id: one for one in plan(facts, state, rules, NOW, Room(wanted, "full"))}
+    aged = [replace(one, taken_at=NOW - 4000 * DAY) for one in facts]
+    firm = {one.fact.backup_id for one in plan(aged, state, rules, NOW) if one.action in STAYING}
+    stays = {name for name, one in found.items() if one.action in STAYING}
+    before = {name for name, one in without.items() if one.action in STAYING}
+    assert firm <= stays <= before
+    assert all(link.backup_id in stays for one in facts if one.backup_id in stays for link in chain(facts, one))
+    gone = [one for one in facts if one.backup_id not in stays]
+    if sum(one.size for one in gone) < wanted:  # then all went that may
+        assert stays == firm
+    early = [one for one in gone if one.backup_id in before]
+    if early:  # without the family that went last there was too little room
+        first = next(one for one in reversed(early) if one.parent not in {other.backup_id for other in early})
+        last = {one.backup_id for one in early if first in chain(facts, one)}
+        assert sum(one.size for one in gone if one.backup_id not in last) < wanted
+        assert not {one.backup_id for one in facts[: facts.index(first)]} & stays - firm  # and none older was spared
 
 
 @settings(max_examples=300, derandomize=True, database=None, deadline=None)
