@@ -9,6 +9,11 @@ import pytest
 from tests.support.forgotten import entries, erase, erased, execute, restored, rows, with_erasures
 from tests.support.verbs import flip
 from tests.support.world import EMAILS, PHONES, World, holds_any
+from tests.support.zoned_world import everywhere, zoned_world
+
+from rlg_backup.engine.archives import open_remote
+from rlg_backup.engine.erasure import ErasedRows, less_erased
+from rlg_backup.engine.restore_points import choose
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +216,61 @@ def test_a_drill_replays_and_says_so(world: World) -> None:
     assert again.code == 3, again.out
     checks = {check["name"]: check["verdict"] for check in again.json["sources"][0]["checks"]}
     assert (checks["ledger"], checks["ledger on second"]) == ("PASS", "COULD-NOT-VERIFY")
+
+
+def test_a_masked_copy_is_without_the_subject_too(world: World) -> None:
+    erased(world, "2")
+    done = restored(world, "latest", "dev.db", "--fidelity", "masked")
+    assert done.code == 0, done.out
+    found = rows(world.root / "dev.db", "SELECT id, email FROM people")
+    assert ([number for number, _ in found], [email in EMAILS for _, email in found]) == ([1, 3], [False, False])
+
+
+def test_rows_that_lie_in_an_archive_of_their_zone_are_left_out_and_counted_by_country(tmp_path: Path) -> None:
+    world = zoned_world(tmp_path / "world")
+    everywhere(world)
+    with_erasures(world, table="accounts", tables={"payments": {"through": "account"}})
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    world.back_up()
+    erased(world, "1", "3")  # of Israel, in an archive of its own, and of South Africa
+    done = restored(world, "latest")
+    assert done.code == 0, done.out
+    assert rows(world.root / "back.db", "SELECT country, count(*) FROM accounts GROUP BY 1 ORDER BY 1") == [
+        (None, 1),
+        ("DE", 1),
+    ]
+    assert done.json["erased"]["payments"] == {
+        "deleted": 100,
+        "anonymized": 0,
+        "places": {"region": {"sadc": 50, "special": 50}, "country": {"IL": 50, "ZA": 50}},
+    }
+
+
+def test_what_the_suites_compare_with_is_less_by_country_and_knows_no_town(tmp_path: Path) -> None:
+    """Rows that stay and lost what placed them count as without a place; how one town differs would tell who left."""
+    world = zoned_world(tmp_path / "world")
+    everywhere(world)
+    payments = {"payments": {"through": "account", "action": "anonymize", "columns": ["cents"]}}
+    with_erasures(world, table="accounts", tables=payments)
+    world.back_up()
+    erased(world, "2")
+    done = restored(world, "latest")
+    assert done.code == 0, done.out
+    wiring = world.wiring()
+    chosen = choose(wiring, "app")
+    profile = open_remote(wiring, chosen, wiring.identities(), everywhere=True).profile()
+    erased_rows = {title: ErasedRows(**one) for title, one in done.json["erased"].items()}
+    left = {table.name: table for table in less_erased(profile, erased_rows).tables}
+    assert left["accounts"].geography == {
+        "region": {"": 1, "sadc": 1, "special": 1},
+        "country": {"": 1, "IL": 1, "ZA": 1},
+    }
+    assert left["payments"].geography == {
+        "region": {"": 100, "sadc": 50, "special": 50},
+        "country": {"": 100, "IL": 50, "ZA": 50},
+    }
+    assert (left["payments"].rows, left["payments"].totals) == (200, {})
 
 
 @pytest.fixture
