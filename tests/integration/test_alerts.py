@@ -95,6 +95,28 @@ def test_a_full_backup_in_the_place_of_an_incremental_one_is_an_alert_and_no_fai
     assert len(hook.requests) == 1, "what went as planned alerts nobody"
 
 
+def test_a_column_that_was_tokenized_without_a_policy_is_an_alert_and_no_failure(world: World, hook: Hook) -> None:
+    del world.settings["sources"]["broken"]
+    world.source["policies"] = {"people.email": "tokenize"}
+    world.save()
+    done = airflow_home.run("rlg_full_backup")
+    backup_id = done.returned("app.commit")["backup_id"]
+    why = "people.phone (phone, confidence 0.99); give it a policy, or keep it by name"
+    warning = f"app: tokenized without a policy: {why}"
+    assert (done.state, done.errors) == ("success", {})
+    ((_, _, body),) = hook.requests
+    assert body == {
+        "title": f"rlg_full_backup tokenized columns ({done.run_id})",
+        "text": f"- {warning}\n\nNothing is lost: with the tokenization key a restore gives them back.",
+        "data": {
+            "dag": "rlg_full_backup",
+            "run": done.run_id,
+            "warnings": [warning],
+            "app": {"backup_id": backup_id, "committed": {"local": 1}},
+        },
+    }
+
+
 def test_a_failed_run_reaches_a_slack_channel(world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_RLG_ALERT_WEBHOOK")
     connection = {"conn_type": "slackwebhook", "password": f"{hook.url}/services/T0/B0/{PASSWORD}"}

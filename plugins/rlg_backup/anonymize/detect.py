@@ -51,9 +51,13 @@ def classify(table: str, column: str, values: pa.Array | None) -> Classification
     seen = Sampled(0) if values is None else sampled(values, named=named)
     scores = {kind: _score(kind, named.get(kind, 0.0), seen) for kind in sorted({*named, *seen.rows})}
     for personal in (True, False):
-        likely = [(score, kind) for kind, score in scores.items() if (kind not in CLASS_OF) is personal]
-        best, kind = max(likely, default=(0.0, ""))
-        if best >= LOOKS:
+        likely = [
+            (kind in named, score, kind)
+            for kind, score in scores.items()
+            if score >= LOOKS and (kind not in CLASS_OF) is personal
+        ]
+        if likely:  # of several, one that the name says, too: numbers of versions look like addresses
+            _, best, kind = max(likely)
             found = seen.rows.get(kind, 0)
             return Classification(CLASS_OF.get(kind, PERSONAL), kind if personal else "", best, seen.looked, found)
     most = max((score for score in scores.values()), default=0.0)

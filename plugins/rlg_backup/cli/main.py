@@ -15,7 +15,15 @@ import click
 from .. import __version__
 from ..core.errors import FAILED, BackupError
 from ..engine.limits import in_our_words
-from . import commands, erasure_commands, keys_commands, retention_commands, setup_commands, target_commands
+from . import (
+    commands,
+    erasure_commands,
+    keys_commands,
+    privacy_commands,
+    retention_commands,
+    setup_commands,
+    target_commands,
+)
 from .output import fail
 
 EXIT_CODES = """\b
@@ -61,6 +69,7 @@ for command in (
     *commands.COMMANDS,
     *retention_commands.COMMANDS,
     *target_commands.COMMANDS,
+    privacy_commands.privacy,
     *erasure_commands.COMMANDS,
 ):
     cli.add_command(command)

@@ -20,7 +20,8 @@ Json = dict[str, Any]
 @task(trigger_rule=TriggerRule.ALL_DONE, **ONCE)
 def outcome_of_backups(plan: list[str], results: list[Json | None]) -> Json:
     """Every planned source committed on every target, or skipped since a full backup covers it; otherwise an alert and
-    a failed run. A full backup in the place of another kind is an alert, and no failure."""
+    a failed run. A full backup in the place of another kind, and a column that was tokenized without a policy, is an
+    alert and no failure."""
     done = {result["source"]: result for result in results if result}
     covered = {source: reason for source in plan if source not in done and (reason := not_needed(source))}
     problems = [] if plan else ["nothing was planned: the configuration has no source"]
@@ -69,7 +70,7 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_
 def tell_warnings(results: Iterable[Json], summary: Json) -> None:
     """The alerts of full backups that were made in the place of another kind, since the chain before them is of no use,
     and of targets that will be full before long."""
-    from ..engine.warnings import NEAR_QUOTA, full_instead
+    from ..engine.warnings import NEAR_QUOTA, TOKENIZED, full_instead
 
     said = [(result, warning) for result in results for warning in result["warnings"]]
     lines = [
@@ -78,6 +79,8 @@ def tell_warnings(results: Iterable[Json], summary: Json) -> None:
         if result["kind"] != result["asked"] and warning.startswith(full_instead(result["asked"], ""))
     ]
     warn("made full backups", lines, "Nothing is lost; the next ones are made after these.", summary)
+    hidden = [f"{source}: {warning}" for source, warning in said if warning.startswith(TOKENIZED)]
+    warn("tokenized columns", hidden, "Nothing is lost: with the tokenization key a restore gives them back.", summary)
     near = sorted({warning for _, warning in said if warning.startswith(NEAR_QUOTA)})
     warn("has warnings", near, "Retention will make room as far as it may; docs/runbooks.md says how.", summary)
 

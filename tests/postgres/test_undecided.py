@@ -1,0 +1,86 @@
+"""A column added overnight to a PostgreSQL database is not saved in clear, nor what leaks into another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.postgres_compare import assert_same_database
+from tests.support.postgres_server import NEWEST, Servers, address_of, drop_database, execute
+from tests.support.postgres_world import connected, make_world
+from tests.support.world import World
+from tests.unit.engine.test_undecided import TOLD, policy, stored_text, told
+
+from rlg_backup.core.model import Kind
+from rlg_backup.engine.archives import open_remote
+from rlg_backup.engine.backup import BackupResult, backup
+from rlg_backup.engine.restore_points import choose
+from rlg_backup.format.profile import TableProfile
+from rlg_backup.sources.postgres.address import Address
+
+FILLED = "UPDATE people SET contact = 'c' || id || '@mail.example.org'"
+PEOPLE = (
+    "CREATE TABLE people (id int, born int, email text, note text) PARTITION BY LIST (born)",
+    "CREATE TABLE people_old PARTITION OF people FOR VALUES IN (1)",
+    "CREATE TABLE people_new PARTITION OF people DEFAULT",
+    "INSERT INTO people SELECT n, n % 2, 'p' || n || '@example.org', 'word ' || n FROM generate_series(1, 3000) n",
+    "CREATE TABLE flags (id int, email boolean)",
+)
+
+
+@pytest.fixture
+def people(servers: Servers, tmp_path: Path) -> Iterator[tuple[World, Address]]:
+    server = servers[NEWEST]
+    address, copy = address_of(server, "overnight"), address_of(server, "overnight_again")
+    execute(address_of(server), "CREATE DATABASE overnight")
+    execute(address, *PEOPLE)
+    with connected(app=address, there=address_of(server)):
+        yield make_world(tmp_path / "world", address, policies={"people.email": "tokenize"}), address
+    for one in (copy, address):
+        drop_database(server, one.database)
+
+
+def parts(world: World, done: BackupResult) -> list[TableProfile]:
+    wiring = world.wiring()
+    profile = open_remote(wiring, choose(wiring, "app", done.backup_id), wiring.identities()).profile()
+    return [table for table in profile.tables if table.name.startswith("people")]
+
+
+def assert_restored(world: World, address: Address, done: BackupResult) -> None:
+    to = f"postgres:there/{address.database}_again"
+    again = world.run("restore", done.backup_id, "--source", "app", "--to", to)
+    assert again.code == 0, again.out + again.err
+    assert_same_database(address, address.of(f"{address.database}_again"))
+
+
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.INCREMENTAL])
+def test_a_column_added_overnight_is_tokenized_in_every_partition_and_comes_back(
+    people: tuple[World, Address], kind: Kind
+) -> None:
+    world, address = people
+    backup(world.wiring(), "app", Kind.FULL)
+    execute(address, "ALTER TABLE people ADD COLUMN contact text", f"{FILLED} WHERE born = 1 AND id > 2000")
+    done = backup(world.wiring(), "app", kind)
+    assert (done.kind, told(done)) == (kind.value, [TOLD[0]])
+    found = parts(world, done)
+    assert [(policy(one, "contact"), dict(one.detected)) for one in found] == [("tokenize", {"contact": "email"})] * 2
+    assert b"c2001@mail.example.org" not in stored_text(world, done)
+    assert_restored(world, address, done)
+
+
+def test_what_leaks_into_changed_rows_is_covered_and_the_chain_goes_on(people: tuple[World, Address]) -> None:
+    world, address = people
+    backup(world.wiring(), "app", Kind.FULL)
+    execute(address, "UPDATE people SET note = 'ask ' || email WHERE id = 7")
+    execute(address, "UPDATE people SET note = 'new word' WHERE id BETWEEN 101 AND 300")
+    first = backup(world.wiring(), "app", Kind.INCREMENTAL)
+    assert [line.split(" (")[0] for line in told(first)] == ["tokenized without a policy: people.note"]
+    found = parts(world, first)
+    assert [(policy(one, "note"), one.change is not None) for one in found] == [("tokenize", True)] * 2
+    assert b"p7@example.org" not in stored_text(world, first)
+    execute(address, "UPDATE people SET note = 'another' WHERE id = 8")
+    second = backup(world.wiring(), "app", Kind.INCREMENTAL)
+    rows = [one.change.rows for one in parts(world, second) if one.change]
+    assert (second.kind, sorted(rows), b"another" in stored_text(world, second)) == ("incremental", [0, 1], False)
+    assert_restored(world, address, second)
