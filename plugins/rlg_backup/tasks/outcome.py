@@ -69,7 +69,7 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_
 
 def tell_warnings(results: Iterable[Json], summary: Json) -> None:
     """The alerts of full backups that were made in the place of another kind, since the chain before them is of no use,
-    and of targets that will be full before long."""
+    of columns that were tokenized without a policy, and of targets that will be full before long."""
     from ..engine.warnings import NEAR_QUOTA, TOKENIZED, full_instead
 
     said = [(result, warning) for result in results for warning in result["warnings"]]
@@ -79,7 +79,7 @@ def tell_warnings(results: Iterable[Json], summary: Json) -> None:
         if result["kind"] != result["asked"] and warning.startswith(full_instead(result["asked"], ""))
     ]
     warn("made full backups", lines, "Nothing is lost; the next ones are made after these.", summary)
-    hidden = [f"{source}: {warning}" for source, warning in said if warning.startswith(TOKENIZED)]
+    hidden = [f"{result['source']}: {warning}" for result, warning in said if warning.startswith(TOKENIZED)]
     warn("tokenized columns", hidden, "Nothing is lost: with the tokenization key a restore gives them back.", summary)
     near = sorted({warning for _, warning in said if warning.startswith(NEAR_QUOTA)})
     warn("has warnings", near, "Retention will make room as far as it may; docs/runbooks.md says how.", summary)
