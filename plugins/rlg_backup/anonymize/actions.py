@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar, Final, Protocol
@@ -14,6 +15,7 @@ from .pseudonyms import LONGEST, SHAPES
 from .tokens import OVERHEAD, TokenKey
 from .values import changed, on_text, strings
 
+_COVERED: Final = re.compile(r"[^\W_]")  # a letter or a digit
 _OFFSETS = 2**31 - 1  # bytes an Arrow binary column can hold
 
 ALL: Final = frozenset(("any", "text", "bytes", "number", "boolean", "date", "ip", "json", "array", "other"))
@@ -173,14 +175,9 @@ class Mask(_Whole):
         return changed_column(subject, values, on_text(self._masked))
 
     def _masked(self, text: str) -> str:
-        hidden = sum(map(str.isalnum, text))
-        hidden -= min(self.keep_last, hidden // 2)
-        made = []
-        for character in text:
-            covered = hidden > 0 and character.isalnum()
-            hidden -= covered
-            made.append("*" if covered else character)
-        return "".join(made)
+        seen = len(_COVERED.findall(text))
+        hidden = seen - min(self.keep_last, seen // 2)
+        return _COVERED.sub("*", text, count=hidden) if hidden else text
 
 
 @dataclass(frozen=True)
