@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.support.world import EMAILS, World, holds_any
+from tests.support.world import EMAILS, World, dump, holds_any
+from tests.support.zoned_world import everywhere, read_on, zoned_world
 from tests.unit.engine.test_steps import run_through
 from tests.unit.engine.test_undecided import (
     WAY_OUT,
@@ -71,6 +74,26 @@ def test_a_leak_in_an_incremental_backup_is_covered_and_the_chain_goes_on_with_i
     assert told(second) == [f"tokenized without a policy: people.note (original, found by the run before); {WAY_OUT}"]
     assert b"another" not in stored_text(chatty, second)
     assert_restored(chatty, second)
+
+
+def test_a_leak_in_a_zones_own_archive_is_covered_there(tmp_path: Path) -> None:
+    world = zoned_world(tmp_path / "world")
+    change(
+        world,
+        "ALTER TABLE accounts ADD COLUMN email TEXT",
+        "INSERT INTO accounts (country, note) SELECT 'ZA', 'word ' || id FROM payments",
+        "UPDATE accounts SET email = 'p' || id || '@example.org'",
+        "UPDATE accounts SET note = 'hippopotamus p99@example.org' WHERE country = 'IL'",
+    )
+    configured(world, policies={"accounts.email": "tokenize"})
+    done = backup(world.wiring(), "app", Kind.FULL)
+    assert [line.split(" (")[0] for line in told(done)] == ["tokenized without a policy: accounts.note"]
+    held = [read_on(world, "il", done.backup_id, zone) for zone in ("default", "israel")]
+    assert [b"hippopotamus" in data or b"word 50" in data for data in held] == [False, False]
+    everywhere(world)
+    again = world.run("restore", done.backup_id, "--source", "app", "--to", "again.db", "--json")
+    assert again.code == 0, again.out + again.err
+    assert dump(Path(again.json["to"])) == dump(world.root / "app.db")
 
 
 def test_a_kind_that_the_sample_missed_is_covered(world: World) -> None:
