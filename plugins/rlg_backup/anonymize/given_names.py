@@ -13,7 +13,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def holds_given_name(text: str) -> bool:
-    """Whether a word of a short text is a given name of the list (700 of Europe, Africa, the Near East, India, Japan,
+    """Whether a word of a short text is a given name of the list (684, of Europe, Africa, the Near East, India, Japan,
     in Latin and their own letters)."""
     if len(text) > _LONGEST:
         return False

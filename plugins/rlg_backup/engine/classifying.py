@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 UNASSIGNED: Final = "unassigned"
 """The dataset of tables that are in none."""
 SAMPLED_ROWS: Final = 1000
-"""Rows of a table that are looked at. What less than 2 in 1,000 rows have is missed by half of such samples."""
+"""Rows of a table that are looked at: of them a share of 2 % is known to half a percent."""
 _SAMPLED_BYTES: Final = 16 << 20
 
 
