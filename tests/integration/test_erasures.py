@@ -124,6 +124,32 @@ def test_rows_that_stay_refer_to_nobody_any_more(world: World) -> None:
     assert rows(world.root / "back.db", "SELECT count(*) FROM orders WHERE cents IS NULL") == [(34,)]
 
 
+def test_what_belongs_to_rows_that_only_referred_to_erased_ones_stays(world: World) -> None:
+    execute(
+        world.root / "app.db",
+        "CREATE TABLE claims (id INTEGER PRIMARY KEY, about INTEGER REFERENCES orders, told TEXT)",
+        "CREATE TABLE answers (claim INTEGER NOT NULL REFERENCES claims, words TEXT)",
+        "INSERT INTO claims SELECT id, id, 'told ' || id FROM orders",
+        "INSERT INTO answers SELECT id, 'answer ' || id FROM claims",
+    )
+    tables: dict[str, dict[str, object]] = {
+        "orders": {"through": "person"},
+        "claims": {"through": "about", "of": "orders", "action": "anonymize", "columns": ["about"]},
+        "answers": {"through": "claim", "of": "claims"},
+    }
+    with_erasures(world, tables=tables)
+    world.back_up()
+    erased(world, "2")
+    assert restored(world, "latest", "others.db").code == 0
+    counted = "SELECT (SELECT count(*) FROM answers), count(*), count(about), count(told) FROM claims"
+    [(answers, claims, about, told)] = rows(world.root / "others.db", counted)
+    assert (answers, claims, about, told) == (102, 102, 68, 102)
+    tables["claims"]["columns"] = ["about", "told"]  # now a claim is the subject's own
+    with_erasures(world, tables=tables)
+    assert restored(world, "latest", "own.db").code == 0
+    assert rows(world.root / "own.db", counted) == [(68, 102, 68, 68)]
+
+
 @pytest.mark.parametrize("subject", ["2", "nobody"])
 def test_a_table_that_nobody_decided_of_is_refused_before_anything_is_there(world: World, subject: str) -> None:
     with_erasures(world, tables={})
@@ -309,3 +335,20 @@ def test_a_subjects_files_are_not_in_a_restored_tree(tree: World, kind: str) -> 
     assert "uploads/1/old/letter.txt" in left
     deleted = {"full": 5, "incremental": 6}[kind]
     assert done.json["erased"] == {"files and folders": {"deleted": deleted, "anonymized": 0, "places": {}}}
+
+
+def test_with_a_folder_goes_what_is_in_it(tree: World) -> None:
+    tree.settings["erasure"]["subjects"]["person"]["app"]["files"] = ["uploads/{key}"]
+    tree.save()
+    tree.back_up()
+    erased(tree, "2")
+    done = restored(tree, "latest", "back")
+    assert done.code == 0, done.out
+    assert sorted(path.name for path in (tree.root / "back" / "uploads").iterdir()) == [
+        "1",
+        "1.png",
+        "2.png",
+        "3",
+        "3.png",
+    ]
+    assert done.json["erased"]["files and folders"]["deleted"] == 3

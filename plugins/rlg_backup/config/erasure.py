@@ -34,6 +34,11 @@ class ErasedChild(Erased):
     of: str | None = None
     key: str | None = None
 
+    @property
+    def only_refers(self) -> bool:
+        """Whether the rows are somebody else's, and lose nothing but what they refer to: what belongs to them stays."""
+        return self.columns == (self.through,)
+
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, dict) else value
@@ -70,8 +75,8 @@ class ErasureRule(Erased):
             raise ValueError(f"'tables.{lost[0]}' does not lead to the table '{root}'")
         if any(link.key not in (None, self.column) for link in self.tables.get(root, ())):
             raise ValueError(f"'tables.{root}.key': rows of it refer to others by '{self.column}' or not at all")
-        if any(link.action == "delete" for link in self.tables.get(root, ())):
-            raise ValueError(f"'tables.{root}': rows that refer to erased ones are of others: anonymize them")
+        if not all(link.only_refers for link in self.tables.get(root, ())):
+            raise ValueError(f"'tables.{root}': rows that refer to erased ones are of others: empty that column alone")
         return self
 
 

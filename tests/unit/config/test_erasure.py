@@ -40,7 +40,7 @@ def refused(world: World, **rules: Any) -> str:
         ),
         (
             {"tables": {"people": {"through": "invited_by"}}},
-            "'tables.people': rows that refer to erased ones are of others: anonymize them",
+            "'tables.people': rows that refer to erased ones are of others: empty that column alone",
         ),
         (
             {"tables": {"people": {"through": "x", "key": "email", "action": "anonymize", "columns": ["x"]}}},

@@ -128,10 +128,10 @@ class _Rule:
         if name == above:  # rows of others that refer to subjects of their own table
             keys = self.subjects
         deleted = any(one.action == "delete" for one in self._erased(above))
-        self.made.decided.add(name)
+        self.made.decided |= {name, *map(title_of, tables)}
+        cut = deleted and child.action == "anonymize"
         for table in tables:
-            cut = deleted and child.action == "anonymize"
-            self._match(table, name, child.through, keys, child, cut=cut, belongs=name != above)
+            self._match(table, name, child.through, keys, child, cut=cut, belongs=not child.only_refers)
             if name != above:
                 self.made.before.setdefault(_place(table), set()).update(map(_place, parents))
 
@@ -154,7 +154,7 @@ class _Rule:
         self._require_columns(table, [column, *notes], [*does.columns, *([column] if cut else [])], cut=cut)
         self.made.matches.setdefault(_place(table), []).append(Match(column, whose, does, cut, notes))
         if does.action == "delete":
-            self.made.emptied.add(name)
+            self.made.emptied |= {name, title_of(table)}
 
     def _erased(self, name: str) -> list[Erased]:
         """What becomes of a table's rows, by each way that they belong to a subject."""
