@@ -94,8 +94,8 @@ class S3Server(Emulator):
 class _Faulty:
     """WSGI: the faults in front of moto."""
 
-    def __init__(self, inner: Callable[..., Iterable[bytes]], rules: Any) -> None:
-        self._inner, self._rules = inner, rules
+    def __init__(self, inner: Callable[..., Iterable[bytes]], rules: Any, keys: Any) -> None:
+        self._inner, self._rules, self._keys = inner, rules, keys
         self._writing, self._deciding = threading.Lock(), threading.Lock()
         self._faults: list[dict[str, Any]] = []
 
@@ -109,6 +109,8 @@ class _Faulty:
         fault = self._due(environ)
         if fault and fault["status"]:
             return _refuse(start, f"{fault['status']} Ordered", fault["code"])
+        if refusal := self._keys.refuse(environ):
+            return _refuse(start, *refusal)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             answer: Iterable[bytes] = self._inner(environ, start)
         else:
@@ -119,6 +121,7 @@ class _Faulty:
                     return _refuse(start, *refusal)
                 answer = list(self._inner(environ, start))
                 self._rules.finish(environ, b"".join(answer))
+                self._keys.finish(environ)
         if fault is None:
             return answer
         if fault["flip"] >= 0:
@@ -178,11 +181,12 @@ def _serve() -> None:
     import logging
 
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from s3_customer_keys import CustomerKeys
     from s3_rules import Rules  # beside this file, whose folder is where the process looks first
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").disabled = True
-    application = _Faulty(DomainDispatcherApplication(create_backend_app), Rules())
+    application = _Faulty(DomainDispatcherApplication(create_backend_app), Rules(), CustomerKeys())
     server = make_server("127.0.0.1", 0, application, threaded=True)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout.write(f"{server.port}\n")

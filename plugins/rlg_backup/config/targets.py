@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .fields import Place, Size, Strict
+from .fields import Place, Reference, Size, Strict
 
 Lock = Literal["none", "governance", "compliance"]
 """Whether what is stored is locked until it expires: so that those may undo it whom the owner lets, or nobody."""
@@ -30,16 +30,25 @@ class LocalTarget(_Target):
 
 
 class _Remote(_Target):
-    """``emulator`` allows plain HTTP, for servers on this machine."""
+    """``emulator`` allows plain HTTP, for servers on this machine. ``customer_key``: refers to a key that the provider
+    encrypts with and forgets, in place of one that it keeps."""
 
     prefix: str = ""
     endpoint_url: str | None = None
     emulator: bool = False
+    customer_key: Reference | None = None
 
     @model_validator(mode="after")
     def _encrypted_on_the_way(self) -> _Remote:
         if self.endpoint_url and not self.endpoint_url.startswith("https://") and not self.emulator:
             raise ValueError("endpoint_url must be https:// unless the target is declared 'emulator: true'")
+        return self
+
+    @model_validator(mode="after")
+    def _one_key(self) -> _Remote:
+        kept = next((name for name in ("kms_key", "encryption_scope") if getattr(self, name, None)), None)
+        if self.customer_key and kept:
+            raise ValueError(f"customer_key and {kept} are two keys: give one")
         return self
 
 

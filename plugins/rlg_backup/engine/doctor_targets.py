@@ -45,6 +45,8 @@ def told(settings: Target, facts: TargetFacts) -> str:
     asked |= {"the right to delete": facts.may_delete}
     unknown = [] if folder else [what for what, value in asked.items() if value is None]
     notes = [f"not told: {', '.join(unknown)}"] if unknown else []
+    if not isinstance(settings, LocalTarget) and settings.customer_key:
+        notes.append("encrypted there with customer_key, without which no copy can be read")
     if facts.may_delete and settings.lock == "none":
         notes.append("warning: these credentials may delete backups for good; set lock, or take that right away")
     return "; ".join(filter(None, [", ".join(filter(None, known)), *notes]))

@@ -16,11 +16,13 @@ Clients = Callable[[str, RemoteTarget], Any]
 """The vendor's client for a target, by its name and settings."""
 
 
-def open_storage(name: str, target: Target, clients: Clients | None = None) -> Storage:
+def open_storage(
+    name: str, target: Target, clients: Clients | None = None, customer_key: bytes | None = None
+) -> Storage:
     """The driver; nothing is sent yet. Without usable credentials it is a target that is down: each operation says why.
     Raises InvalidSetting."""
     try:
-        return _opened(name, target, clients)
+        return _opened(name, target, clients, customer_key)
     except StorageError as error:
         return cast("Storage", _Unusable(name, error))
     except ImportError as error:
@@ -41,17 +43,17 @@ class _Unusable:
         return refuse
 
 
-def _opened(name: str, target: Target, clients: Clients | None) -> Storage:
+def _opened(name: str, target: Target, clients: Clients | None, customer_key: bytes | None) -> Storage:
     if isinstance(target, LocalTarget):
         from ..storage.local import LocalStorage
 
         return LocalStorage(name, target.path, quota=target.quota)
     client = (clients or own_client)(name, target)
     if isinstance(target, S3Target):
-        return _s3(name, target, client)
+        return _s3(name, target, client, customer_key)
     if isinstance(target, GcsTarget):
-        return _gcs(name, target, client)
-    return _azure(name, target, client)
+        return _gcs(name, target, client, customer_key)
+    return _azure(name, target, client, customer_key)
 
 
 def own_client(name: str, target: RemoteTarget) -> Any:
@@ -69,7 +71,7 @@ def own_client(name: str, target: RemoteTarget) -> Any:
     return azure_client(target.endpoint_url, emulator=target.emulator)
 
 
-def _s3(name: str, target: S3Target, client: Any) -> Storage:
+def _s3(name: str, target: S3Target, client: Any, customer_key: bytes | None) -> Storage:
     from ..storage.s3 import S3Storage
 
     own_key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": target.kms_key, "BucketKeyEnabled": True}
@@ -79,12 +81,13 @@ def _s3(name: str, target: S3Target, client: Any) -> Storage:
         target.bucket,
         target.prefix,
         encryption=own_key if target.kms_key else None,
+        customer_key=customer_key,
         lock_mode="GOVERNANCE" if target.lock == "governance" else "COMPLIANCE",
         emulator=target.emulator,
     )
 
 
-def _gcs(name: str, target: GcsTarget, client: Any) -> Storage:
+def _gcs(name: str, target: GcsTarget, client: Any, customer_key: bytes | None) -> Storage:
     from ..storage.gcs import GcsStorage
 
     return GcsStorage(
@@ -94,11 +97,12 @@ def _gcs(name: str, target: GcsTarget, client: Any) -> Storage:
         target.prefix,
         lock_mode="Unlocked" if target.lock == "governance" else "Locked",
         kms_key_name=target.kms_key,
+        customer_key=customer_key,
         emulator=target.emulator,
     )
 
 
-def _azure(name: str, target: AzureTarget, client: Any) -> Storage:
+def _azure(name: str, target: AzureTarget, client: Any, customer_key: bytes | None) -> Storage:
     from ..storage.azure import AzureStorage
 
     account = None
@@ -115,6 +119,7 @@ def _azure(name: str, target: AzureTarget, client: Any) -> Storage:
         target.prefix,
         lock_mode="Unlocked" if target.lock == "governance" else "Locked",
         encryption_scope=target.encryption_scope,
+        customer_key=customer_key,
         account=account,
         emulator=target.emulator,
     )

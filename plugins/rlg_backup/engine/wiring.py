@@ -18,6 +18,7 @@ from ..catalog import Catalog, Lease, LedgerCopy, SeenHeads
 from ..config.connections import Connection, connection_in, variable_of
 from ..config.load import variables
 from ..config.settings import FilesSettings, PostgresSettings, Settings, SourceSettings
+from ..config.targets import LocalTarget
 from ..core.errors import InvalidSetting, KeyUnavailable, SourceUnknown, TargetUnknown
 from ..format.age import Identity, Recipient, check_recipients
 from ..format.commit import CommitRecord
@@ -282,5 +283,7 @@ class Wiring:
             raise TargetUnknown(
                 "find", target, "the configuration has no target of that name", f"there are: {known}"
             ) from None
-        storage = open_storage(target, settings, self._clients)
+        reference = None if isinstance(settings, LocalTarget) else settings.customer_key
+        key = self.keys.customer_key(reference).secret if reference else None
+        storage = open_storage(target, settings, self._clients, key)
         return cast("Storage", Resident(storage, self.settings)) if self.settings.residency.zones else storage

@@ -6,6 +6,7 @@ No class here is a dataclass and none can be pickled: what would carry a key out
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import os
@@ -162,6 +163,25 @@ class StagingKey(SecretKey):
         return HKDF(SHA256(), KEY_LENGTH, salt=nonce, info=info).derive(self.secret)
 
 
+class CustomerKey(SecretKey):
+    """What a provider encrypts with and forgets. Its text is base64, as the providers' own tools take it."""
+
+    what = "customer key"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        try:
+            return cls(base64.b64decode(text.strip(), validate=True))
+        except ValueError:
+            cause = f"it is not {KEY_LENGTH} bytes in base64"
+            raise KeyMalformed("read", cls.what, cause, "make one: openssl rand -base64 32") from None
+
+    @property
+    def text(self) -> str:
+        """The key in base64: a secret."""
+        return base64.b64encode(self.secret).decode()
+
+
 class KeyProvider:
     """Finds keys by reference: ``file:PATH``, ``env:NAME``, ``exec:COMMAND ARGUMENTS``, or a scheme of ``resolvers``.
 
@@ -212,6 +232,10 @@ class KeyProvider:
     def staging_key(self, reference: str) -> StagingKey:
         """The one staging key of a reference."""
         return self._only(reference, StagingKey.parse)
+
+    def customer_key(self, reference: str) -> CustomerKey:
+        """The one customer key of a reference."""
+        return self._only(reference, CustomerKey.parse)
 
     def _only(self, reference: str, parse: Callable[[str], Key]) -> Key:
         keys = self._keys(reference, parse, secret=True)

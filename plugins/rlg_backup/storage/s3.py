@@ -44,7 +44,8 @@ class S3Storage(RemoteStorage):
     Files larger than ``part_size`` bytes go up in parts, ``threads`` at a time; memory stays under 128
     MiB for files up to a terabyte. ``upload_options`` are added to PutObject and CreateMultipartUpload of
     files, not of small objects (StorageClass ...), ``encryption`` to every request that makes an object
-    (ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled). ``lock_mode`` is COMPLIANCE, which nobody can shorten, or
+    (ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled); in its place ``customer_key``, 32 bytes that the service
+    forgets, goes into every request that makes or reads one. ``lock_mode`` is COMPLIANCE, which nobody can shorten, or
     GOVERNANCE, which those can whom the bucket's owner lets; s3_versions.py tells what a lock protects.
     Plain HTTP is InvalidSetting unless ``emulator``. Each write carries a random id as metadata: a write whose answer
     was lost, and that the SDK repeated, is recognised as ours instead of being taken for somebody else's.
@@ -61,6 +62,7 @@ class S3Storage(RemoteStorage):
         threads: int = 4,
         upload_options: Mapping[str, Any] | None = None,
         encryption: Mapping[str, Any] | None = None,
+        customer_key: bytes | None = None,
         lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE",
         emulator: bool = False,
     ) -> None:
@@ -68,10 +70,12 @@ class S3Storage(RemoteStorage):
             raise InvalidSetting("use", name, "its endpoint is not https", "only an emulator may do without TLS")
         if part_size < _LEAST_PART or threads < 1:
             raise InvalidSetting("use", name, f"parts have at least {_LEAST_PART} bytes, and at least one thread sends")
+        if customer_key is not None and (encryption or len(customer_key) != 32):
+            raise InvalidSetting("use", name, "a customer key has 32 bytes, and no key in AWS KMS beside it")
         below = prefix.strip("/")
         above = check_key("use", below) + "/" if below else ""
         self.name = name
-        self._bucket = Bucket(name, client, bucket, above, lock_mode, dict(encryption or {}))
+        self._bucket = Bucket(name, client, bucket, above, lock_mode, dict(encryption or {}), customer_key)
         self._part_size, self._threads = part_size, threads
         self._upload_options = dict(upload_options or {})
 
@@ -167,7 +171,7 @@ class S3Storage(RemoteStorage):
     ) -> dict[str, Any]:
         """What a request that makes an object is to say beside its content."""
         lock = self._bucket.lock_options(lock_time(verb, check_key(verb, key), until))
-        return {**(options or {}), **self._bucket.encryption, **lock}
+        return {**(options or {}), **self._bucket.making(), **lock}
 
     def _put_parts(
         self, key: str, source: PromisedFile, options: Mapping[str, Any], progress: Progress | None

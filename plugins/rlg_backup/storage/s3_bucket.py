@@ -65,7 +65,8 @@ _PASSING = {  # answered with a 4xx, and yet worth another try
 class Bucket:
     """Where a target keeps its objects, and how. ``prefix`` is empty or ends in '/'.
 
-    ``lock_mode`` is that of Object Lock; ``encryption`` goes into every request that makes an object.
+    ``lock_mode`` is that of Object Lock; ``encryption`` goes into every request that makes an object, ``customer_key``
+    also into each that reads one.
     """
 
     target: str
@@ -74,11 +75,21 @@ class Bucket:
     prefix: str
     lock_mode: str = "COMPLIANCE"
     encryption: Mapping[str, Any] = field(default_factory=dict)
+    customer_key: bytes | None = field(default=None, repr=False)
 
     def address(self, key: str, version: str | None = None) -> dict[str, Any]:
         """``Bucket`` and ``Key`` of a request, and ``VersionId`` where there is one."""
         place = {"Bucket": self.name, "Key": self.prefix + key}
         return {**place, "VersionId": version} if version else place
+
+    def with_key(self, of: str = "SSECustomer") -> dict[str, Any]:
+        """What a request needs that reads an object, or adds to one; ``of`` a copy's source: CopySourceSSECustomer. The
+        SDK writes the digest of the key beside it."""
+        return {f"{of}Algorithm": "AES256", f"{of}Key": self.customer_key} if self.customer_key else {}
+
+    def making(self) -> dict[str, Any]:
+        """What a request needs that makes an object."""
+        return {**self.encryption, **self.with_key()}
 
     def lock_options(self, until: datetime | None) -> dict[str, Any]:
         """What makes a request lock the object that it makes."""
@@ -86,7 +97,7 @@ class Bucket:
 
     def head(self, verb: str, key: str, version: str | None = None) -> Mapping[str, Any]:
         """Everything a target tells of an object, or of one version of it, but its bytes."""
-        place = self.address(key, version)
+        place = {**self.address(key, version), **self.with_key()}
         with self.errors(verb, key):
             head: Mapping[str, Any] = self.ask(
                 verb, key, lambda: self.client.head_object(**place), "ContentLength", "ETag"

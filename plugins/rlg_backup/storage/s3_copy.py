@@ -72,10 +72,11 @@ class _Copy:
         self._bucket, self._key, self._info = bucket, key, info
         self._metadata = dict(before.get("Metadata", {}))
         source = bucket.address(key, version_of(before))
-        self._source: dict[str, Any] = {"CopySource": source, "CopySourceIfMatch": quoted(info.tag)}
+        opened = bucket.with_key("CopySourceSSECustomer")
+        self._source: dict[str, Any] = {"CopySource": source, "CopySourceIfMatch": quoted(info.tag), **opened}
         kept = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
         locks = {name: before[name] for name in kept if name in before and info.locked_until}
-        self._options = {"StorageClass": storage_class, "ChecksumAlgorithm": "SHA256", **locks, **bucket.encryption}
+        self._options = {"StorageClass": storage_class, "ChecksumAlgorithm": "SHA256", **locks, **bucket.making()}
 
     def whole(self) -> None:
         answer = self._bucket.client.copy_object(
@@ -93,7 +94,11 @@ class _Copy:
                 starts = range(0, self._info.size, size)
                 parts: Any = list(pool.map(lambda start: self._part(upload, start, size), starts))
             answer = client.complete_multipart_upload(
-                **address, UploadId=upload, MultipartUpload={"Parts": parts}, IfMatch=quoted(self._info.tag)
+                **address,
+                UploadId=upload,
+                MultipartUpload={"Parts": parts},
+                IfMatch=quoted(self._info.tag),
+                **self._bucket.with_key(),
             )
             self._bucket.require("move", self._key, answer, "ETag")
         except BaseException:
@@ -103,7 +108,7 @@ class _Copy:
     def _part(self, upload: str, start: int, size: int) -> dict[str, Any]:
         number, end = start // size + 1, min(start + size, self._info.size) - 1
         span = {"UploadId": upload, "PartNumber": number, "CopySourceRange": f"bytes={start}-{end}"}
-        request: dict[str, Any] = {**self._bucket.address(self._key), **self._source, **span}
+        request: dict[str, Any] = {**self._bucket.address(self._key), **self._source, **span, **self._bucket.with_key()}
         client = self._bucket.client
         answer = self._bucket.ask("move", self._key, lambda: client.upload_part_copy(**request), "CopyPartResult")
         copied = answer["CopyPartResult"]

@@ -46,7 +46,7 @@ class ObjectStream(ForwardStream):
             raise differs(self._key, self._bucket.target)
 
     def _get(self, options: dict[str, Any]) -> Any:
-        return self._bucket.client.get_object(**self._bucket.address(self._key), **options)
+        return self._bucket.client.get_object(**self._bucket.address(self._key), **self._bucket.with_key(), **options)
 
     def _connect(self) -> None:
         if self._body is not None:

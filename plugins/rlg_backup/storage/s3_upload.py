@@ -43,7 +43,11 @@ class Multipart:
             )
             source.verify()
             answer = client.complete_multipart_upload(
-                **address, UploadId=self._id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+                **address,
+                UploadId=self._id,
+                MultipartUpload={"Parts": parts},
+                IfNoneMatch="*",
+                **self.bucket.with_key(),
             )
         except BaseException:
             abort(self.bucket, self.key, self._id)
@@ -53,7 +57,7 @@ class Multipart:
     def _send(self, index: int, block: bytes) -> dict[str, Any]:
         sha256, number = checksum(block), index + 1
         part: dict[str, Any] = {"UploadId": self._id, "PartNumber": number, "Body": block, "ChecksumSHA256": sha256}
-        request = {**self.bucket.address(self.key), **part}
+        request = {**self.bucket.address(self.key), **part, **self.bucket.with_key()}
         answer = self.bucket.ask("store", self.key, lambda: self.bucket.client.upload_part(**request), "ETag")
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sha256}
 
