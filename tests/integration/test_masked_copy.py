@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from tests.support.world import EMAILS, PHONES, World, dump
 
+from rlg_backup.config.settings import TableSettings
 from rlg_backup.core.errors import MISCONFIGURED
+from rlg_backup.core.model import Verdict
+from rlg_backup.engine.archives import open_remote
+from rlg_backup.engine.masked_copy import MaskedCopy
+from rlg_backup.engine.restore_points import choose
 
 HINT = "hint: name another form for it under 'masked'\n"
 
@@ -113,6 +118,18 @@ def test_a_copy_of_a_chain_is_of_the_point_it_is_asked_for(world: World) -> None
     place = copied(world, "app")
     assert [key for (key,) in rows(place, "SELECT id FROM people ORDER BY id")] == [1, 3]
     assert "+27 82 555 0000" not in dump(place)
+
+
+def test_rows_that_are_not_the_snapshot_s_are_found_before_they_are_masked(world: World) -> None:
+    world.back_up("app")
+    wiring = world.wiring()
+    profile = open_remote(wiring, choose(wiring, "app", "latest"), wiring.identities()).profile()
+    settings = wiring.source_settings("app")
+    assert isinstance(settings, TableSettings)
+    copy = MaskedCopy(settings, profile, wiring.tokenization_secret, lambda title: ())
+    found = [(check.name, check.verdict, check.measured, check.expected) for check in copy.checks(profile)]
+    wrong = "0 rows with another digest before they were masked"
+    assert found == [(f"table {one.name}", Verdict.FAIL, wrong, f"{one.rows:,} rows") for one in profile.tables]
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ def _signing(wiring: Wiring) -> str:
 
 def _tokenization(wiring: Wiring) -> str:
     needs = [n for n, s in wiring.settings.sources.items() if not isinstance(s, FilesSettings) and s.policies]
-    if wiring.tokenization_key is not None:
-        return "there"
+    old = len(wiring.settings.tokenization.old_keys)
+    if wiring.tokenization_secrets and wiring.tokenization_key is not None:
+        return f"there, and {old} old ones" if old else "there"
     if needs:
         raise _Wrong(f"none is configured, and the policies of {', '.join(needs)} need one")
     return "none, and no policy needs one"
