@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from ..anonymize.actions import Tokenize
 from ..config.settings import TableSettings
 from ..core.errors import ColumnUnclassified, KeyUnavailable
 from ..sources.port import Table, TableSnapshot
@@ -59,7 +60,7 @@ class Undecided:
     def _of_before(self) -> Iterator[tuple[str, str]]:
         for table in self._snapshot.tables if self._parent else ():
             assert self._parent is not None
-            names = {column.name for column in table.columns}
+            names = {column.name for column in table.columns if column.kind in Tokenize.takes}
             for column, kind in self._parent.detected(table).items():
                 if column in names and policy_of(self._settings, table.titles, column) is None:
                     self._found.setdefault(table.root, {})[column] = kind
