@@ -56,6 +56,14 @@ def test_a_subject_and_what_belongs_to_it_are_not_in_what_is_restored(
     assert EMAILS[1].encode() not in back.read_bytes(), "an erased row lies in the database's free pages"
 
 
+def test_a_person_is_told_that_something_was_left_out(world: World) -> None:
+    erased(world, "2")
+    done = world.run("restore", "latest", "--to", world.root / "back.db")
+    lines = done.out.splitlines()
+    assert lines[0].endswith("70 rows, equal to the snapshot, without what was to be erased")
+    assert "  note: erased as requested: people: 1 deleted, 0 anonymized" in lines
+
+
 def test_without_a_request_all_comes_back(world: World) -> None:
     done = restored(world, "latest")
     assert (done.code, done.json["erased"]) == (0, {})

@@ -322,6 +322,7 @@ def restore(
         )
     what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"
     how = "masked as configured" if fidelity == Fidelity.MASKED else "equal to the snapshot"
+    how += ", without what was to be erased" if done.erased else ""
     out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, {how}")
     for warning in done.warnings:
         out.say(f"  note: {warning}", "yellow")

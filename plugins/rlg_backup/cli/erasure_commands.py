@@ -89,7 +89,7 @@ def _kind(wiring: Wiring, kind: str | None) -> str:
     kinds = sorted(wiring.settings.erasure.subjects)
     if kind is None and len(kinds) > 1:
         raise click.UsageError(f"name what the key is of: --kind {'|'.join(kinds)}")
-    return kind or next(iter(kinds), "")
+    return kind or next(iter(kinds), "subject")
 
 
 COMMANDS = (erase,)
