@@ -67,6 +67,22 @@ def test_a_backup_brings_a_target_what_it_lacks_of_it(world: World) -> None:
     assert len(entries(world, "third")) == 1
 
 
+def test_replicate_mends_it_and_says_when_it_cannot(world: World) -> None:
+    entries(world, "second")[0].unlink()
+    flip(entries(world, "third")[0], 100)
+    assert world.run("replicate").code == 0
+    assert {path.read_bytes() for target in TARGETS for path in entries(world, target)} == {
+        entries(world)[0].read_bytes()
+    }
+    for target in TARGETS:
+        entries(world, target)[0].unlink()
+    done = world.run("replicate", "--json")
+    assert (done.code, {one["target"]: "a request to erase is hidden" in one["error"] for one in done.json}) == (
+        3,
+        dict.fromkeys(TARGETS, True),
+    )
+
+
 @pytest.mark.parametrize("forget", [False, True], ids=["this machine", "the newest backup"])
 def test_shortened_on_every_target_it_stops_restores(world: World, forget: bool) -> None:
     for target in TARGETS:

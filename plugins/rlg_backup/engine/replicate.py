@@ -19,7 +19,7 @@ from ..format.retention import RetentionRecord
 from .archives import STATE, require_object
 from .chains import chain_of, require_archives
 from .copying import copying, fetch_object, objects_of
-from .erasure import at_commit
+from .erasure import at_commit, mend
 from .lacking import Shelf, lacking
 from .locking import lock_chain, lock_time
 from .restore_points import Chosen, choose, open_point
@@ -53,8 +53,8 @@ class Replication:
 def replicate(wiring: Wiring, source: str, *, whole: bool = False) -> list[Replication]:
     """Complete the copies of a source on each of its targets; what one target's fault stops goes on on the others.
 
-    The newest full backup and what came after it; with ``whole`` all that is offered elsewhere. Idempotent. A target on
-    which something is hidden, as another one knows, gives and gets nothing.
+    The newest full backup and what came after it; with ``whole`` all that is offered elsewhere; and the erasure ledger.
+    Idempotent. A target on which something is hidden, as another one knows, gives and gets nothing.
     """
     done = [Replication(source, target) for target in wiring.source_settings(source).targets]
     catalogs = {one.target: wiring.catalog(one.target, source) for one in done}
@@ -73,6 +73,9 @@ def replicate(wiring: Wiring, source: str, *, whole: bool = False) -> list[Repli
                 _complete(wiring, one, shelves, whole=whole)
             except BackupError as error:
                 one.error = error
+    failures = mend(wiring, [one.target for one in done if one.error is None])
+    for one in done:
+        one.error = one.error or failures.get(one.target)
     return done
 
 

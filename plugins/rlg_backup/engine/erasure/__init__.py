@@ -2,7 +2,7 @@
 
 from .counts import Erased, ErasedRows, less, less_erased, told
 from .files import TREE, TreeErasing
-from .ledger import at_commit, known
+from .ledger import at_commit, known, mend
 from .replay import Replay, replay_for
 from .requests import Recorded, finish, record, subject_for
 from .rows import TableErasing
@@ -20,6 +20,7 @@ __all__ = [
     "known",
     "less",
     "less_erased",
+    "mend",
     "record",
     "replay_for",
     "subject_for",

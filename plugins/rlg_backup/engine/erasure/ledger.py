@@ -56,6 +56,14 @@ def complete(wiring: Wiring, ledger: Ledger, targets: Sequence[str]) -> dict[str
     return failures
 
 
+def mend(wiring: Wiring, targets: Sequence[str]) -> dict[str, BackupError]:
+    """``complete`` with what all targets together have; why it could not be done, by target."""
+    try:
+        return complete(wiring, known(wiring), targets)
+    except BackupError as error:
+        return dict.fromkeys(targets, error)
+
+
 def at_commit(wiring: Wiring, source: str, target: str) -> Erasures:
     """The ledger's length and head on a target, which gets before what it lacks of it: what a commit record there says.
 
