@@ -104,6 +104,7 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
                 "certificates",
                 "abandoned",
                 "failures",
+                "warnings",
             },
         ),
         "erase": (["erase"], {"verdict", "lengths", "passed_over", "entries"}),
