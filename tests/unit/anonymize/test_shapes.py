@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlg_backup.anonymize.shapes import CANDIDATE, CARD, CARD_SHAPED, EMAIL, HARMLESS, IP, PHONE, kinds_in
+from rlg_backup.anonymize.shapes import CANDIDATE, CARD, CARD_SHAPED, EMAIL, HARMLESS, IBAN, IP, PHONE, kinds_in
 
 PERSONAL = {
     EMAIL: (
@@ -40,10 +40,18 @@ PERSONAL = {
         "5500 0000 0000 0004",
         "4111 1111 1111 1111 12/27",
     ),
+    IBAN: (
+        "GB82WEST12345698765432",
+        "pay to GB82 WEST 1234 5698 7654 32.",
+        "NL91ABNA0417164300",
+        '{"i":"IL620108000000099999999"}',
+    ),
 }
 PLAIN = (
     "",
     "hello",
+    "GB83WEST12345698765432",  # an IBAN's check digits do not hold
+    "licence AB12 CDEF 1234 5678",
     "2024-05-06",
     "2024-05-06 10:11:12",
     "2024-05-06T10:11:12.123456+02:00",
@@ -110,7 +118,7 @@ _NOISE = st.text(alphabet="0123456789 +-().:/@abcdefx", max_size=20)
 @given(st.tuples(_NOISE, _PARTS, _NOISE).map("".join) | _NOISE)
 def test_what_has_a_shape_is_never_left_out_as_no_candidate(text: str) -> None:
     kinds = kinds_in(text)
-    assert kinds <= {EMAIL, PHONE, IP, CARD, CARD_SHAPED}
+    assert kinds <= {EMAIL, PHONE, IP, CARD, CARD_SHAPED, IBAN}
     assert not kinds or re.search(CANDIDATE, text)
 
 
