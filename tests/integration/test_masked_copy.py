@@ -199,6 +199,21 @@ def test_a_backup_that_is_masked_for_ever_is_restored_only_where_that_is_accepte
     assert (shown["fidelity"], len(shown["masked_columns"])) == ("masked", 6)
 
 
+def test_a_dropped_column_is_in_no_archive_of_a_chain_and_its_other_columns_come_back(world: World) -> None:
+    world.source["policies"] = {"people.phone": "drop", "people.email": "tokenize", "chat.*": "tokenize"}
+    world.save()
+    world.back_up("app")
+    execute(world.root / "app.db", "DELETE FROM people WHERE id = 3", "UPDATE people SET note = 'gnu' WHERE id = 1")
+    world.back_up("app", kind="incremental")
+    assert world.run("verify", "latest", "--source", "app", "--full").code == 0
+    place = world.root / "back.db"
+    assert world.run("restore", "--source", "app", "--to", place, "--accept-masked").code == 0
+    assert rows(place, "SELECT id, email, phone, note FROM people ORDER BY id") == [
+        (1, EMAILS[0], None, "gnu"),
+        (2, EMAILS[1], None, "xylophone"),
+    ]
+
+
 def test_a_tree_has_no_masked_copy(world: World) -> None:
     (world.root / "tree").mkdir()
     world.settings["sources"]["tree"] = {"type": "files", "path": "tree", "targets": ["local"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ..anonymize.actions import Action, Redact
+from ..anonymize.actions import Action, Pseudonym, Redact
 from ..anonymize.generalizing import Generalize
 from ..core.errors import PolicyMismatch
 from ..sources.port import Column, Rule, Table
@@ -57,7 +57,7 @@ def doubts(table: Table, for_ever: Mapping[str, Action]) -> Iterator[str]:
             action = for_ever.get(name)
             if action is None or rule.kind not in ("computed", "distinct"):
                 continue
-            if rule.kind == "computed" or may_repeat(action, columns.get(name)):
+            if rule.kind == "computed" or may_repeat(action, columns.get(name)) or action == Pseudonym("phone"):
                 what = f"{rule.words} may not take what '{action.name}' leaves there: a restore would fail"
                 yield f"table '{table.title}': column '{name}': {what}; drill this backup, or tokenize the column"
     for name, action in for_ever.items():

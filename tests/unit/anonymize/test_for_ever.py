@@ -15,7 +15,7 @@ from tests.unit.anonymize.test_tokens import hkdf
 
 from rlg_backup.anonymize.actions import Action, Drop, Mask, Pseudonym, Redact, words_of
 from rlg_backup.anonymize.generalizing import Generalize
-from rlg_backup.anonymize.inside import TokenizePaths
+from rlg_backup.anonymize.inside import Scrub, TokenizePaths
 from rlg_backup.anonymize.policies import Policies
 
 # Made once, by hand from docs/FORMAT.md. Archives hold such texts: a change here is a change of the format.
@@ -151,9 +151,15 @@ def test_a_dropped_column_is_not_there_and_a_redacted_one_holds_what_was_given()
     assert after.to_pydict() == {"a": [1, 2], "b": ["{}", "{}"]}
 
 
+CHAT = pa.array(["I am jane.doe@example.org"])
+
+
 def test_what_is_to_be_found_nowhere_else_is_told_by_the_policy() -> None:
-    actions = {"a": Mask(1), "b": Generalize("year"), "c": TokenizePaths(("$.x",))}
-    batch = batch_of(a=pa.array(["secret"]), b=pa.array(["1990-01-01"]), c=pa.array(['{"x": "hidden", "y": "open"}']))
+    """Not an address within a chat, nor the text around it: that one stays, and would be found."""
+    actions = {"a": Mask(1), "b": Generalize("year"), "c": TokenizePaths(("$.x",)), "d": Scrub()}
+    batch = batch_of(
+        a=pa.array(["secret"]), b=pa.array(["1990-01-01"]), c=pa.array(['{"x": "hidden", "y": "open"}']), d=CHAT
+    )
     personal = {name: values.to_pylist() for name, values in Policies("t", actions, KEY, {}).personal(batch)}
     assert personal == {"a": ["secret"], "c": ["hidden"]}
 
