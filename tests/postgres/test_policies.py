@@ -12,6 +12,8 @@ from tests.support.postgres_world import all_columns, connected, make_world
 from tests.support.world import World
 
 from rlg_backup.core.errors import MISCONFIGURED
+from rlg_backup.engine.archives import open_remote
+from rlg_backup.engine.restore_points import choose
 from rlg_backup.sources.postgres.address import Address
 
 MAIL, PHONE = "thabo.nkosi@example.org", "+27 11 555 0143"
@@ -232,14 +234,20 @@ def test_what_suites_rest_on_is_changed_only_where_it_is_named(
 
 
 def test_a_dataset_s_policy_is_for_the_columns_that_no_pattern_names(database: Address, world: World) -> None:
-    kept = {"people.town": "keep", "people.note": "scrub", "letters.*": "tokenize"}
+    kept = {"people.town": "keep", "people.card": "mask", "letters.*": "tokenize"}
     world.source.update({"policies": kept, "datasets": {"crm": ["people"]}, "dataset_policies": {"crm": "tokenize"}})
     world.save()
     with connected(app=database):
         world.back_up()
-        copy = restored(world, database)
+        copy = restored(world, database, "--accept-masked")
+        execute(database, "UPDATE people SET card = '****-****-****-1234' WHERE card IS NOT NULL")
         every = "SELECT p::text FROM people p ORDER BY id"
         assert query(copy, every) == query(database, every)
+        wiring = world.wiring()
+        profile = open_remote(wiring, choose(wiring, "app", "latest"), wiring.identities()).profile()
+        (people,) = [table for table in profile.tables if table.name == "people"]
+        named = {column.name: column.policy for column in people.columns}
+        assert {name for name, policy in named.items() if policy != "tokenize"} == {"town", "card"}
         world.source["dataset_policies"] = {"sales": "tokenize"}
         world.save()
         done = world.run("backup", "--source", "app")
