@@ -58,7 +58,7 @@ def zoned_world(root: Path) -> World:
     world.settings["residency"] = {**copy.deepcopy(RESIDENCY), "here": "EU"}
     world.settings["targets"]["eu"]["jurisdiction"] = "EU"
     world.settings["targets"]["il"]["jurisdiction"] = "IL"
-    world.source["geography"] = GEOGRAPHY
+    world.source["geography"] = copy.deepcopy(GEOGRAPHY)
     world.source["totals"] = {"payments": ["cents"]}
     world.source["zone"] = "world"
     del world.source["policies"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
 from ..core.model import LEVELS
 from .fields import Name, Strict
+
+if TYPE_CHECKING:
+    from .settings import GeographySettings, Settings, SourceSettings
 
 BASE = "default"
 """The zone of the archive that is always there: definitions, and rows whose place no zone names."""
@@ -73,9 +76,50 @@ class Residency(Strict):
     def may_lie(self, jurisdiction: str | None, zone: str) -> bool:
         """Whether rows of a zone may lie in a jurisdiction; of what is no zone here, where those of every zone may.
 
-        Always, where there are no zones at all.
+        Without any zones what no zone names may lie anywhere, and rows of a zone that others have nowhere.
         """
         if not self.zones:
-            return True
+            return zone == BASE
         asked = [self.zones[zone]] if zone in self.zones else list(self.zones.values())
         return jurisdiction is not None and all(jurisdiction in one.jurisdictions for one in asked)
+
+
+def require_residence(settings: Settings, name: str, source: SourceSettings) -> None:
+    """Where there are zones every archive of a source has a target, and every row says where it belongs. Raises
+    ValueError."""
+    residency = settings.residency
+    if source.zone and source.zone not in residency.zones:
+        named = f"the source '{name}' names the zone '{source.zone}'"
+        raise ValueError(f"{named}, which 'residency.zones' does not have")
+    if not residency.zones:
+        return
+    for target in source.targets:
+        if settings.targets[target].jurisdiction not in residency.jurisdictions:
+            raise ValueError(f"the target '{target}' names no jurisdiction of 'residency.jurisdictions'")
+    geography = getattr(source, "geography", None)  # a tree has none
+    zones = [BASE, *(residency.zones if geography else ())]
+    for zone in zones:
+        if not any(settings.may_hold(target, name, zone) for target in source.targets):
+            what = f"rows of the zone '{zone}'" if zone != BASE else f"what no zone names (sources.{name}.zone)"
+            raise ValueError(f"no target of the source '{name}' may hold {what}")
+    if not all(settings.may_hold(target, name, zone) for target in source.targets for zone in zones):
+        rules = [settings.retention.rules(name, target) for target in source.targets]
+        if any(one != rules[0] for one in rules):
+            cause = "keep its backups for different times, and none of them has every zone"
+            raise ValueError(f"the targets of the source '{name}' {cause}")
+    if geography:
+        _require_levels(residency, name, geography)
+
+
+def _require_levels(residency: Residency, name: str, geography: GeographySettings) -> None:
+    """Each table with geography tells the finest level that zones name: a row of a region may be of any country."""
+    for level in residency.levels:
+        if level not in geography.levels:
+            raise ValueError(f"zones name places of the level '{level}', which the source '{name}' does not tell")
+    finest = LEVELS.index(residency.levels[-1]) if residency.levels else 0
+    listed = {level.table for level in geography.levels.values()}
+    for table in geography.tables:
+        told = geography.finest_of(table)
+        if table not in listed and told is not None and LEVELS.index(told) < finest:
+            cause = f"tells no more than a {told}, and zones name places of the level '{LEVELS[finest]}'"
+            raise ValueError(f"the table '{table}' of the source '{name}' {cause}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from ..core.model import Kind
+from ..core.model import LEVELS, Kind
 from .erasure import Erasure
 from .fields import Name, Place, Reference, Strict, Texts
 from .policies import MaskedForm, Policy
-from .residency import BASE, Residency
+from .residency import BASE, Residency, require_residence
 from .retention import Retention
 from .targets import Target
 
@@ -83,6 +85,17 @@ class GeographySettings(Strict):
     levels: dict[Literal["region", "country", "city", "town"], GeographyLevel] = {}
     tables: dict[str, TableGeography] = {}
 
+    def finest_of(self, table: str) -> str | None:
+        """The finest level that a table tells of its rows; None where its way leads nowhere, which its source tells."""
+        passed: set[str] = set()
+        while table in self.tables and table not in passed:
+            passed.add(table)
+            here = self.tables[table]
+            if here.of is None:
+                return next((level for level in reversed(LEVELS) if getattr(here, level)), None)
+            table = here.of
+        return next((name for name, level in self.levels.items() if level.table == table), None)
+
 
 class _Source(Strict):
     """``zone``: of rows that no zone names, and of files; unless given they may be of any, and lie where all may."""
@@ -103,6 +116,7 @@ class TableSettings(_Source):
 
     datasets: dict[Name, tuple[str, ...]] = {}
     geography: GeographySettings | None = None
+    placeless: tuple[str, ...] = ()
     totals: dict[str, tuple[str, ...]] = {}
     policies: dict[str, Policy] = {}
     dataset_policies: dict[Name, Policy] = {}
@@ -269,41 +283,17 @@ class Settings(Strict):
         """The zone whose rules hold for an archive of a source: of the one that is always there, the source's own."""
         return self.sources[source].zone or BASE if zone == BASE and source in self.sources else zone
 
+    def layout(self, source: str) -> str | None:
+        """SHA-256 of what decides in which archive a row of a source lies; None where there are no zones."""
+        if not self.residency.zones:
+            return None
+        zones = {name: zone.model_dump(exclude={"jurisdictions"}) for name, zone in self.residency.zones.items()}
+        own = self.sources[source].model_dump(mode="json", include={"zone", "geography"})
+        return hashlib.sha256(json.dumps([zones, own], sort_keys=True).encode()).hexdigest()
+
     def may_hold(self, target: str, source: str, zone: str) -> bool:
         """Whether a target may hold the archive of a zone of a source."""
         return self.residency.may_lie(self.targets[target].jurisdiction, self.zone_of_archive(source, zone))
-
-    def _require_residence(self, name: str, source: SourceSettings) -> None:
-        """Where there are zones every archive has a target, and every row says where it belongs."""
-        residency = self.residency
-        if source.zone and source.zone not in residency.zones:
-            named = f"the source '{name}' names the zone '{source.zone}'"
-            raise ValueError(f"{named}, which 'residency.zones' does not have")
-        if not residency.zones:
-            return
-        for target in source.targets:
-            if self.targets[target].jurisdiction not in residency.jurisdictions:
-                raise ValueError(f"the target '{target}' names no jurisdiction of 'residency.jurisdictions'")
-        geography = None if isinstance(source, FilesSettings) else source.geography
-        zones = [BASE, *(residency.zones if geography else ())]
-        for zone in zones:
-            if not any(self.may_hold(target, name, zone) for target in source.targets):
-                what = f"rows of the zone '{zone}'" if zone != BASE else f"what no zone names (sources.{name}.zone)"
-                raise ValueError(f"no target of the source '{name}' may hold {what}")
-        for level in residency.levels if geography else ():
-            if geography and level not in geography.levels:
-                raise ValueError(f"zones name places of the level '{level}', which the source '{name}' does not tell")
-
-    @model_validator(mode="after")
-    def _erasures_have_sources(self) -> Settings:
-        for kind, places in self.erasure.subjects.items():
-            for name, rules in places.items():
-                source = self.sources.get(name)
-                if source is None:
-                    raise ValueError(f"'erasure.subjects.{kind}' names the source '{name}', which there is not")
-                if any(bool(rule.files) != isinstance(source, FilesSettings) for rule in rules):
-                    raise ValueError(f"'erasure.subjects.{kind}.{name}': files are of trees, tables of databases")
-        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
@@ -315,7 +305,7 @@ class Settings(Strict):
             if unknown := [target for target in source.targets if target not in self.targets]:
                 raise ValueError(f"the source '{name}' names the target '{unknown[0]}', which 'targets' does not have")
             self._require_an_end(name, source)
-            self._require_residence(name, source)
+            require_residence(self, name, source)
         if extra := sorted(set(self.retention.sources) - set(self.sources)):
             raise ValueError(f"'retention.sources' names the source '{extra[0]}', which 'sources' does not have")
         if extra := sorted(set(self.retention.targets) - set(self.targets)):

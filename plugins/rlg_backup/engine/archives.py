@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..config.residency import BASE
 from ..core.beside import Beside
-from ..core.errors import BackupError, MemberDamaged, ObjectDamaged, ResidencyRefused, StagingLost, StorageFull
+from ..core.errors import (
+    BackupError,
+    BackupNotFound,
+    MemberDamaged,
+    ObjectDamaged,
+    ResidencyRefused,
+    StagingLost,
+    StorageFull,
+)
 from ..core.private import create_private
 from ..format.age import Identity, SeekableAgeReader
 from ..format.archive import open_archive, read_profile, read_zone
@@ -31,7 +39,7 @@ from ..format.tree_index import IndexRow, index_parts, read_index
 from ..format.zipfields import Member
 from ..format.zone_profile import SUBJECT as ZONE_PROFILE
 from ..format.zone_profile import joined
-from .residency import archive_name, held
+from .residency import archive_name, held, unknown
 from .restore_points import Chosen, choose
 from .staged_files import make_private, staging_disk
 from .wiring import Wiring
@@ -170,13 +178,7 @@ def _fetch_any(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, destination:
     failures: dict[str, BackupError] = dict(chosen.passed_over)
     for target in _holders(wiring, chosen, entry, any_target=any_target):
         try:
-            copy = chosen
-            if target != chosen.target:
-                found = choose(wiring, chosen.source, chosen.point.backup_id, target=target)
-                if found.manifest_sha256 != chosen.manifest_sha256:
-                    cause = f"target '{target}' holds another manifest than target '{chosen.target}'"
-                    raise ObjectDamaged("fetch", f"{chosen.folder}/{MANIFEST}", cause)
-                copy = replace(found, unasked=chosen.unasked, passed_over=failures)
+            copy = chosen if target == chosen.target else _copy_on(wiring, chosen, target, failures)
             fetch(wiring, copy, entry, destination)
             return copy
         except (StorageFull, StagingLost):  # of our own disk: no copy would do better
@@ -186,11 +188,30 @@ def _fetch_any(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, destination:
     raise next(iter(failures.values()))
 
 
+def _copy_on(wiring: Wiring, chosen: Chosen, target: str, failures: dict[str, BackupError]) -> Chosen:
+    """The same backup on another target, by its record; by that of the chosen copy where its commit failed there, since
+    that names what lies there as well."""
+    try:
+        found = choose(wiring, chosen.source, chosen.point.backup_id, target=target)
+    except BackupNotFound:
+        if len(chosen.manifest.archives) == 1:
+            raise
+        found = replace(chosen, target=target)
+    if found.manifest_sha256 != chosen.manifest_sha256:
+        cause = f"target '{target}' holds another manifest than target '{chosen.target}'"
+        raise ObjectDamaged("fetch", f"{chosen.folder}/{MANIFEST}", cause)
+    return replace(found, unasked=chosen.unasked, passed_over=failures)
+
+
 def _holders(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, *, any_target: bool) -> list[str]:
-    """The targets to ask for an archive, the chosen one first."""
+    """The targets to ask for an archive: the chosen one first, where it may hold it. Of a zone that the configuration
+    does not have every one is asked: to read what lies somewhere sends it nowhere."""
+    settings = wiring.settings
     others = wiring.source_settings(chosen.source).targets if any_target else ()
     asked = [chosen.target, *(name for name in others if name != chosen.target and name not in chosen.passed_over)]
-    found = [name for name in asked if wiring.settings.may_hold(name, chosen.source, entry.zone)]
+    if entry in unknown(settings, chosen.manifest):
+        return asked
+    found = [name for name in asked if settings.may_hold(name, chosen.source, entry.zone)]
     if not found:
         cause = f"rows of the zone '{entry.zone}' may not lie on target '{chosen.target}'"
         hint = None if any_target else "name no target: each archive is taken from where it may lie"
@@ -220,10 +241,20 @@ def open_remote(wiring: Wiring, chosen: Chosen, identities: Sequence[Identity], 
     require_size(wiring, chosen)
     parts = []
     for entry in chosen.manifest.archives if everywhere else held(wiring.settings, chosen.target, chosen.manifest):
-        storage = wiring.storage(_holders(wiring, chosen, entry, any_target=everywhere)[0])
+        storage = wiring.storage(_holding(wiring, chosen, entry, everywhere=everywhere))
         read = partial(storage.read_range, f"{chosen.folder}/{archive_name(entry.zone)}")
         parts.append(_reader(read, chosen, entry, identities))
     return Archive(parts)
+
+
+def _holding(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry, *, everywhere: bool) -> str:
+    """The first target that has the archive in its size; the first one there is where none has."""
+    asked = _holders(wiring, chosen, entry, any_target=everywhere)
+    for target in asked if len(asked) > 1 else ():
+        with suppress(BackupError):
+            if wiring.storage(target).stat(f"{chosen.folder}/{archive_name(entry.zone)}").size == entry.size:
+                return target
+    return asked[0]
 
 
 def require_size(wiring: Wiring, chosen: Chosen) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..catalog import Lease
-from ..core.errors import BackupError, DamageError, ObjectDamaged, ObjectMissing, StorageError
+from ..core.errors import BackupError, DamageError, ObjectDamaged, ObjectMissing, ResidencyRefused, StorageError
 from ..core.private import create_private
 from .archives import MANIFEST, PIECE, STATE
 from .heartbeat import heartbeat
@@ -42,7 +42,10 @@ def copying(wiring: Wiring, source: str, target: str, work: str) -> Iterator[tup
 
 def objects_of(wiring: Wiring, chosen: Chosen, target: str) -> dict[str, str]:
     """The SHA-256 of each object of a backup that may lie on a ``target``, by its name; the change state only where it
-    is still kept."""
+    is still kept. Raises ResidencyRefused for a backup that was made when the zones were others."""
+    if chosen.manifest.zones_sha256 != wiring.settings.layout(chosen.source):
+        cause = "its rows were put into archives by other zones than those of the configuration"
+        raise ResidencyRefused("copy", chosen.folder, cause, "make a new full backup; this one stays where it is")
     found = {archive_name(one.zone): one.sha256 for one in chosen.manifest.archives}
     if (state := chosen.manifest.state) is not None and is_there(wiring, chosen.target, f"{chosen.folder}/{STATE}"):
         found[STATE] = state.sha256

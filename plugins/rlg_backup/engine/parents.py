@@ -13,6 +13,7 @@ from ..core.model import Kind
 from ..format.manifest import StateEntry
 from .archives import STATE
 from .chains import chain_of, require_archives
+from .residency import may_hold
 from .restore_points import Chosen, choose
 from .wiring import Wiring
 
@@ -50,6 +51,7 @@ def find_parent(wiring: Wiring, source: str, kind: Kind, targets: Sequence[str])
     try:
         copies = [_newest(wiring, source, kind, target) for target in targets]
         _require_same(copies)
+        _require_layout(wiring, copies[0])
         _require_past(wiring, copies[0])
         _require_same_key(wiring, copies[0])
         for copy in copies:
@@ -111,6 +113,12 @@ def _require_same(copies: Sequence[Chosen]) -> None:
             raise _Unsuitable(f"targets '{first.target}' and '{other.target}' hold different manifests of '{mine}'")
 
 
+def _require_layout(wiring: Wiring, parent: Chosen) -> None:
+    """Rows that do not change stay in the archive that they were in."""
+    if parent.manifest.zones_sha256 != wiring.settings.layout(parent.source):
+        raise _Unsuitable(f"backup '{parent.point.backup_id}' was made when the zones were others")
+
+
 def _require_past(wiring: Wiring, parent: Chosen) -> None:
     """A snapshot's time is rounded up to the next second."""
     taken_at = parent.manifest.snapshot.taken_at
@@ -133,7 +141,8 @@ def _planned(wiring: Wiring, copies: Sequence[Chosen]) -> PlannedParent:
     state = parent.manifest.state
     if state is None:
         raise _Unsuitable(f"backup '{parent.point.backup_id}' was made without change state")
-    holders = tuple(copy.target for copy in copies if _holds(wiring, copy, state))
+    kept = [copy for copy in copies if may_hold(wiring.settings, copy.source, copy.target, STATE)]
+    holders = tuple(copy.target for copy in kept if _holds(wiring, copy, state))
     if not holders:
         raise _Unsuitable(f"no target holds the change state of backup '{parent.point.backup_id}'")
     return PlannedParent(parent.point.backup_id, parent.manifest_sha256, state, holders)

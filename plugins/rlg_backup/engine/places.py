@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from ..config.connections import host_of
 from ..config.settings import FilesSettings, PostgresSettings, SourceSettings
 from ..core.errors import DestinationUnsuitable
+from ..format.manifest import Manifest
 from .residency import require_destination
 from .wiring import Wiring
 
@@ -96,10 +97,9 @@ def require_new(place: Path) -> Path:
 
 def settled(wiring: Wiring, source: str, to: str, schemas: Mapping[str, str] | None = None) -> str:
     """The place as it is handed on: a path is made absolute, and must be free; ``schemas`` need a database that has
-    some. Raises DestinationUnsuitable, and ResidencyRefused where rows of the source may not lie there."""
+    some. Raises DestinationUnsuitable."""
     settings = wiring.source_settings(source)
     require_kind(settings, to)
-    _require_residence(wiring, source, to)
     if schemas and not isinstance(settings, PostgresSettings):
         raise DestinationUnsuitable("restore to", to, f"the source is {_FORMS[settings.type][0]}, which has no schemas")
     if isinstance(settings, PostgresSettings):
@@ -108,14 +108,15 @@ def settled(wiring: Wiring, source: str, to: str, schemas: Mapping[str, str] | N
     return str(require_new(path_of(to)))
 
 
-def _require_residence(wiring: Wiring, source: str, to: str) -> None:
+def require_residence(wiring: Wiring, manifest: Manifest, to: str) -> None:
+    """Raises ResidencyRefused unless all rows of a backup may lie there."""
     residency = wiring.settings.residency
-    if isinstance(wiring.source_settings(source), PostgresSettings):
+    if isinstance(wiring.source_settings(manifest.source), PostgresSettings):
         match = _BY_CONNECTION.fullmatch(to)
         where = residency.connections.get(match[1]) if match else None
-        require_destination(wiring.settings, source, where, _without_password(to), "residency.connections")
+        require_destination(wiring.settings, manifest, where, _without_password(to), "residency.connections")
     else:
-        require_destination(wiring.settings, source, residency.here, to, "residency.here")
+        require_destination(wiring.settings, manifest, residency.here, to, "residency.here")
 
 
 def require_allowed(wiring: Wiring, source: str, to: str) -> str:

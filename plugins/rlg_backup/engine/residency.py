@@ -35,9 +35,14 @@ def held(settings: Settings, target: str, manifest: Manifest) -> tuple[ArchiveEn
 
 
 def elsewhere(settings: Settings, target: str, manifest: Manifest) -> tuple[ArchiveEntry, ...]:
-    """The archives of a backup that a target may not hold."""
-    mine = held(settings, target, manifest)
+    """The archives of a backup that a target may not hold, of zones that the configuration has."""
+    mine = (*held(settings, target, manifest), *unknown(settings, manifest))
     return tuple(one for one in manifest.archives if one not in mine)
+
+
+def unknown(settings: Settings, manifest: Manifest) -> tuple[ArchiveEntry, ...]:
+    """The archives of zones that the configuration does not have (any more): nobody knows where they may lie."""
+    return tuple(one for one in manifest.archives if one.zone not in (BASE, *settings.residency.zones))
 
 
 def objects_for(settings: Settings, source: str, target: str, objects: Mapping[str, T]) -> dict[str, T]:
@@ -57,15 +62,16 @@ def zone_of(name: str) -> str:
     return BASE if zone == STATE else zone
 
 
-def require_destination(settings: Settings, source: str, jurisdiction: str | None, place: str, what: str) -> None:
-    """Raises ResidencyRefused unless the rows of every zone of a source may lie in the jurisdiction of ``place``.
+def require_destination(settings: Settings, manifest: Manifest, jurisdiction: str | None, to: str, what: str) -> None:
+    """Raises ResidencyRefused unless the rows of every archive of a backup may lie in the jurisdiction of ``to``.
     ``what``: the setting that says which one it is."""
-    residency = settings.residency
-    for zone in (BASE, *residency.zones) if residency.zones else ():
-        if not residency.may_lie(jurisdiction, settings.zone_of_archive(source, zone)):
+    others = manifest.zones_sha256 != settings.layout(manifest.source)  # then what no zone names may be of any
+    for entry in manifest.archives:
+        zone = entry.zone if others else settings.zone_of_archive(manifest.source, entry.zone)
+        if not settings.residency.may_lie(jurisdiction, zone):
             said = f"'{jurisdiction}'" if jurisdiction else "a jurisdiction that nobody named"
-            cause = f"{_rows(zone)} may not lie in {said}"
-            raise ResidencyRefused("restore to", place, cause, f"restore where they may, or correct '{what}'")
+            cause = f"{_rows(entry.zone)} may not lie in {said}"
+            raise ResidencyRefused("restore to", to, cause, f"restore where they may, or correct '{what}'")
 
 
 def _rows(zone: str) -> str:

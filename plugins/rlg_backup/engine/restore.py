@@ -29,7 +29,7 @@ from .leftovers import sweep_leftovers
 from .limits import in_our_words
 from .parallel import Job, run_all
 from .parity import restored_tables, restored_tree
-from .places import settled, table_destination
+from .places import require_residence, settled, table_destination
 from .restore_points import Chosen, choose
 from .rows_on_their_way import RowsOnTheirWay, masked_copy, table_of
 from .staged_files import make_private
@@ -116,7 +116,7 @@ def _restore(
         altered = Fidelity.MASKED in (chosen.manifest.fidelity, fidelity)
         building = _building(wiring, chosen, place, scratch, schemas, altered=altered)
         with clock.phase("fetch"):
-            chain = _fetched(wiring, chosen, folder, any_target=target is None)
+            chain = _fetched(wiring, chosen, place, folder, any_target=target is None)
             chosen = chain[-1]
         with ExitStack() as stack:
             opened = [
@@ -154,12 +154,15 @@ def _restore(
     )
 
 
-def _fetched(wiring: Wiring, chosen: Chosen, folder: Path, *, any_target: bool) -> list[Chosen]:
-    """Downloads every archive of the chain: the copies that were taken, of ``any_target`` where the first is no use."""
+def _fetched(wiring: Wiring, chosen: Chosen, place: str, folder: Path, *, any_target: bool) -> list[Chosen]:
+    """Downloads every archive of the chain: the copies that were taken, of ``any_target`` where the first is no use.
+    Raises ResidencyRefused, before anything is read, where rows may not lie at ``place``."""
     chain = chain_of(wiring, chosen)
-    for place, one in enumerate(chain):
-        free = any_target or place < len(chain) - 1
-        chain[place] = fetch_all(wiring, one, _copy(folder, place), any_target=free)
+    for one in chain:
+        require_residence(wiring, one.manifest, place)
+    for number, one in enumerate(chain):
+        free = any_target or number < len(chain) - 1
+        chain[number] = fetch_all(wiring, one, _copy(folder, number), any_target=free)
     return chain
 
 

@@ -82,6 +82,7 @@ class TableSaver:
     def save_all(self) -> None:
         """Every table of the snapshot. Settings that name nothing there are errors before a row is read."""
         self._check_settings()
+        self._require_placed()
         self.warnings += self._undecided.find()
         saved = [self._prepared(table) for table in self._snapshot.tables]
         cut = [(table, self._snapshot.pieces(table.table)) for table in saved]
@@ -144,12 +145,30 @@ class TableSaver:
             detected,
         )
 
+    def _require_placed(self) -> None:
+        """Where rows must stay in a zone, every table says where its own belong."""
+        geography = self._settings.geography
+        if geography is not None:  # else all rows of the source are of one zone
+            told = {*geography.tables, *(level.table for level in geography.levels.values())}
+            self._zones.require_placed(self._snapshot.tables, told, self._settings.placeless)
+
     def _require_known_places(self, saved: Sequence[SavedTable]) -> None:
-        """Every place that a zone names is one that the source lists. Raises InvalidSetting."""
-        levels = self._settings.geography.levels if self._settings.geography else {}
-        listed: dict[str, str] = {level: one.table for level, one in levels.items()}
-        tables = {table.table.title: table for table in saved}
-        self._zones.require_known(listed, {level: tables[title].places(level) for level, title in listed.items()})
+        """Every place that a zone names, and every one that decides of a row's zone, is one that the source lists.
+        Raises InvalidSetting, and ResidencyRefused."""
+        geography = self._settings.geography
+        named = geography.levels.items() if geography else ()
+        titles: dict[str, str] = {level: one.table for level, one in named if level in self._zones.levels}
+        if not titles:
+            return
+        listed: dict[str, set[str]] = {level: set() for level in titles}
+        for level, title in titles.items():
+            for table in saved:
+                if title in table.table.titles:
+                    listed[level] |= table.places(level)
+        self._zones.require_known(titles, listed)
+        for table in saved:
+            for level, codes in listed.items():
+                self._zones.require_listed(table.table.title, level, table.places(level), codes)
 
     def _for_ever(self, title: str, column: str) -> Action | None:
         """What is left for ever of a column of another table."""

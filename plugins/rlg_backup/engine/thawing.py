@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..core.errors import BackupError, ResidencyRefused
 from .chains import chain_of
-from .residency import archive_name, may_hold
+from .residency import archive_name, may_hold, unknown
 from .restore_points import Chosen, choose
 from .wiring import Wiring
 
@@ -45,14 +45,18 @@ def thaw(wiring: Wiring, source: str, which: str, *, target: str | None = None) 
 def _readable(wiring: Wiring, one: Chosen, others: list[str]) -> str | None:
     """The targets that the archives of a backup can be read on, by name; None where one is asked for."""
     asked = (one.target, *(name for name in others if name != one.target))
-    found = [_copy_of(wiring, one, archive_name(entry.zone), asked) for entry in one.manifest.archives]
+    strange = unknown(wiring.settings, one.manifest)
+    found = [
+        _copy_of(wiring, one, archive_name(entry.zone), asked, known=entry not in strange)
+        for entry in one.manifest.archives
+    ]
     return ", ".join(dict.fromkeys(name for name in found if name)) if all(found) else None
 
 
-def _copy_of(wiring: Wiring, one: Chosen, archive: str, targets: Sequence[str]) -> str | None:
+def _copy_of(wiring: Wiring, one: Chosen, archive: str, targets: Sequence[str], *, known: bool) -> str | None:
     key, holders = f"{one.folder}/{archive}", []
     for name in targets:
-        if not may_hold(wiring.settings, one.source, name, archive):
+        if known and not may_hold(wiring.settings, one.source, name, archive):
             continue
         holders.append(name)
         try:

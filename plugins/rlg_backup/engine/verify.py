@@ -34,7 +34,7 @@ from .chains import chain_of, require_archives
 from .layers import layered
 from .limits import in_our_words
 from .parity import stored_tables
-from .residency import archive_name, elsewhere, held
+from .residency import archive_name, elsewhere, held, unknown
 from .restore_points import Chosen, choose
 from .tree_contents import TreeContents
 from .wiring import Wiring
@@ -101,7 +101,12 @@ def verify(
     for entry in held(wiring.settings, chosen.target, chosen.manifest):
         checks += _guarded("object", _object_name(entry), partial(_object, wiring, chosen, entry))
     for entry in elsewhere(wiring.settings, chosen.target, chosen.manifest):
-        checks += _guarded("object", f"zone {entry.zone}", partial(_not_here, wiring, chosen, entry))
+        checks += _guarded("object", f"zone {entry.zone}", partial(_elsewhere_only, wiring, chosen, entry))
+    for entry in unknown(wiring.settings, chosen.manifest):
+        cause = "the configuration does not have it: nobody knows where it may lie"
+        checks.append(
+            Check("object", f"zone {entry.zone}", Verdict.COULD_NOT_VERIFY, cause, "a zone of residency.zones")
+        )
     if chosen.manifest.parent is not None:
         checks += _guarded("chain", "ancestors", lambda: [_chain(wiring, chosen)])
     if full:
@@ -147,13 +152,27 @@ def _object(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry) -> list[Check]:
     ]
 
 
-def _not_here(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry) -> list[Check]:
-    """An archive that may not lie on this target does not."""
-    try:
-        wiring.storage(chosen.target).stat(f"{chosen.folder}/{archive_name(entry.zone)}")
-    except ObjectMissing:
-        return [Check("object", f"zone {entry.zone}", Verdict.PASS, "it is not there", "kept where it may lie")]
-    return [Check("object", f"zone {entry.zone}", Verdict.FAIL, "it lies where it may not", "kept where it may lie")]
+def _elsewhere_only(wiring: Wiring, chosen: Chosen, entry: ArchiveEntry) -> list[Check]:
+    """An archive that may not lie on this target does not, and lies in its size on one that may hold it."""
+    key, targets = f"{chosen.folder}/{archive_name(entry.zone)}", wiring.source_settings(chosen.source).targets
+    found: dict[str, int | None] = {}
+    failures: list[BackupError] = []
+    for target in targets:
+        try:
+            found[target] = wiring.storage(target).stat(key).size
+        except ObjectMissing:
+            found[target] = None
+        except BackupError as error:
+            failures.append(error)
+    name, wanted = f"zone {entry.zone}", "only where it may lie"
+    if found.get(chosen.target) is not None:
+        return [Check("object", name, Verdict.FAIL, "it lies where it may not", wanted)]
+    there = [one for one in targets if wiring.settings.may_hold(one, chosen.source, entry.zone)]
+    if sound := [one for one in there if found.get(one) == entry.size]:
+        return [Check("object", name, Verdict.PASS, f"not here; on {', '.join(sound)}", wanted)]
+    if failures:
+        raise failures[0]
+    return [Check("object", name, Verdict.FAIL, f"it is not on {' or '.join(there) or 'any target'}", wanted)]
 
 
 def _chain(wiring: Wiring, chosen: Chosen) -> Check:
@@ -169,7 +188,8 @@ def _chain(wiring: Wiring, chosen: Chosen) -> Check:
 def _contents(wiring: Wiring, chosen: Chosen) -> list[Check]:
     """Decrypts and reads every member, and every row of every table."""
     start = time.perf_counter()
-    archive = open_remote(wiring, chosen, wiring.identities())
+    bases = [one for one in held(wiring.settings, chosen.target, chosen.manifest) if one.zone == BASE]
+    archive = open_remote(wiring, chosen, wiring.identities(), everywhere=not bases)  # the profile is in that one
     checks, members = [], 0
     for stream in archive.every():
         with stream:

@@ -286,4 +286,4 @@ class Wiring:
         reference = None if isinstance(settings, LocalTarget) else settings.customer_key
         key = self.keys.customer_key(reference).secret if reference else None
         storage = open_storage(target, settings, self._clients, key)
-        return cast("Storage", Resident(storage, self.settings)) if self.settings.residency.zones else storage
+        return cast("Storage", Resident(storage, self.settings))

@@ -98,7 +98,8 @@ def _by_zone(value: tuple[ArchiveEntry, ...]) -> tuple[ArchiveEntry, ...]:
 
 
 class Manifest(Record):
-    """A backup in clear: no row value, no key. ``state`` is None where no change state was kept; older ones lack it."""
+    """A backup in clear: no row value, no key. ``state`` is None where no change state was kept; older ones lack it.
+    ``zones_sha256`` is of the rules by which rows were put into the archives of zones; None where there were none."""
 
     engine: Text
     source: Name
@@ -116,6 +117,7 @@ class Manifest(Record):
     finding: Finding
     archives: Annotated[tuple[ArchiveEntry, ...], AfterValidator(_by_zone)]
     state: StateEntry | None = None
+    zones_sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

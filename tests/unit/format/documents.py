@@ -33,6 +33,7 @@ MANIFEST: dict[str, Any] = {
         for zone in ("default", "eu")
     ],
     "state": {"size": 700, "sha256": D},
+    "zones_sha256": D,
 }  # fmt: skip
 
 COMMIT: dict[str, Any] = {

@@ -26,7 +26,10 @@ DOCUMENTS: list[tuple[type[Record], dict[str, Any]]] = [
     (ChangeState, STATE),
 ]
 # What the first releases did not write.
-OPTIONAL = {"row_digest", "within", "state", "change", "rules", "zones", "first", "last", "gone", "detected"}
+OPTIONAL = {
+    *("row_digest", "within", "state", "change", "rules", "zones", "first", "last", "gone", "detected"),
+    "zones_sha256",
+}
 OPEN = {"position", "witnesses", "options", "geography", "totals", "zones", "detected", *LEVELS}  # keys are data
 
 

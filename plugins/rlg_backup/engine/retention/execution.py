@@ -123,6 +123,8 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
         put_on_record(wiring, lease, partial(_new_removals, removals))
         _remove(wiring, lease, shelf, removals, outcome)
     for name in shelf.abandoned(now):
+        if _is_listed_elsewhere(wiring, shelf, name):
+            continue
         lease.renew()
         try:
             remove_abandoned(wiring, shelf, name)
@@ -142,6 +144,19 @@ def _lock_held(wiring: Wiring, shelf: Shelf, outcome: Outcome, now: datetime) ->
         except BackupError as error:
             log.error("%s", error)
             outcome.failures.append(error)
+
+
+def _is_listed_elsewhere(wiring: Wiring, shelf: Shelf, backup_id: str) -> bool:
+    """Whether another target lists, or may list, a backup that was not committed here: where rows of zones lie apart it
+    may need what lies here."""
+    if not wiring.settings.residency.zones:
+        return False
+    others = [target for target in wiring.source_settings(shelf.source).targets if target != shelf.target]
+    try:
+        return any(backup_id in {point.backup_id for point in wiring.catalog(o, shelf.source).points()} for o in others)
+    except BackupError as error:
+        log.warning("what '%s' left on '%s' stays there for now: %s", backup_id, shelf.target, error)
+        return True
 
 
 def _archive(wiring: Wiring, lease: Lease, shelf: Shelf, cold: Sequence[Decision], outcome: Outcome) -> None:

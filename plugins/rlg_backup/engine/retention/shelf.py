@@ -17,7 +17,7 @@ from ...core.size import shown_size
 from ...format.retention import Hold, State
 from ...storage.port import ObjectInfo
 from ..quota import usage_of
-from ..residency import archive_name, held
+from ..residency import archive_name, held, unknown
 from ..restore_points import Chosen, open_point
 from ..wiring import Wiring
 from .holds import never_held, not_yet_held
@@ -181,6 +181,8 @@ def _facts(
 
 def _is_whole(wiring: Wiring, chosen: Chosen, objects: Sequence[ObjectInfo]) -> bool:
     sizes = {info.key: info.size for info in objects}
+    if unknown(wiring.settings, chosen.manifest):
+        return False
     archives = held(wiring.settings, chosen.target, chosen.manifest)
     return all(sizes.get(f"{chosen.folder}/{archive_name(one.zone)}") == one.size for one in archives)
 

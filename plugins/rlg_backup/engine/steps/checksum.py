@@ -97,6 +97,7 @@ def _manifest(
         "finding": {name: finding[name] for name in ("checked_members", "hits", "undeclared")},
         "archives": written["archives"],
         "state": written["state"],
+        "zones_sha256": wiring.settings.layout(reference.source),
     }
     return Manifest.from_dict(body, MANIFEST)
 

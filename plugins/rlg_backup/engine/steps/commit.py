@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ...catalog import commit_backup
 from ...core.errors import BackupError, BackupIncomplete, StagingLost, StorageFull
@@ -38,9 +37,11 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     missing: dict[str, str] = dict(reference.down)
     unlocked: list[BackupError] = []
     catalogs = {target: wiring.catalog(target, reference.source) for target in planned}
-    _require_every_zone(wiring, reference, checked["objects"])
+    zones = sorted(map(zone_of, checked["objects"]))
     with heartbeat(wiring, reference):
-        for target in planned:
+        for target in _sole_holders_first(wiring, reference.source, planned, zones):
+            if not committed:
+                _require_every_zone(wiring, reference, zones, missing)
             if target in missing:
                 continue
             if f"validate-{target}" not in reference.records:
@@ -75,12 +76,23 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     return noted
 
 
-def _require_every_zone(wiring: Wiring, reference: Reference, objects: Mapping[str, Any]) -> None:
-    """Each archive has a copy that was validated: what lacks a zone cannot be restored. Raises BackupIncomplete."""
-    copies = [target for target in reference.leases if f"validate-{target}" in reference.records]
-    lacking = uncovered(wiring.settings, reference.source, map(zone_of, objects), copies)
-    if copies and lacking:  # without a copy each target's reason is told
-        down = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(reference.down.items()))
+def _sole_holders_first(wiring: Wiring, source: str, targets: Sequence[str], zones: Sequence[str]) -> list[str]:
+    """The targets, but first those without which a zone has no copy: where they fail nothing is committed."""
+
+    def alone(target: str) -> int:
+        others = [other for other in targets if other != target]
+        return len(uncovered(wiring.settings, source, zones, others))
+
+    return sorted(targets, key=alone, reverse=True)
+
+
+def _require_every_zone(wiring: Wiring, reference: Reference, zones: Sequence[str], missing: Mapping[str, str]) -> None:
+    """Each archive has a copy that was validated and may be committed yet: what lacks a zone cannot be restored. Raises
+    BackupIncomplete."""
+    validated = [target for target in reference.leases if f"validate-{target}" in reference.records]
+    lacking = uncovered(wiring.settings, reference.source, zones, [one for one in validated if one not in missing])
+    if validated and lacking and set(validated) - set(missing):  # else each target's reason is told
+        down = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(missing.items()))
         cause = f"no target that may hold the zone '{lacking[0]}' has a copy" + (f" ({down})" if down else "")
         raise BackupIncomplete("commit", reference.backup_id, cause)
 
