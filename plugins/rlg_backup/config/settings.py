@@ -296,6 +296,17 @@ class Settings(Strict):
         return self.residency.may_lie(self.targets[target].jurisdiction, self.zone_of_archive(source, zone))
 
     @model_validator(mode="after")
+    def _erasures_have_sources(self) -> Settings:
+        for kind, places in self.erasure.subjects.items():
+            for name, rules in places.items():
+                source = self.sources.get(name)
+                if source is None:
+                    raise ValueError(f"'erasure.subjects.{kind}' names the source '{name}', which there is not")
+                if any(bool(rule.files) != isinstance(source, FilesSettings) for rule in rules):
+                    raise ValueError(f"'erasure.subjects.{kind}.{name}': files are of trees, tables of databases")
+        return self
+
+    @model_validator(mode="after")
     def _names_agree(self) -> Settings:
         if not self.sources:
             raise ValueError("there is no source")
