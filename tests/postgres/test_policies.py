@@ -134,6 +134,7 @@ def test_a_masked_copy_fits_every_type_by_itself(database: Address, world: World
     world.source["policies"] = {"people.*": "tokenize", "letters.email": "tokenize", "letters.body": "scrub"}
     world.source["policies"] |= {"people.id": "keep", "people.town": "keep"}
     world.source["allow_breaking"] = ["people.email", "letters.email"]
+    world.source["masked"] = {"people.town": {"policy": "generalize", "to": "city"}}
     world.save()
     with connected(app=database):
         world.back_up()
@@ -148,6 +149,7 @@ def test_a_masked_copy_fits_every_type_by_itself(database: Address, world: World
             ("2001:db8:1::/64", "0044-01-01 00:00:00+00 BC", "infinity", "*****", None, None, None),
         ]
         assert query(copy, "SELECT count(*) FROM letters JOIN people USING (email)") == [(1,)]
+        assert query(copy, "SELECT town FROM people ORDER BY id") == [(11,), (31,)]
         assert MAIL not in str(query(copy, "SELECT p::text FROM people p") + query(copy, "TABLE letters"))
 
 
@@ -231,6 +233,16 @@ def test_what_suites_rest_on_is_changed_only_where_it_is_named(
         world.source.update({"allow_breaking": [column], "personal_text_allowed": all_columns(database)})
         world.save()
         assert world.run("backup", "--source", "app").code == 0
+
+
+def test_places_are_made_coarser_only_where_their_table_is_in_the_backup(database: Address, world: World) -> None:
+    world.source.update({"policies": {"people.town": POLICIES["people.town"]}, "exclude": ["towns"]})
+    world.save()
+    with connected(app=database):
+        done = world.run("backup", "--source", "app")
+    cause = "a policy makes places of the level 'town' coarser, and its table is left out of the backup"
+    hint = "hint: take it out of 'exclude', or choose another policy\n"
+    assert (done.code, done.err) == (MISCONFIGURED, f"error: unable to read 'towns': {cause}\n{hint}")
 
 
 def test_a_dataset_s_policy_is_for_the_columns_that_no_pattern_names(database: Address, world: World) -> None:

@@ -12,15 +12,15 @@ from ..anonymize.actions import Action
 from ..anonymize.forms import form_of, to_plaintexts
 from ..anonymize.generalizing import Generalize
 from ..config.settings import GeographySettings
-from ..core.errors import PolicyMismatch
+from ..core.errors import InvalidSetting, PolicyMismatch
 from ..core.model import LEVELS
 from ..sources.port import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Read = Callable[[str], Iterable["pa.RecordBatch"]]
-"""The rows of the table of that title."""
+Read = Callable[[str], Iterable["pa.RecordBatch"] | None]
+"""The rows of the table of that title; None where the backup has no such table."""
 
 _PLACES: Final = ("country", "city", "town")
 
@@ -71,7 +71,11 @@ class CoarsePlaces:
         found: dict[bytes, bytes | None] = {}
         if given is None or given.parent is None:
             return found
-        for batch in self._read(given.table):
+        batches = self._read(given.table)
+        if batches is None:
+            cause = f"a policy makes places of the level '{level}' coarser, and its table is left out of the backup"
+            raise InvalidSetting("read", given.table, cause, "take it out of 'exclude', or choose another policy")
+        for batch in batches:
             columns = [_plaintexts(batch, name) for name in (given.key, given.parent)]
             found.update(pair for pair in zip(*columns, strict=True) if pair[0] is not None)
         return found

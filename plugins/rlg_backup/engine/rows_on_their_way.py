@@ -53,10 +53,13 @@ def masked_copy(wiring: Wiring, source: str, profile: Profile, tables: Sequence[
     settings, keys = wiring.source_settings(source), wiring.tokenization_secrets
     assert not isinstance(settings, FilesSettings)
 
-    def read(title: str) -> Iterator[pa.RecordBatch]:
-        for table in tables:
-            if table_of(table.table).title == title:
-                yield from (batch for layer, name in table.parts for batch in table.rows(layer, [name], keys))
+    def read(title: str) -> Iterator[pa.RecordBatch] | None:
+        found = [table for table in tables if table_of(table.table).title == title]
+        return (
+            (batch for one in found for part in one.parts for batch in one.rows(part[0], [part[1]], keys))
+            if found
+            else None
+        )
 
     return MaskedCopy(settings, profile, wiring.tokenization_secret, read)
 

@@ -190,8 +190,9 @@ class TableSaver:
     def _dataset(self, table: Table) -> str:
         return str(_first(self._datasets, table.titles, UNASSIGNED))
 
-    def _rows_of(self, title: str) -> Generator[pa.RecordBatch, None, None]:
-        return self._snapshot.read(self._tables[title], geography=False)
+    def _rows_of(self, title: str) -> Generator[pa.RecordBatch, None, None] | None:
+        table = self._tables.get(title)
+        return None if table is None else self._snapshot.read(table, geography=False)
 
     def _save(self, table: SavedTable, piece: Piece) -> None:
         writer = PieceWriter(table, self._originals)
