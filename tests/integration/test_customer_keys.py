@@ -6,8 +6,10 @@ import base64
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support.gcs_server import GcsServer
 from tests.support.s3_server import S3Server
 from tests.support.world import World, dump
 
@@ -22,6 +24,19 @@ def server() -> Iterator[S3Server]:
     with S3Server() as server:
         server.client().create_bucket(Bucket="keys")
         yield server
+
+
+@pytest.fixture
+def on_gcs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Google's clients send such keys over plain HTTP to nothing but an emulator."""
+    monkeypatch.setenv("CUSTOMER_KEY", SECRET)
+    with GcsServer() as server:
+        server.client().create_bucket("keys")
+        world = World.make(tmp_path / "world")
+        target = {"type": "gcs", "bucket": "keys", "project": "p", "endpoint_url": server.url, "emulator": True}
+        world.settings["targets"]["local"] = {**target, "customer_key": "env:CUSTOMER_KEY"}
+        world.save()
+        yield world
 
 
 @pytest.fixture
@@ -49,6 +64,25 @@ def test_backups_are_made_read_and_restored_with_the_key_and_with_no_other(
     done = world.run("restore", full, "--source", "app", "--to", world.root / "other.db")
     assert (done.code, SECRET in done.out + done.err + caplog.text) == (1, False)
     assert "target 'local' answered 400" in done.err
+
+
+def test_a_bucket_at_google_is_read_with_the_key_and_with_no_other(
+    on_gcs: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = on_gcs.back_up()
+    assert on_gcs.run("verify", full, "--full").code == 0
+    monkeypatch.setenv("CUSTOMER_KEY", base64.b64encode(bytes(32)).decode())
+    done = on_gcs.run("restore", full, "--source", "app", "--to", on_gcs.root / "other.db")
+    assert (done.code, "it is encrypted with another customer key on target 'local'" in done.err) == (1, True), done.err
+
+
+def test_an_account_at_azure_is_given_the_key(world: World) -> None:
+    """What it does with it: tests/unit/storage/azure/test_azure_facts.py; Azurite takes none."""
+    place = {"type": "azure", "container": "keys", "endpoint_url": "https://account.blob.core.windows.net"}
+    world.settings["targets"]["local"] = {**place, "customer_key": "env:CUSTOMER_KEY"}
+    world.save()
+    storage: Any = world.wiring().storage("local")
+    assert storage._container.customer_key == bytes(range(32))
 
 
 def test_large_files_and_moves_to_a_colder_tier_go_with_the_key(world: World, tmp_path: Path) -> None:

@@ -357,3 +357,20 @@ def test_what_a_target_does_not_let_go_is_told_each_time_and_by_doctor_after_two
     last = expire(shelves.wiring(), "app", "local")
     assert [item.versions for item in last.certificates[0].objects] == [0, 0, 1]
     assert standing(shelves.wiring(), "app")[1] == []
+
+
+def test_where_the_oldest_are_locked_those_after_them_make_room(tmp_path: Path) -> None:
+    shelves = Shelves.make(tmp_path / "world", rules={"at_least": {}, "longest_gap": "1 year"})
+    made = []
+    for _ in range(5):
+        made.append(shelves.back_up())
+        shelves.pass_time(1)
+    for name in made[:3]:
+        shelves.memory["local"].lock(f"app/{name}/manifest.json", shelves.clock.now + 90 * DAY)
+    memory = shelves.memory["local"]
+    used, backups = (sum(memory.stat(key).size for key in memory.keys(above)) for above in ("", "app/"))
+    quota = used + backups - 500  # the next ones take as much as these, but for a part of one
+    shelves.world.settings["targets"]["local"]["quota"] = f"{quota / 1000:.3f} kB"
+    shelves.world.save()
+    found = actions(shelves)
+    assert [found[name] for name in made] == [Action.STAYS] * 3 + [Action.IS_MARKED, Action.STAYS]

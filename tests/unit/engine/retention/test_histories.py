@@ -32,11 +32,16 @@ class History(RuleBasedStateMachine):
     """``taken`` are committed backups; ``damaged`` those whose archive was taken away; ``marked`` when this machine's
     clock stood when a mark was first seen; ``latest`` is the farthest it ever was."""
 
+    quota: str | None = None
+
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="retention-"))
         rules: dict[str, Any] = {**RULES, "at_least": {"full": AT_LEAST}, "longest_gap": "15 days"}
         self.shelves = Shelves.make(self.folder / "world", rules=rules)
+        if self.quota:
+            self.shelves.world.settings["targets"]["local"]["quota"] = self.quota
+            self.shelves.world.save()
         self.memory = self.shelves.memory["local"]
         self.kinds: dict[str, Kind] = {}
         self.taken: dict[str, datetime] = {}
@@ -168,7 +173,7 @@ class History(RuleBasedStateMachine):
         assert now - self.marked[name] >= GRACE
         assert not any(held in (None, name) for held in self.holds.values())
         assert name != self.drilled
-        assert now - self.taken[name] >= AGES[self.kinds[name]]
+        assert self.quota or now - self.taken[name] >= AGES[self.kinds[name]]
         for other in self.listed:
             assert name not in self.shelves.chain(other)[1:]
 
@@ -196,14 +201,21 @@ class History(RuleBasedStateMachine):
         return [name for name in self.shelves.manifests if name > limit]
 
 
+class Crowded(History):
+    """On a folder whose quota is soon reached: what its age alone would keep may go, and nothing else."""
+
+    quota = "8 kB"
+
+
+@pytest.mark.parametrize("histories", [History, Crowded])
 @pytest.mark.parametrize(
     ("examples", "derandomize"),
     [(20, True), pytest.param(1000, False, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
 )
-def test_any_history(examples: int, derandomize: bool) -> None:
+def test_any_history(examples: int, derandomize: bool, histories: type[History]) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     given = settings(
         max_examples=examples, derandomize=derandomize, database=None, stateful_step_count=25, deadline=None,
         suppress_health_check=checks,
     )  # fmt: skip
-    run_state_machine_as_test(History, settings=given)
+    run_state_machine_as_test(histories, settings=given)
