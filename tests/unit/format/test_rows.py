@@ -141,6 +141,19 @@ def test_tokens_stay_apart_from_values_that_are_none() -> None:
     assert [batch.column(0).to_pylist() for batch in parts.read()] == [[None, b"\1x", None], [1], [b"\1y"]]
 
 
+def test_texts_with_tokens_in_them_stay_apart_from_other_texts() -> None:
+    """As text nobody could tell what to turn back."""
+    schema = pa.schema([pa.field("a", pa.string(), metadata={FORM: b"spans"})])
+    marked = pa.RecordBatch.from_arrays([pa.array(["[rlg1]", None])], schema=schema)
+    parts = written(nulls(1), marked, texts("[rlg1]"), marked)
+    assert parts.forms() == [["spans"], ["utf8"], ["spans"]]
+    assert [batch.column(0).to_pylist() for batch in parts.read()] == [
+        [None, "[rlg1]", None],
+        ["[rlg1]"],
+        ["[rlg1]", None],
+    ]
+
+
 def test_a_table_without_rows_gets_one_part_with_its_columns() -> None:
     parts = Parts()
     assert PartWriter(parts.open, columns=["id", "name"]).close() == [0]
