@@ -27,6 +27,8 @@ KINDS = {
     "lease": "catalog/app/lease.json",
     "record": "catalog/app/0*.json",
     "catalog": "catalog/app/",
+    "other catalog": "catalog/tree/",
+    "ledger": "erasures/",
     "manifest": "app/*/manifest.json",
     "archive": "app/*/default.zip.age",
     "state": "app/*/state.zip.age",
@@ -71,9 +73,8 @@ class Outcome:
 def kind_of(key: str) -> str:
     name = key.rsplit("/", 1)[-1]
     known = {"lease.json": "lease", "manifest.json": "manifest", "default.zip.age": "archive", "state.zip.age": "state"}
-    if key in ("", "catalog/app/"):
-        return "catalog" if key else "all"
-    return known.get(name, "record")
+    listed = {"": "all", "catalog/app/": "catalog", "catalog/tree/": "other catalog", "erasures/": "ledger"}
+    return listed.get(key) or known.get(name, "record")
 
 
 def calls_of(tiny: Tiny, run: Run) -> Counter[Call]:

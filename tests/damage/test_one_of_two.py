@@ -46,7 +46,7 @@ def test_a_target_that_goes_wrong_for_ever_leaves_the_copy_on_the_other_and_a_ru
             done = backup(WiringTo(two.world, {**two.wiring.given, target: faulty}), "app", Kind.FULL)
             assert faulty.hits(fault), call
             assert done.committed[other] == 2, call
-            if done.complete and call[0] not in TIDYING:
+            if done.complete and call[0] not in TIDYING and call != LEDGER:
                 unnoticed.append(call)
             assert verify(two.wiring, "app", done.backup_id, target=other, full=True).verdict == "PASS", call
             assert two.world.staged() == []
@@ -62,4 +62,5 @@ def test_a_target_that_goes_wrong_for_ever_leaves_the_copy_on_the_other_and_a_ru
 
 
 CHANGING = ("put_file", "put_bytes", "get_bytes", "open")
+LEDGER = ("list", "ledger")  # no backup depends on requests to erase: restores, replicate and doctor tell
 TIDYING = ("sweep", "delete")  # what it takes away may stay: no run depends on it
