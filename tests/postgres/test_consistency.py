@@ -38,7 +38,7 @@ def bank(database: Address) -> Address:
 
 
 def move_money(address: Address, writer: int, end: threading.Event) -> int:
-    """Moves between random accounts, each noted and counted; now and then a row is made anew in another page."""
+    """Moves between random accounts, each noted and counted; the taker's row is made anew in another page."""
     chance, moves = random.Random(writer), 0
     with session(address) as connection:
         connection.autocommit = False
@@ -54,12 +54,15 @@ def move_money(address: Address, writer: int, end: threading.Event) -> int:
                 f"UPDATE counted SET moves = moves + 1 WHERE writer = {writer}",
             )
             try:
-                for statement in statements:
-                    connection.execute(statement.encode())
-                connection.commit()
-                moves += 1
+                done = [connection.execute(statement.encode()).rowcount for statement in statements]
             except psycopg.errors.DeadlockDetected:
                 connection.rollback()
+                continue
+            if done != [1] * len(statements):  # another writer just made that row anew: this one found none
+                connection.rollback()
+                continue
+            connection.commit()
+            moves += 1
     return moves
 
 
