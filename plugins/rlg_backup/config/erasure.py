@@ -70,13 +70,16 @@ class ErasureRule(Erased):
     def _leads_to_the_subject(self) -> ErasureRule:
         root, reached = self.table or "", {self.table}
         for _ in self.tables:
-            reached |= {name for name, links in self.tables.items() if all((o.of or root) in reached for o in links)}
-        if lost := sorted(self.tables.keys() - reached):
+            for name, links in self.tables.items():
+                others = [link.of or root for link in links if (link.of or root) != name]
+                reached |= {name} if others and all(other in reached for other in others) else set()
+        unknown = {name for name, links in self.tables.items() if any((o.of or root) not in reached for o in links)}
+        if lost := sorted(unknown | self.tables.keys() - reached):
             raise ValueError(f"'tables.{lost[0]}' does not lead to the table '{root}'")
-        if any(link.key not in (None, self.column) for link in self.tables.get(root, ())):
-            raise ValueError(f"'tables.{root}.key': rows of it refer to others by '{self.column}' or not at all")
-        if not all(link.only_refers for link in self.tables.get(root, ())):
-            raise ValueError(f"'tables.{root}': rows that refer to erased ones are of others: empty that column alone")
+        for name, links in self.tables.items():
+            if not all(link.only_refers for link in links if name in (root, link.of or root)):
+                cause = "rows that refer to erased ones are of others: empty that column alone"
+                raise ValueError(f"'tables.{name}': {cause}")
         return self
 
 

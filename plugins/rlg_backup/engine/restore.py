@@ -215,7 +215,7 @@ def _load_tables(
             names = [name for name in archive.names if name.startswith("schema/")]
             destination.prepare({name.removeprefix("schema/"): whole_member(archive, name) for name in names})
         with clock.phase("load"):
-            for stage in erasing.stages(tables):
+            for stage in erasing.stages(tables, wiring.tokenization_secrets):
                 run_all(_loads(wiring, stage, destination, way), destination.loaders)
         with clock.phase("finish"), erasing.told_of_orphans():
             destination.finish(prove)

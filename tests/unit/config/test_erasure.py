@@ -43,8 +43,12 @@ def refused(world: World, **rules: Any) -> str:
             "'tables.people': rows that refer to erased ones are of others: empty that column alone",
         ),
         (
-            {"tables": {"people": {"through": "x", "key": "email", "action": "anonymize", "columns": ["x"]}}},
-            "'tables.people.key': rows of it refer to others by 'id' or not at all",
+            {"tables": {"notes": [{"through": "writer"}, {"through": "answers", "of": "notes"}]}},
+            "'tables.notes': rows that refer to erased ones are of others: empty that column alone",
+        ),
+        (
+            {"tables": {"people": {"through": "x", "of": "y", "action": "anonymize", "columns": ["x"]}}},
+            "'tables.people' does not lead to the table 'people'",
         ),
     ],
 )

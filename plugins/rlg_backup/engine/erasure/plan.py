@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -57,27 +57,46 @@ class Plan:
     matches: dict[Place, list[Match]] = field(default_factory=dict)
     before: dict[Place, set[Place]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    decided: set[str] = field(default_factory=set)  # titles of tables whose rows belong to others'
-    emptied: set[str] = field(default_factory=set)  # titles of tables that rows are deleted of
+    rules: list[_Rule] = field(default_factory=list)
+
+    @property
+    def known(self) -> int:
+        """How many keys of erased rows were found so far."""
+        return sum(len(keys.found) for rule in self.rules for keys in rule.keys.values())
+
+    def looks_ahead(self, place: Place) -> bool:
+        """Whether rows of a table refer to others of it, or of a table that refers to it: then erased rows must be
+        found before any of them is loaded."""
+        return place in self._above(place)
 
     def stages(self, places: Collection[Place]) -> Iterator[list[Place]]:
-        """The tables in the order to be loaded, in groups. Raises ErasureUndecided for rules in a circle."""
-        sorter = TopologicalSorter({place: self.before.get(place, set()) for place in places})
-        try:
-            sorter.prepare()
-        except CycleError:
-            raise _undecided("subjects", "its tables refer to each other in a circle") from None
+        """The tables in the order to be loaded, in groups; those that refer to each other in a circle in one."""
+        above = {place: self._above(place) for place in places}
+        ring = {place: frozenset({place, *(o for o in above[place] if place in above.get(o, ()))}) for place in places}
+        sorter: TopologicalSorter[frozenset[Place]] = TopologicalSorter()
+        for place in places:
+            sorter.add(ring[place], *({ring[one] for one in above[place] if one in ring} - {ring[place]}))
+        sorter.prepare()
         while sorter.is_active():
             ready = sorter.get_ready()
-            yield list(ready)
+            yield [place for one in ready for place in one]
             sorter.done(*ready)
 
+    def _above(self, place: Place) -> set[Place]:
+        found: set[Place] = set()
+        ahead = set(self.before.get(place, ()))
+        while ahead:
+            found |= ahead
+            ahead = {one for there in ahead for one in self.before.get(there, ())} - found
+        return found
+
     def require_decided(self, keys: Sequence[ForeignKey]) -> None:
-        """Raises ErasureUndecided for a table that refers to one that rows are deleted of, and that no rule names."""
-        for one in keys:
-            if one.refers in self.emptied and one.title not in self.decided:
-                cause = f"its column '{one.columns[0]}' refers to rows of '{one.refers}' that are deleted"
-                raise _undecided(one.title, cause)
+        """Raises ErasureUndecided for a foreign key to rows that a rule deletes, and that the same rule does not
+        follow; and for one of several columns that it follows by one of them alone."""
+        for rule in self.rules:
+            for one in keys:
+                rule.require_decided(one)
+            rule.require_own(keys)
 
 
 def plan(rules: Sequence[tuple[Subjects, ErasureRule]], profile: Profile, masked: Collection[str]) -> Plan:
@@ -94,13 +113,14 @@ def plan(rules: Sequence[tuple[Subjects, ErasureRule]], profile: Profile, masked
             hint = "add a rule for the table that held them at the time of the backup"
             raise ErasureUndecided("erase in", names, f"the backup has no such table for '{subjects.kind}'", hint)
         for rule in own:
-            _Rule(made, subjects, rule, profile, masked).add()
+            made.rules.append(_Rule(made, subjects, rule, profile, masked))
+            made.rules[-1].add()
     return made
 
 
 @dataclass
 class _Rule:
-    """One rule, while it is put into a plan."""
+    """One rule of a plan."""
 
     made: Plan
     subjects: Subjects
@@ -108,6 +128,9 @@ class _Rule:
     profile: Profile
     masked: Collection[str]
     keys: dict[tuple[str, str], Keys] = field(default_factory=dict)  # title, column > those of erased rows
+    emptied: set[str] = field(default_factory=set)  # titles of tables that rows are deleted of
+    followed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
+    """Title, its column, title of what it refers to > whether that column alone tells the row it refers to."""
 
     def add(self) -> None:
         root = self.rule.table or ""
@@ -124,16 +147,37 @@ class _Rule:
         if not tables or not parents:
             return
         key = self._key(child, parents[0])
+        alone = [column.name for column in parents[0].columns if column.key] == [key]
         keys: Subjects | Keys = self.keys.setdefault((above, key), Keys())
-        if name == above:  # rows of others that refer to subjects of their own table
+        told = name == above == self.rule.table and key == self.rule.column  # by the request: nothing is to be found
+        if told:
             keys = self.subjects
         deleted = any(one.action == "delete" for one in self._erased(above))
-        self.made.decided |= {name, *map(title_of, tables)}
+        for title in (name, *map(title_of, tables)):
+            self.followed |= {(title, child.through, there): alone for there in (above, *map(title_of, parents))}
         cut = deleted and child.action == "anonymize"
         for table in tables:
             self._match(table, name, child.through, keys, child, cut=cut, belongs=not child.only_refers)
-            if name != above:
+            if not told:
                 self.made.before.setdefault(_place(table), set()).update(map(_place, parents))
+
+    def require_decided(self, one: ForeignKey) -> None:
+        if one.refers not in self.emptied:
+            return
+        ways = [self.followed[way] for c in one.columns if (way := (one.title, c, one.refers)) in self.followed]
+        if not ways:
+            cause = f"its column '{one.columns[0]}' refers to rows of '{one.refers}' that are deleted"
+            raise _undecided(one.title, cause)
+        if len(one.columns) > 1 and not any(ways):
+            raise _several(one.title, one.columns, one.refers)
+
+    def require_own(self, keys: Sequence[ForeignKey]) -> None:
+        """A column that is followed to its own table, and that the database declares to refer to another."""
+        for title, column, there in self.followed:
+            refers = {one.refers for one in keys if one.title == title and one.columns == (column,)}
+            if title == there and refers and title not in refers:
+                cause = f"it refers to rows of '{min(refers)}', not of its own table"
+                raise _undecided(f"{title}.{column}", cause, "name that table: 'of'")
 
     def _match(
         self,
@@ -154,7 +198,7 @@ class _Rule:
         self._require_columns(table, [column, *notes], [*does.columns, *([column] if cut else [])], cut=cut)
         self.made.matches.setdefault(_place(table), []).append(Match(column, whose, does, cut, notes))
         if does.action == "delete":
-            self.made.emptied |= {name, title_of(table)}
+            self.emptied |= {name, title_of(table)}
 
     def _erased(self, name: str) -> list[Erased]:
         """What becomes of a table's rows, by each way that they belong to a subject."""
@@ -164,9 +208,11 @@ class _Rule:
         return [one for links in self.rule.tables.values() for one in links if (one.of or self.rule.table) == name]
 
     def _key(self, child: ErasedChild, above: TableProfile) -> str:
+        primary = [column.name for column in above.columns if column.key]
+        if child.key in primary and len(primary) > 1:
+            raise _several(title_of(above), primary, None)
         if child.key is not None:
             return child.key
-        primary = [column.name for column in above.columns if column.key]
         if len(primary) != 1:
             cause = f"'{title_of(above)}' has no primary key of one column that '{child.through}' could refer to"
             raise _undecided(title_of(above), cause, "name the column: 'key'")
@@ -206,6 +252,13 @@ def _named(profile: Profile, name: str) -> list[TableProfile]:
 
 def _place(table: TableProfile) -> Place:
     return table.schema_name, table.name
+
+
+def _several(title: str, columns: Sequence[str], refers: str | None) -> ErasureUndecided:
+    """Rows are followed by one column: by one of several, other people's would be taken for the subject's."""
+    named = "', '".join(columns)
+    cause = f"its key is '{named}' together" if refers is None else f"'{named}' together refer to rows of '{refers}'"
+    return _undecided(title, f"{cause}, and rows are followed by one column", "name a column that tells rows alone")
 
 
 def _undecided(subject: str, cause: str, hint: str | None = None) -> ErasureUndecided:

@@ -48,11 +48,29 @@ class TableErasing:
         self._done: dict[Place, _Done] = {}
         self._one = Lock()
 
-    def stages(self, tables: Sequence[LayeredTable]) -> Iterator[list[LayeredTable]]:
-        """The tables in groups: the rows of one group tell which of the next belong to erased subjects."""
+    def stages(self, tables: Sequence[LayeredTable], keys: Sequence[bytes]) -> Iterator[list[LayeredTable]]:
+        """The tables in groups: the rows of one group tell which of the next belong to erased subjects. Tables that
+        refer to themselves, or to each other in a circle, are read ahead of being loaded; one of ``keys`` turns tokens
+        back."""
         by_place = {(one.table.schema_name, one.table.name): one for one in tables}
         for places in self.plan.stages(by_place):
+            self._find(
+                [one for place, one in by_place.items() if place in places and self.plan.looks_ahead(place)], keys
+            )
             yield [one for place, one in by_place.items() if place in places]
+
+    def _find(self, tables: Sequence[LayeredTable], keys: Sequence[bytes]) -> None:
+        """Reads tables for the keys of erased rows, again until none is found that was not known."""
+        before = -1
+        while tables and self.plan.known > before:
+            before = self.plan.known
+            for one in tables:
+                matches = self.plan.matches[one.table.schema_name, one.table.name]
+                fresh = LayeredTable(one.table, one.layers, one.digest_key)  # it counts what was read of it
+                batches = (batch for layer, name in fresh.parts for batch in fresh.rows(layer, [name], keys))
+                for batch in batches:
+                    for match in matches:
+                        _hit(batch, match)
 
     def rows(self, table: TableProfile, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The rows of some members of a table, without those that are erased. For several threads."""
