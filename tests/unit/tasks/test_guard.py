@@ -19,6 +19,7 @@ TRANSIENT = {
     "StorageUnavailable",
     "LeaseHeld",
     "ResourceExhausted",
+    "ErasureIncomplete",
 }
 
 
