@@ -28,11 +28,12 @@ class Erased(Strict):
 
 class ErasedChild(Erased):
     """The rows of a table that belong to erased rows of the table ``of`` (the subjects' own unless given): whose column
-    ``through`` holds those rows' ``key`` (their primary key unless given)."""
+    ``through`` holds those rows' ``key`` (their primary key unless given). ``optional``: not every backup has it."""
 
     through: str
     of: str | None = None
     key: str | None = None
+    optional: bool = False
 
     @property
     def only_refers(self) -> bool:
@@ -49,10 +50,12 @@ Links = Annotated[tuple[ErasedChild, ...], BeforeValidator(_listed), Field(min_l
 
 class ErasureRule(Erased):
     """Where a source holds a subject: the rows of ``table`` with the subject's key in ``column``, and those of other
-    ``tables`` that belong to them, one way or several; or, in a tree, what lies at the paths ``files``."""
+    ``tables`` that belong to them, one way or several; or, in a tree, what lies at the paths ``files``.
+    ``optional``: not every backup has the table, and another rule of the kind has one that it has."""
 
     table: str | None = None
     column: str | None = None
+    optional: bool = False
     tables: dict[str, Links] = Field(default={})
     files: tuple[str, ...] = ()
 
@@ -97,12 +100,19 @@ Rules = Annotated[tuple[ErasureRule, ...], BeforeValidator(_listed), Field(min_l
 class Erasure(Strict):
     """``key`` hashes subjects; entries under ``old_keys`` are still found. ``subjects``: kind > source > where it holds
     them; several rules where a table had another name once, or several hold them. ``queue``: of the task that records a
-    request."""
+    request. ``normalise``, by kind: in an e-mail address case does not count."""
 
     key: Reference | None = None
     old_keys: Texts = ()
     queue: str = "backup"
+    normalise: dict[Name, Literal["none", "email"]] = Field(default={})
     subjects: dict[Name, dict[Name, Rules]] = Field(default={})
+
+    @model_validator(mode="after")
+    def _normalises_what_there_is(self) -> Erasure:
+        if unknown := sorted(self.normalise.keys() - self.subjects.keys()):
+            raise ValueError(f"'normalise.{unknown[0]}': 'subjects' has no such kind")
+        return self
 
 
 def path_expression(pattern: str) -> re.Pattern[str]:

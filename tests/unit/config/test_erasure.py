@@ -56,6 +56,15 @@ def test_rules_that_cannot_be_meant_are_refused(world: World, rules: dict[str, A
     assert refused(world, **rules) == text
 
 
+def test_only_kinds_that_there_are_can_be_normalised(world: World) -> None:
+    with_erasures(world)
+    world.settings["erasure"]["normalise"] = {"account": "email"}
+    world.save()
+    with pytest.raises(InvalidSetting) as caught:
+        load(world.config)
+    assert caught.value.cause.endswith("'normalise.account': 'subjects' has no such kind")
+
+
 @pytest.mark.parametrize("pattern", ["/{key}", "../{key}", "a/**b/{key}", "{key}*/a", "{key}/{key}", "plain"])
 def test_paths_that_could_mean_another_are_refused(world: World, pattern: str) -> None:
     text = f"'{pattern}' is not a relative path with one {{key}}, and no * in the same name"

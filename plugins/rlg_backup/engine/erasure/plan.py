@@ -14,12 +14,16 @@ from ...format.profile import ColumnProfile, Profile, TableProfile
 from ...sources.kinds import kind_of
 from ...sources.port import ROW_IDENTITY, ForeignKey, table_title
 from .counts import title_of
-from .subjects import Subjects
+from .subjects import Subjects, is_caseless
 
 if TYPE_CHECKING:
     import polars as pl
 
+_CASELESS = "citext"
 Place = tuple[str, str]  # schema and name
+_OTHER_NAME = (
+    "add a rule for the table that held them at the time of the backup; 'optional: true' where a table is not in each"
+)
 _STAYS = "delete the rows, or anonymize those they belong to"
 
 
@@ -41,13 +45,16 @@ class Keys:
 @dataclass(frozen=True)
 class Match:
     """Rows of a table whose ``column`` is among ``whose``. ``cut``: what they refer to is deleted, and they stay;
-    ``notes``: their columns that other tables refer to."""
+    ``notes``: their columns that other tables refer to; ``declared`` is the column's type and
+    ``noted`` are those of these, where they tell which values are equal."""
 
     column: str
     whose: Subjects | Keys
     does: Erased
     cut: bool
     notes: Mapping[str, Keys]
+    declared: str
+    noted: Mapping[str, str]
 
 
 @dataclass
@@ -108,14 +115,25 @@ def plan(rules: Sequence[tuple[Subjects, ErasureRule]], profile: Profile, masked
     made = Plan()
     for subjects in dict.fromkeys(subjects for subjects, _ in rules):
         own = [rule for of, rule in rules if of is subjects]
-        if not any(_named(profile, rule.table or "") for rule in own):
-            names = "' or '".join(rule.table or "" for rule in own)
-            hint = "add a rule for the table that held them at the time of the backup"
-            raise ErasureUndecided("erase in", names, f"the backup has no such table for '{subjects.kind}'", hint)
-        for rule in own:
+        there = [rule for rule in own if _named(profile, rule.table or "")]
+        if lost := [rule for rule in own if rule not in there and not (rule.optional and there)]:
+            names = "' or '".join(rule.table or "" for rule in lost)
+            raise _undecided(names, f"the backup has no such table for '{subjects.kind}'", _OTHER_NAME)
+        for rule in there:
             made.rules.append(_Rule(made, subjects, rule, profile, masked))
             made.rules[-1].add()
+        for rule in own:
+            if rule not in there:
+                _require_elsewhere(made, rule, profile)
     return made
+
+
+def _require_elsewhere(made: Plan, rule: ErasureRule, profile: Profile) -> None:
+    """The tables of a rule whose own table is not in the backup must be another rule's, or not be there either."""
+    made.warnings.append(f"erasures: the backup has no table '{rule.table}'")
+    for name in rule.tables:
+        if any(_place(table) not in made.matches for table in _named(profile, name)):
+            raise _undecided(name, f"the backup has no table '{rule.table}' that its rows belong to", _OTHER_NAME)
 
 
 @dataclass
@@ -135,17 +153,23 @@ class _Rule:
     def add(self) -> None:
         root = self.rule.table or ""
         for table in _named(self.profile, root):
-            self._match(table, root, self.rule.column or "", self.subjects, self.rule)
+            column = self.rule.column or ""
+            if is_caseless(_declared(table, column)) and not self.subjects.caseless:
+                cause = f"case does not count in it, and does in requests of the kind '{self.subjects.kind}'"
+                raise _undecided(f"{title_of(table)}.{column}", cause, f"erasure.normalise.{self.subjects.kind}: email")
+            self._match(table, root, column, self.subjects, self.rule)
         for name, links in self.rule.tables.items():
             for child in links:
                 self._child(name, child, child.of or root)
 
     def _child(self, name: str, child: ErasedChild, above: str) -> None:
         tables, parents = _named(self.profile, name), _named(self.profile, above)
-        if not tables:
+        if not tables and child.optional:
             self.made.warnings.append(f"erasures: the backup has no table '{name}'")
-        if not tables or not parents:
             return
+        if not tables or not parents:
+            cause = "the backup has no such table" if not tables else f"the backup has no table '{above}'"
+            raise _undecided(name, cause, _OTHER_NAME)
         key = self._key(child, parents[0])
         alone = [column.name for column in parents[0].columns if column.key] == [key]
         keys: Subjects | Keys = self.keys.setdefault((above, key), Keys())
@@ -157,6 +181,7 @@ class _Rule:
             self.followed |= {(title, child.through, there): alone for there in (above, *map(title_of, parents))}
         cut = deleted and child.action == "anonymize"
         for table in tables:
+            self._require_alike(table, child.through, above, parents[0], key)
             self._match(table, name, child.through, keys, child, cut=cut, belongs=not child.only_refers)
             if not told:
                 self.made.before.setdefault(_place(table), set()).update(map(_place, parents))
@@ -196,9 +221,25 @@ class _Rule:
             key = self._key(child, table)
             notes[key] = self.keys.setdefault((name, key), Keys())
         self._require_columns(table, [column, *notes], [*does.columns, *([column] if cut else [])], cut=cut)
-        self.made.matches.setdefault(_place(table), []).append(Match(column, whose, does, cut, notes))
+        declared = _declared(table, column)
+        if isinstance(whose, Subjects):
+            declared = "" if is_caseless(declared) else declared  # they see to case themselves
+        elif self._caseless(whose):
+            declared = _CASELESS
+        noted = {one: _CASELESS if self._caseless(keys) else _declared(table, one) for one, keys in notes.items()}
+        self.made.matches.setdefault(_place(table), []).append(Match(column, whose, does, cut, notes, declared, noted))
         if does.action == "delete":
             self.emptied |= {name, title_of(table)}
+
+    def _caseless(self, keys: Keys) -> bool:
+        """Whether they are subjects' keys themselves, of a kind in whose keys case does not count."""
+        return self.subjects.caseless and keys is self.keys.get((self.rule.table or "", self.rule.column or ""))
+
+    def _require_alike(self, table: TableProfile, through: str, of: str, above: TableProfile, key: str) -> None:
+        of_subjects = self._caseless(self.keys[of, key])
+        if not of_subjects and is_caseless(_declared(table, through)) != is_caseless(_declared(above, key)):
+            cause = f"case counts in it or in '{title_of(above)}.{key}', and not in the other"
+            raise _undecided(f"{title_of(table)}.{through}", cause, "name a column of the same type")
 
     def _erased(self, name: str) -> list[Erased]:
         """What becomes of a table's rows, by each way that they belong to a subject."""
@@ -225,7 +266,12 @@ class _Rule:
         for name in (*looked_at, *emptied):
             if name not in columns:
                 raise _undecided(f"{title}.{name}", "the backup has no such column")
+        if table.within and title in (self.rule.table, *self.rule.tables):
+            whole = table_title(*table.within[-1], {})
+            raise _undecided(title, f"it is a part of '{whole}'", f"name '{whole}': rows may be in any part of it")
         for name in looked_at:
+            if kind_of(_declared(table, name)) in ("array", "json"):
+                raise _undecided(f"{title}.{name}", "a value of it is no single key", "name a column that holds one")
             if f"{title}.{name}" in self.masked:
                 cause = "it is masked for ever in this backup, so that nobody is found by it"
                 raise _undecided(f"{title}.{name}", cause, "name a column that policies keep or tokenize")
@@ -241,6 +287,12 @@ class _Rule:
 def _can_be_empty(table: TableProfile, column: ColumnProfile) -> bool:
     """SQLite takes a text in every column."""
     return column.nullable or ROW_IDENTITY in table.options or kind_of(column.declared_type) == "text"
+
+
+def _declared(table: TableProfile, name: str) -> str:
+    """A column's type; none where it binds nothing (SQLite), or there is no such column."""
+    types = {} if ROW_IDENTITY in table.options else {column.name: column.declared_type for column in table.columns}
+    return types.get(name, "")
 
 
 def _named(profile: Profile, name: str) -> list[TableProfile]:

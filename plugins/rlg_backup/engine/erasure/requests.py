@@ -11,6 +11,7 @@ from ...core.errors import BackupError, ErasureIncomplete, InvalidSetting
 from ...format.erasure import ErasureEntry, Subject, Written, subject_of
 from ..wiring import Wiring
 from .ledger import complete, known, lock_time, remember
+from .subjects import spelled
 
 _ATTEMPTS = 20  # requests that others record while this one is at it
 _AGAIN = "ask again, or 'rlg-backup erase --complete', once it answers"
@@ -39,7 +40,7 @@ def subject_for(wiring: Wiring, kind: str, text: str) -> Subject:
     require_kind(wiring, kind)
     given = Subject.parse(text.strip())
     if given is None:
-        return subject_of(wiring.erasure_keys[0], kind, text)
+        return subject_of(wiring.erasure_keys[0], kind, spelled(wiring, kind, text))
     if all(key.key_id != given.key for key in wiring.erasure_keys):
         raise InvalidSetting("erase", "subject", f"it is hashed under the erasure key {given.key}, which is not here")
     return given
@@ -126,7 +127,7 @@ def _under_other_keys(wiring: Wiring, kind: str, text: str, subject: Subject) ->
     """The same subject as earlier entries may name it; of a hash nothing else is known."""
     if subject == Subject.parse(text.strip()):
         return []
-    return [subject_of(key, kind, text) for key in wiring.erasure_keys[1:]]
+    return [subject_of(key, kind, spelled(wiring, kind, text)) for key in wiring.erasure_keys[1:]]
 
 
 def _is_of(one: Written, kind: str, subjects: list[Subject]) -> bool:

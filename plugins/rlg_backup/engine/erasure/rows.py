@@ -168,13 +168,13 @@ class _Erasure:
 
 def _hit(batch: pa.RecordBatch, match: Match) -> pl.Series | None:
     """Which rows a match is of; what refers to them is to be found later. None where it is of none."""
-    texts = texts_of(batch.column(match.column))
+    texts = texts_of(batch.column(match.column), match.declared)
     found = [text for text in texts.drop_nulls().unique() if match.whose.has(text)]
     if not found:
         return None
     hit = texts.is_in(found).fill_null(False)
     for name, keys in match.notes.items():
-        keys.add(texts_of(batch.column(name)).filter(hit))
+        keys.add(texts_of(batch.column(name), match.noted[name]).filter(hit))
     return hit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 class Subjects:
     """Those of one kind, by the hashes under each key that requests were recorded with."""
 
-    def __init__(self, kind: str, hashes: Iterable[tuple[ErasureKey, frozenset[str]]]) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: str, hashes: Iterable[tuple[ErasureKey, frozenset[str]]], *, caseless: bool = False
+    ) -> None:
+        self.kind, self.caseless = kind, caseless
         self._hashes = list(hashes)
 
     @classmethod
@@ -36,19 +39,45 @@ class Subjects:
         if missing := sorted(by_key.keys() - keys.keys()):
             cause = f"requests of the kind '{kind}' are hashed under the erasure key {missing[0]}, which is not here"
             raise KeyUnavailable("replay", "erasure ledger", cause, "name it under erasure.old_keys")
-        return cls(kind, [(keys[name], frozenset(hashes)) for name, hashes in by_key.items()])
+        found = [(keys[name], frozenset(hashes)) for name, hashes in by_key.items()]
+        return cls(kind, found, caseless=_caseless(wiring, kind))
 
     def __len__(self) -> int:
         return sum(len(hashes) for _, hashes in self._hashes)
 
     def has(self, text: str) -> bool:
-        """Whether the subject with this key is among them."""
-        plain = normalised(text)
-        return any(hashed(key, self.kind, plain) in hashes for key, hashes in self._hashes)
+        """Whether the subject with this key is among them; where case does not count, also as it is written: requests
+        may be from before that was said."""
+        plain = {normalised(text), normalised(text.lower())} if self.caseless else {normalised(text)}
+        return any(hashed(key, self.kind, one) in hashes for key, hashes in self._hashes for one in plain)
 
 
-def texts_of(column: pa.Array) -> pl.Series:
-    """The values of a column as texts, each value one, however it is stored: a whole number its decimal digits."""
+def spelled(wiring: Wiring, kind: str, text: str) -> str:
+    """A subject's key as it is hashed: in small letters where the configuration says that it is an e-mail address."""
+    return text.lower() if _caseless(wiring, kind) else text
+
+
+def _caseless(wiring: Wiring, kind: str) -> bool:
+    return wiring.settings.erasure.normalise.get(kind) == "email"
+
+
+def texts_of(column: pa.Array, declared: str = "") -> pl.Series:
+    """The values of a column as texts, each value one, however it is stored: a whole number its decimal digits. What
+    the ``declared`` type holds for equal has one text: digits of a fraction, blanks behind a text, its case."""
+    texts = _texts(column)
+    if is_caseless(declared):
+        return texts.str.to_lowercase()
+    if declared.startswith("numeric"):
+        return texts.str.replace(r"^(-?\d+\.\d*?)0+$", "$1").str.strip_suffix(".")
+    return texts.str.strip_chars_end(" ") if re.fullmatch(r"character(\(\d+\))?", declared) else texts
+
+
+def is_caseless(declared: str) -> bool:
+    """Whether a type of PostgreSQL holds texts for equal that differ in case alone."""
+    return declared.rpartition(".")[2] == "citext"
+
+
+def _texts(column: pa.Array) -> pl.Series:
     import polars as pl
 
     if column.type in (TYPES["int64"], TYPES["utf8"]):
