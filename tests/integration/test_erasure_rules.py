@@ -201,3 +201,15 @@ def test_in_email_addresses_case_does_not_count_where_that_is_said(world: World)
     world.save()
     erased(world, "aNN@x.org")
     assert left(world, "SELECT * FROM accounts", "SELECT * FROM letters") == [[("cy@x.org",)], [("cy@x.org",)]]
+
+
+def test_what_must_be_unique_and_not_null_is_emptied_to_a_value_of_its_own(world: World) -> None:
+    statements = [
+        "CREATE TABLE accounts (id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE)",
+        "INSERT INTO accounts VALUES (1, 'a@x.org'), (2, 'b@x.org'), (3, 'c@x.org')",
+    ]
+    world.source["personal_text_allowed"] = ["accounts.email"]
+    ask(world, "2", statements, column="id", action="anonymize", columns=["email"])
+    erased(world, "3")
+    found = left(world, "SELECT count(DISTINCT email), sum(email LIKE 'erased-%') FROM accounts")
+    assert found == [[(3, 2)]]

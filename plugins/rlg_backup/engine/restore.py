@@ -250,6 +250,7 @@ def _load_tree(wiring: Wiring, contents: TreeContents, place: str, clock: _Phase
 
     with FileDestination(Path(place)) as destination:
         with clock.phase("load"):
+            erasing.look_ahead(contents.index())
             for row in contents.index():
                 if erasing.leaves_out(row):
                     continue

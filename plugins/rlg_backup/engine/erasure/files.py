@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...config.erasure import path_expression
 from ...format.digest import EntryDigest
@@ -26,11 +26,21 @@ class TreeErasing:
         self._bytes = 0
         self._folder: bytes | None = None  # the last one that was left out, and with it all below
         self._known: dict[tuple[int, str], bool] = {}
+        self._linked: set[bytes] = set()  # files elsewhere that are a subject's by a further name
+
+    def look_ahead(self, index: Iterable[IndexRow]) -> None:
+        """Finds the files that a subject has a further name of. To be called first, with the whole index."""
+        if self._patterns:
+            links = (row for row in index if row.kind == "hardlink")
+            self._linked = {row.target for row in links if self._holds(row.path)}
 
     def leaves_out(self, row: IndexRow) -> bool:
         """Whether an entry is a subject's: by its path, by a folder it is in, or as a further name of such a file."""
         below = self._folder is not None and row.path.startswith(self._folder + b"/")
-        if not (below or self._is_subjects(row.path) or (row.kind == "hardlink" and self._is_subjects(row.target))):
+        file = row.target if row.kind == "hardlink" else row.path
+        if not (
+            below or self._is_subjects(row.path) or file in self._linked or (file != row.path and self._holds(file))
+        ):
             return False
         if row.kind == "folder" and not below:
             self._folder = row.path
@@ -55,6 +65,11 @@ class TreeErasing:
             change=tree.change,
         )
         return self._profile.model_copy(update={"tree": less})
+
+    def _holds(self, path: bytes) -> bool:
+        """Whether an entry, or a folder that it is in, is a subject's."""
+        parts = path.split(b"/")
+        return any(self._is_subjects(b"/".join(parts[:end])) for end in range(1, len(parts) + 1))
 
     def _is_subjects(self, path: bytes) -> bool:
         text = f"/{path.decode('utf-8', 'surrogateescape')}"

@@ -6,6 +6,7 @@ they are in would leave them in its pages and its log, run its triggers, and kee
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from ...anonymize.actions import Redact
 from ...anonymize.policies import Policies
 from ...core.errors import ErasureUndecided, ParityFailed
 from ...format.digest import ROW_DIGESTS, RowDigest
+from ...format.forms import TYPES
 from ...format.profile import Profile, TableProfile
+from ...sources.kinds import longest_text
 from ..layers import LayeredTable
 from ..tally import Tally
 from .counts import SHOWN_LEVELS, ErasedRows, less_erased, title_of
@@ -79,7 +82,8 @@ class TableErasing:
         if not matches:
             yield from batches
             return
-        work = _Erasure(table, matches, self._new(), through=self._links.get(title_of(table)))
+        through, key = self._links.get(title_of(table)), bytes.fromhex(self._profile.digest_key)
+        work = _Erasure(table, matches, self._new(), through=through, key=key)
         for batch in batches:
             yield from work.left(batch)
         with self._one:
@@ -128,12 +132,14 @@ class TableErasing:
 
 
 class _Erasure:
-    """The erasures in some members of one table."""
+    """The erasures in some members of one table. ``key`` hashes what no two rows may have alike."""
 
-    def __init__(self, table: TableProfile, matches: Sequence[Match], done: _Done, *, through: str | None) -> None:
-        self._matches, self._through, self.done = matches, through, done
+    def __init__(
+        self, table: TableProfile, matches: Sequence[Match], done: _Done, *, through: str | None, key: bytes
+    ) -> None:
+        self._matches, self._through, self.done, self._key = matches, through, done, key
         self._title = title_of(table)
-        self._nullable = {column.name: column.nullable for column in table.columns}
+        self._columns = {column.name: column for column in table.columns}
 
     def left(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """The rows that stay, as they are or with columns emptied; in groups by what befell them."""
@@ -158,12 +164,31 @@ class _Erasure:
     def _anonymized(self, rows: pa.RecordBatch, matches: Sequence[Match]) -> pa.RecordBatch:
         names = {name for match in matches for name in (*match.does.columns, *([match.column] if match.cut else []))}
         names &= set(rows.schema.names)  # a column that a policy dropped is empty already
-        emptied = Policies(self._title, {name: Redact() for name in names}, None, self._nullable).apply(rows)
+        nullable = {name: column.nullable for name, column in self._columns.items()}
+        emptied = Policies(self._title, {name: Redact() for name in names}, None, nullable).apply(rows)
+        for name in sorted(name for name in names if not nullable[name]):
+            place, declared = emptied.schema.get_field_index(name), self._columns[name].declared_type
+            own = own_values(self._key, rows.column(name), declared)
+            emptied = emptied.set_column(place, emptied.schema.field(place), own)
         self.done.went.update(rows)
         self.done.came.update(emptied)
         moved = self._through in {match.column for match in matches if match.cut}
         self.done.counts.add(ErasedRows(0, len(rows), _moved(_places(rows)) if moved else {}))
         return emptied
+
+
+def own_values(key: bytes, column: pa.Array, declared: str) -> pa.Array:
+    """Texts in place of a column's values, the same for the same: where none is NULL, no two may have to be alike. What
+    is too long for the declared type loses its beginning."""
+    import polars as pl
+
+    texts, longest = texts_of(column), longest_text(declared) or 0
+    distinct = texts.unique().to_list()
+    own = [
+        f"erased-{hmac.digest(key, text.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:16]}" for text in distinct
+    ]
+    series = texts.replace_strict(distinct, [text[-longest:] for text in own], return_dtype=pl.String)
+    return series.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(TYPES["utf8"])
 
 
 def _hit(batch: pa.RecordBatch, match: Match) -> pl.Series | None:

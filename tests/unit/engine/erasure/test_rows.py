@@ -11,6 +11,7 @@ from tests.support.compare import assert_databases_equal
 from tests.support.forgotten import erased, execute, restored, rows, with_erasures
 from tests.support.world import World
 
+from rlg_backup.engine.erasure.rows import own_values
 from rlg_backup.engine.erasure.subjects import Subjects, texts_of
 from rlg_backup.format.erasure import hashed, normalised, subject_of
 from rlg_backup.format.forms import from_python
@@ -86,3 +87,12 @@ def test_of_several_things_that_befall_a_row_deleting_is_the_last_and_emptying_a
     execute(world.root / "app.db", "DELETE FROM notes WHERE CAST(writer AS INTEGER) = 2")
     execute(world.root / "app.db", "DELETE FROM orders WHERE person = 2", "DELETE FROM people WHERE id = 2")
     assert_databases_equal(world.root / "app.db", world.root / "again.db")
+
+
+def test_a_value_in_place_of_one_fits_its_column() -> None:
+    column = pa.array(["a@x.org", "b@x.org", "a@x.org"])
+    long, short = (own_values(b"k" * 32, column, of).to_pylist() for of in ("text", "character varying(12)"))
+    assert [len(text) for text in long + short] == [23] * 3 + [12] * 3
+    assert long[0] == long[2] != long[1]
+    assert (short[0] == short[2], short[0] == short[1]) == (True, False)
+    assert own_values(b"l" * 32, column, "text").to_pylist()[0] != long[0]
