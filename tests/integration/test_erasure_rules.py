@@ -3,6 +3,7 @@ restore is refused."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,18 @@ def test_what_must_be_unique_and_not_null_is_emptied_to_a_value_of_its_own(world
     erased(world, "3")
     found = left(world, "SELECT count(DISTINCT email), sum(email LIKE 'erased-%') FROM accounts")
     assert found == [[(3, 2)]]
+
+
+def test_a_key_that_is_there_in_a_backup_after_its_request_is_told(world: World) -> None:
+    ask(
+        world,
+        "3",
+        ["CREATE TABLE accounts (id INTEGER PRIMARY KEY)", "INSERT INTO accounts VALUES (1), (3)"],
+        column="id",
+    )
+    told = "erasures: 1 of kind 'person' asked before this backup was made: "
+    told += "their live data was not erased, or their key was given again to somebody who is left out now"
+    assert told not in restored(world, "latest", "before.db").json["warnings"]
+    time.sleep(1.1)  # requests and backups have times in seconds
+    world.back_up()
+    assert told in restored(world, "latest", "after.db").json["warnings"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ...config.erasure import ErasureRule
 from ...config.settings import FilesSettings
@@ -38,6 +39,16 @@ class Replay:
     @property
     def warnings(self) -> list[str]:
         return [f"target '{name}' may know of more requests to erase: {error}" for name, error in self.unasked.items()]
+
+    def late(self, at: datetime) -> list[str]:
+        """What is wrong with what was found in a backup of that time: after a request the live data is erased."""
+        late = {subjects.kind: subjects.late(at) for subjects, _ in self.rules}
+        cause = "their live data was not erased, or their key was given again to somebody who is left out now"
+        return [
+            f"erasures: {count:,} of kind '{kind}' asked before this backup was made: {cause}"
+            for kind, count in late.items()
+            if count
+        ]
 
     def checks(self) -> list[Check]:
         """For a drill: a ledger that was not read everywhere is never green."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...core.errors import KeyUnavailable
@@ -27,6 +28,8 @@ class Subjects:
     ) -> None:
         self.kind, self.caseless = kind, caseless
         self._hashes = list(hashes)
+        self.found: set[str] = set()  # the hashes of those that had something here
+        self.asked: dict[str, datetime] = {}  # hash > when
 
     @classmethod
     def of(cls, wiring: Wiring, ledger: Ledger, kind: str) -> Subjects:
@@ -40,7 +43,9 @@ class Subjects:
             cause = f"requests of the kind '{kind}' are hashed under the erasure key {missing[0]}, which is not here"
             raise KeyUnavailable("replay", "erasure ledger", cause, "name it under erasure.old_keys")
         found = [(keys[name], frozenset(hashes)) for name, hashes in by_key.items()]
-        return cls(kind, found, caseless=_caseless(wiring, kind))
+        made = cls(kind, found, caseless=_caseless(wiring, kind))
+        made.asked = {one.entry.subject: one.entry.requested_at for one in ledger.entries if one.entry.kind == kind}
+        return made
 
     def __len__(self) -> int:
         return sum(len(hashes) for _, hashes in self._hashes)
@@ -49,7 +54,14 @@ class Subjects:
         """Whether the subject with this key is among them; where case does not count, also as it is written: requests
         may be from before that was said."""
         plain = {normalised(text), normalised(text.lower())} if self.caseless else {normalised(text)}
-        return any(hashed(key, self.kind, one) in hashes for key, hashes in self._hashes for one in plain)
+        own = ((hashed(key, self.kind, one), hashes) for key, hashes in self._hashes for one in plain)
+        found = {one for one, hashes in own if one in hashes}
+        self.found |= found
+        return bool(found)
+
+    def late(self, at: datetime) -> int:
+        """How many had something here that asked before ``at``."""
+        return sum(self.asked[one] < at for one in self.found if one in self.asked)
 
 
 def spelled(wiring: Wiring, kind: str, text: str) -> str:
