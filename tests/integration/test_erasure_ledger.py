@@ -229,3 +229,29 @@ def test_where_retention_has_a_key_of_its_own_it_signs_no_request(world: World) 
     assert done.code == 1
     assert len(entries(world)) == 2
     assert people(world, "back.db") == [3]
+
+
+def unseen(world: World) -> None:
+    """No machine and no backup knows of the request."""
+    shutil.rmtree(world.root / "state")
+    for target in TARGETS:
+        shutil.rmtree(world.target(target))
+    world.back_up()
+    shutil.rmtree(world.root / "state")
+    erased(world, "2")
+    shutil.rmtree(world.root / "state")
+
+
+@pytest.mark.parametrize("how", ["damaged", "down"])
+def test_an_empty_copy_outvotes_no_other_that_is_damaged_or_down(world: World, how: str) -> None:
+    unseen(world)
+    for target in TARGETS[1:]:
+        shutil.rmtree(world.target(target) / "erasures")
+    if how == "damaged":
+        flip(entries(world)[0], 100)
+    else:
+        down(world, "local")
+    done = restored(world, "latest")
+    assert (done.code, done.json["error"]) == (3, "LedgerShort"), done.out
+    assert "target 'local'" in done.json["message"]
+    assert not (world.root / "back.db").exists()

@@ -1,7 +1,7 @@
 """The erasure ledger: one chain of entries for a whole installation, the same bytes on every target.
 
 An entry's name is its number alone, so that put-if-absent on one target decides who comes next. Nothing here removes
-one, and nothing is put in the place of an entry that somebody trusted has signed.
+one, and nothing is put in the place of an entry that somebody may have signed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from ..core.errors import BackupError, DamageError, LedgerForged, LedgerShort, ObjectDamaged, ObjectExists
+from ..core.errors import (
+    BackupError,
+    DocumentDamaged,
+    LedgerForged,
+    LedgerShort,
+    ObjectDamaged,
+    ObjectExists,
+    SignatureInvalid,
+)
 from ..format.commit import Erasures
 from ..format.erasure import FOLDER, Written, path_of
 from ..format.signing import Signer
@@ -49,6 +57,11 @@ class LedgerCopy:
                 raise LedgerShort("list", path_of(number), f"it is missing on target '{self.store.name}'", _HINT)
         return len(numbers)
 
+    def reach(self) -> int:
+        """The highest number that a name has, whatever else is wrong with the copy; 0 without any."""
+        found = (_NAME.fullmatch(item.key) for item in self.store.list(FOLDER))
+        return max((int(match[1]) for match in found if match), default=0)
+
     def read(self, first: int = 1, last: int | None = None) -> list[Written]:
         """The entries of these numbers, each checked, and that it comes after the one before it.
 
@@ -63,10 +76,11 @@ class LedgerCopy:
         return found
 
     def put(self, one: Written, locked_until: datetime | None = None) -> Written:
-        """Stores an entry where there is none, or in the place of what nobody trusted has signed as it.
+        """Stores an entry where there is none, or in the place of bytes that nobody signed.
 
-        Returns what stands there then: this entry, or the one that came first. Raises ObjectDamaged when the target
-        does not give back what it was sent.
+        Returns what stands there then: this entry, or the one that came first. Raises SignerUnknown and
+        FormatUnsupported for one that another host may believe, LedgerForged for one that belongs elsewhere, and
+        ObjectDamaged when the target does not give back what it was sent.
         """
         key = one.entry.path
         with suppress(ObjectExists):
@@ -75,7 +89,7 @@ class LedgerCopy:
             data, info = self.store.get_bytes(key, limit=ENTRY_LIMIT)
             if data == one.data:
                 return one
-            with suppress(DamageError, LedgerForged):
+            with suppress(DocumentDamaged, SignatureInvalid):
                 return Written.load(data, self._trusted, path=key)
             with suppress(ObjectExists):  # somebody else mends it
                 self.store.put_bytes(key, one.data, replacing=info.tag, locked_until=locked_until)
@@ -115,7 +129,8 @@ def merged(targets: Iterable[str], open: Callable[[str], LedgerCopy]) -> Ledger:
     """The longest sound copy, of which every other sound one must be the beginning.
 
     A copy that is damaged, has a hole or cannot be reached is passed over. Raises LedgerForged where two sound copies
-    differ, and the first copy's error when there is no sound one.
+    differ, LedgerShort where the names of one that was passed over reach further than every sound one, and the first
+    copy's error when there is no sound one.
     """
     sound: dict[str, list[Written]] = {}
     passed_over: dict[str, BackupError] = {}
@@ -131,8 +146,24 @@ def merged(targets: Iterable[str], open: Callable[[str], LedgerCopy]) -> Ledger:
         if any(mine.data != other.data for mine, other in zip(entries, sound[longest], strict=False)):
             cause = f"targets '{target}' and '{longest}' hold different entries of one number"
             raise LedgerForged("verify", FOLDER[:-1], cause, _HINT)
+    for target, error in passed_over.items():
+        _require_reached(open(target), len(sound[longest]), error)
     lengths = {target: len(entries) for target, entries in sound.items()}
     return Ledger(tuple(sound[longest]), lengths, passed_over)
+
+
+def _require_reached(copy: LedgerCopy, length: int, error: BackupError) -> None:
+    """Raises LedgerShort where a copy that was not believed names more entries than the others have: a sound copy that
+    is short or empty outvotes none that is only damaged. Of a target that does not answer nothing is known."""
+    try:
+        reach = copy.reach()
+    except BackupError:
+        return
+    if reach > length:
+        cause = (
+            f"it has {length} entries on every target that can be read, but target '{copy.store.name}' names {reach}"
+        )
+        raise LedgerShort("verify", FOLDER[:-1], f"{cause} ({error.cause}): a request to erase is hidden", _HINT)
 
 
 def _require_next(before: Written, after: Written) -> None:

@@ -10,7 +10,7 @@ from tests.support.memory_storage import MemoryStorage
 from tests.unit.catalog.world import KEY, START, STRANGER, TRUSTED
 
 from rlg_backup.catalog import Ledger, LedgerCopy, SeenHead, merged
-from rlg_backup.core.errors import BackupError, DamageError, LedgerForged, LedgerShort, SignerUnknown
+from rlg_backup.core.errors import BackupError, DamageError, FormatUnsupported, LedgerForged, LedgerShort, SignerUnknown
 from rlg_backup.format.erasure import ErasureEntry, Written, path_of
 from rlg_backup.format.keys import SigningKey
 
@@ -151,8 +151,39 @@ def test_a_ledger_written_anew_is_not_the_one_that_is_known() -> None:
 
 def test_an_entry_that_somebody_signed_is_never_replaced_and_what_nobody_did_is() -> None:
     first, later = entry(1, None), entry(1, None, letter="b")
-    for there, left in ((first.data, first), (b"rot", later), (entry(1, None, key=STRANGER).data, later)):
+    for there, left in ((first.data, first), (b"rot", later)):
         store = shelf("nas", [])
         store.plant(path_of(1), there)
         assert LedgerCopy(store, TRUSTED).put(later) == left
         assert store.bytes_of(path_of(1)) == left.data
+
+
+def test_what_another_host_may_believe_is_never_replaced() -> None:
+    strange, elsewhere = entry(1, None, key=STRANGER), chain(2)[1]
+    newer = entry(1, None).data.replace(b'"version":1', b'"version":2')
+    there: tuple[tuple[bytes, type[BackupError]], ...] = (
+        (strange.data, SignerUnknown),
+        (elsewhere.data, LedgerForged),
+        (newer, FormatUnsupported),
+    )
+    for data, error in there:
+        store = shelf("nas", [])
+        store.plant(path_of(1), data)
+        with pytest.raises(BackupError) as caught:
+            LedgerCopy(store, TRUSTED).put(entry(1, None, letter="b"))
+        assert (type(caught.value), store.bytes_of(path_of(1))) == (error, data)
+
+
+@pytest.mark.parametrize("what", ["rot", "stranger", "hole"])
+def test_a_copy_that_is_not_believed_but_reaches_further_than_the_sound_ones_stops_them(what: str) -> None:
+    entries = chain(2)
+    bad = shelf("nas", entries)
+    if what == "hole":
+        bad.delete(path_of(1))
+    else:
+        bad.plant(path_of(2), b"rot" if what == "rot" else entry(2, entries[0], key=STRANGER).data)
+    with pytest.raises(LedgerShort) as caught:
+        read(bad, shelf("cloud", entries[:1]), shelf("new", []))
+    cause = "it has 1 entries on every target that can be read, but target 'nas' names 2 ("
+    assert str(caught.value).startswith(f"unable to verify 'erasures': {cause}")
+    assert str(caught.value).endswith(f"): a request to erase is hidden{HINT}")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ...catalog import Catalog, Ledger, LedgerCopy, SeenHead, backups_of, merged
 from ...catalog.writing import NO_ERASURES
-from ...core.errors import BackupError, LedgerForged
+from ...core.errors import BackupError, LedgerForged, LedgerShort
 from ...core.model import Kind
 from ...format.commit import Erasures
 from ...format.erasure import FOLDER, Written
@@ -23,13 +23,15 @@ _EVERY = "*"  # stands for all targets together among the heads that this machin
 def known(wiring: Wiring) -> Ledger:
     """The ledger, when it holds all that this machine has seen of it and that the newest backups say of it.
 
-    Raises LedgerShort (COULD-NOT-VERIFY) where it does not, LedgerForged where copies contradict each other or what
-    was seen, and what is wrong with a copy where no target has a sound one.
+    Raises LedgerShort (COULD-NOT-VERIFY) where it does not, or where targets could not be read and no other has an
+    entry; LedgerForged where copies contradict each other or what was seen, and what is wrong with a copy where no
+    target has a sound one.
     """
     witnesses = list(_witnesses(wiring))  # before the ledger, which others may lengthen meanwhile
     ledger = merged(wiring.ledger_targets, wiring.ledger)
     for who, reached in witnesses:
         ledger.require(reached, who)
+    _require_asked(wiring, ledger)
     remember(wiring, ledger)
     return ledger
 
@@ -91,6 +93,16 @@ def lock_time(wiring: Wiring, target: str) -> datetime | None:
     sources = [name for name, source in wiring.settings.sources.items() if target in source.targets]
     ages = [wiring.settings.retention.rules(name, target).age(kind) for name in sources for kind in Kind]
     return max(age.after(wiring.clock()) for age in ages)
+
+
+def _require_asked(wiring: Wiring, ledger: Ledger) -> None:
+    """Raises LedgerShort where people may ask to be erased, no target that was read knows of any, and one was not
+    read: an empty copy looks like one that was lost."""
+    if ledger.passed_over and not ledger.entries and wiring.settings.erasure.subjects:
+        target, error = next(iter(ledger.passed_over.items()))
+        cause = f"no target that can be read has an entry, and target '{target}' was not read ({error.cause})"
+        hint = f"mend '{target}'; where it is lost for good, take it out of 'targets'"
+        raise LedgerShort("verify", FOLDER[:-1], f"{cause}: a request to erase may be hidden", hint)
 
 
 def _length(erasures: Erasures) -> int:
