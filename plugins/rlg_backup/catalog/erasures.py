@@ -146,8 +146,8 @@ def merged(targets: Iterable[str], open: Callable[[str], LedgerCopy]) -> Ledger:
         if any(mine.data != other.data for mine, other in zip(entries, sound[longest], strict=False)):
             cause = f"targets '{target}' and '{longest}' hold different entries of one number"
             raise LedgerForged("verify", FOLDER[:-1], cause, _HINT)
-    for target, error in passed_over.items():
-        _require_reached(open(target), len(sound[longest]), error)
+    for target, fault in passed_over.items():
+        _require_reached(open(target), len(sound[longest]), fault)
     lengths = {target: len(entries) for target, entries in sound.items()}
     return Ledger(tuple(sound[longest]), lengths, passed_over)
 
