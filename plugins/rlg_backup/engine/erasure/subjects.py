@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...core.errors import KeyUnavailable
@@ -60,8 +60,8 @@ class Subjects:
         return bool(found)
 
     def late(self, at: datetime) -> int:
-        """How many had something here that asked before ``at``."""
-        return sum(self.asked[one] < at for one in self.found if one in self.asked)
+        """How many had something here that asked before ``at``; their times are exact to a second."""
+        return sum(self.asked[one] < at - timedelta(seconds=1) for one in self.found if one in self.asked)
 
 
 def spelled(wiring: Wiring, kind: str, text: str) -> str:
