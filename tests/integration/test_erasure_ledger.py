@@ -12,7 +12,10 @@ from tests.support.forgotten import entries, erase, erased, restored, rows, with
 from tests.support.verbs import flip
 from tests.support.world import World
 
+from rlg_backup.core.errors import ErasureUndecided
 from rlg_backup.engine.erasure import record
+from rlg_backup.engine.erasure.ledger import lock_time
+from rlg_backup.engine.restore import restore
 from rlg_backup.format.keys import SigningKey
 
 TARGETS = ("local", "second", "third")
@@ -255,3 +258,30 @@ def test_an_empty_copy_outvotes_no_other_that_is_damaged_or_down(world: World, h
     assert (done.code, done.json["error"]) == (3, "LedgerShort"), done.out
     assert "target 'local'" in done.json["message"]
     assert not (world.root / "back.db").exists()
+
+
+def test_a_request_recorded_while_a_restore_loads_stops_it(world: World) -> None:
+    asked: list[int] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "load" and not asked:
+            asked.append(erase(world, "1").code)
+
+    with pytest.raises(ErasureUndecided) as caught:
+        restore(world.wiring(progress=progress), "app", "latest", str(world.root / "back.db"))
+    assert str(caught.value) == (
+        "unable to restore 'app': a request to erase was recorded while it was being restored\n"
+        "hint: restore again: that leaves it out"
+    )
+    assert (asked, (world.root / "back.db").exists()) == ([0], False)
+    assert people(world, "again.db") == [3]
+
+
+def test_an_entry_is_locked_for_as_long_as_an_archived_backup_is_kept(world: World) -> None:
+    world.settings["targets"]["local"] = {"type": "s3", "bucket": "b", "lock": "compliance", "region": "eu-west-1"}
+    world.settings["retention"] = {"full": "3 months", "archive": {"tier": "cold", "keep": "10 years"}}
+    world.save()
+    wiring = world.wiring()
+    until = lock_time(wiring, "local")
+    assert until is not None
+    assert until.year == wiring.clock().year + 10

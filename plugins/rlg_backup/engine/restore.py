@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,6 +113,7 @@ def _restore(
             chosen = choose(wiring, source, which, target=target)
             require_fidelity(wiring, chosen, place, fidelity, accept_masked=accept_masked)
             replay = replay_for(wiring, source)
+        answered = partial(replay.require_all, wiring, source)
         altered = Fidelity.MASKED in (chosen.manifest.fidelity, fidelity)
         building = _building(wiring, chosen, place, scratch, schemas, altered=altered)
         with clock.phase("fetch"):
@@ -131,11 +132,11 @@ def _restore(
                     replay.tables(profile, chosen.manifest.masked_columns),
                     masked_copy(wiring, source, profile, tables) if fidelity is Fidelity.MASKED else None,
                 )
-                loaded = _load_tables(wiring, archives[-1][0], tables, building, place, clock, way)
+                loaded = _load_tables(wiring, archives[-1][0], tables, building, place, clock, way, answered)
             else:
                 held = {one.point.backup_id: archive for one, archive in zip(chain, opened, strict=True)}
                 contents = TreeContents(chosen.point.backup_id, held)
-                loaded = _load_tree(wiring, contents, place, clock, replay.tree(profile))
+                loaded = _load_tree(wiring, contents, place, clock, replay.tree(profile), answered)
     return Restored(
         source=source,
         backup_id=chosen.point.backup_id,
@@ -205,6 +206,7 @@ def _load_tables(
     place: str,
     clock: _Phases,
     way: RowsOnTheirWay,
+    answered: Callable[[], None],
 ) -> Loaded:
     checks: list[Check] = []
     erasing = way.erasing
@@ -215,6 +217,7 @@ def _load_tables(
             checks.extend(way.checks())
             checks.extend(restored_tables(wiring, snapshot, way.profile(), less(erasing.erased)))
         _require(checks, place)
+        answered()
 
     with building as destination:
         with clock.phase("prepare"):
@@ -246,13 +249,21 @@ def _loads(
         yield from (partial(load, table, some) for some in parts)
 
 
-def _load_tree(wiring: Wiring, contents: TreeContents, place: str, clock: _Phases, erasing: TreeErasing) -> Loaded:
+def _load_tree(
+    wiring: Wiring,
+    contents: TreeContents,
+    place: str,
+    clock: _Phases,
+    erasing: TreeErasing,
+    answered: Callable[[], None],
+) -> Loaded:
     checks: list[Check] = []
 
     def prove(built: Tree) -> None:
         with clock.phase("parity"), built.snapshot() as snapshot:
             checks.append(restored_tree(wiring, snapshot, erasing.profile(), less(erasing.erased).get(TREE, "")))
         _require(checks, place)
+        answered()
 
     with FileDestination(Path(place)) as destination:
         with clock.phase("load"):

@@ -91,7 +91,8 @@ def lock_time(wiring: Wiring, target: str) -> datetime | None:
     if wiring.settings.targets[target].lock == "none":
         return None
     sources = [name for name, source in wiring.settings.sources.items() if target in source.targets]
-    ages = [wiring.settings.retention.rules(name, target).age(kind) for name in sources for kind in Kind]
+    rules = [wiring.settings.retention.rules(name, target) for name in sources]
+    ages = [one.age(kind) for one in rules for kind in Kind] + [one.archive.keep for one in rules if one.archive]
     return max(age.after(wiring.clock()) for age in ages)
 
 

@@ -36,6 +36,13 @@ class Replay:
     def tree(self, profile: Profile) -> TreeErasing:
         return TreeErasing([(subjects, text) for subjects, rule in self.rules for text in rule.files], profile)
 
+    def require_all(self, wiring: Wiring, source: str) -> None:
+        """To be called just before what was restored takes its name. Raises ErasureUndecided when a request was
+        recorded since this was read: its rows are there. Raises as ``replay_for``, too."""
+        if replay_for(wiring, source).requests != self.requests:
+            cause = "a request to erase was recorded while it was being restored"
+            raise ErasureUndecided("restore", source, cause, "restore again: that leaves it out")
+
     @property
     def warnings(self) -> list[str]:
         return [f"target '{name}' may know of more requests to erase: {error}" for name, error in self.unasked.items()]
