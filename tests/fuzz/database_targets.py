@@ -11,7 +11,7 @@ from tests.fuzz.target import file_of, target
 
 from rlg_backup.config.connections import connection_in
 from rlg_backup.sources import sqlite_schema
-from rlg_backup.sources.port import Table, TableSource
+from rlg_backup.sources.port import Column, Table, TableSource
 from rlg_backup.sources.postgres import schema_document
 from rlg_backup.sources.sqlite import SqliteSource
 from rlg_backup.sources.sqlite_destination import SqliteDestination
@@ -53,7 +53,8 @@ def schema(data: bytes) -> object:
                 destination.prepare(files)
                 for table in sqlite_schema.load(files).layouts:
                     if table in BATCHES:
-                        destination.load(Table("main", table, (), ""), [BATCHES[table]])
+                        columns = tuple(Column(name, "") for name in BATCHES[table].schema.names)
+                        destination.load(Table("main", table, columns, ""), [BATCHES[table]])
                 destination.finish(_read)
         finally:
             assert sorted(path.name for path in Path(folder).iterdir()) in ([], ["restored.db"])

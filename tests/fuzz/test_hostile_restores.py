@@ -25,7 +25,7 @@ from tests.support.world import World
 from rlg_backup.core.errors import BackupError
 from rlg_backup.sources.files import FileTreeSnapshot
 from rlg_backup.sources.files_destination import FileDestination
-from rlg_backup.sources.port import Entry, Table
+from rlg_backup.sources.port import Column, Entry, Table
 from rlg_backup.sources.sqlite import SqliteSnapshot
 from rlg_backup.sources.sqlite_destination import SqliteDestination
 
@@ -95,7 +95,8 @@ def restored(change: Callable[[Document], Any], place: Path) -> str:
         with SqliteDestination(place) as destination:
             destination.prepare({"sqlite.json": text.encode()})
             for table, batch in BATCHES.items():
-                destination.load(Table("main", table, (), ""), [batch])
+                columns = tuple(Column(name, "") for name in batch.schema.names)
+                destination.load(Table("main", table, columns, ""), [batch])
             destination.finish()
     except BackupError as error:
         return str(error).partition("\n")[0]
