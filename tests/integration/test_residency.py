@@ -48,12 +48,11 @@ def test_a_full_backup_and_its_changes_come_back_from_both_targets(world):
     world.back_up(kind="incremental")
     change(world, "DELETE FROM accounts WHERE note = 'hippopotamus'; INSERT INTO accounts VALUES (9, 'DE', 'zebra')")
     last = world.back_up(kind="incremental")
-    done = world.run("restore", "latest", "--source", "app", "--to", "again.db", "--json")
+    done = world.run("restore", "latest", "--source", "app", "--to", str(world.root / "again.db"), "--json")
     assert done.code == 0, done.out + done.err
     place = Path(done.json["to"])
     assert done.json["backup_id"] == last and len(done.json["chain"]) == 3
     assert dump(place) == dump(world.root / "app.db")
-    place.unlink()
 
 
 @pytest.mark.parametrize("target", ["eu", "il"])
