@@ -48,5 +48,5 @@ def test_a_target_that_is_down_fails_the_run_which_names_it_and_not_the_subject(
     erasing.target("second").write_text("not a folder")
     done = run("rlg_erasure", {"subject": "thabo.nkosi@example.org", "kind": "person", "reason": "request"})
     assert done.state == "failed"
-    assert "unable to record 'request 00000001': it is on local, not on 'second'" in done.log
+    assert "no target that can be read has an entry, and target 'second' was not read" in done.log
     assert "thabo" not in done.log

@@ -154,7 +154,8 @@ def merged(targets: Iterable[str], open: Callable[[str], LedgerCopy]) -> Ledger:
 
 def _require_reached(copy: LedgerCopy, length: int, error: BackupError) -> None:
     """Raises LedgerShort where a copy that was not believed names more entries than the others have: a sound copy that
-    is short or empty outvotes none that is only damaged. Of a target that does not answer nothing is known."""
+    is short or empty outvotes none that is only damaged; and that one's own error where it may pass. Of a target that does
+    not answer nothing is known."""
     try:
         reach = copy.reach()
     except BackupError:
@@ -163,6 +164,8 @@ def _require_reached(copy: LedgerCopy, length: int, error: BackupError) -> None:
         cause = (
             f"it has {length} entries on every target that can be read, but target '{copy.store.name}' names {reach}"
         )
+        if error.transient:  # it may well be read in a moment
+            raise error
         raise LedgerShort("verify", FOLDER[:-1], f"{cause} ({error.cause}): a request to erase is hidden", _HINT)
 
 
