@@ -154,7 +154,7 @@ def merged(targets: Iterable[str], open: Callable[[str], LedgerCopy]) -> Ledger:
 
 def _require_reached(copy: LedgerCopy, length: int, error: BackupError) -> None:
     """Raises LedgerShort where a copy that was not believed names more entries than the others have: a sound copy that
-    is short or empty outvotes none that is only damaged; and that one's own error where it may pass. Of a target that does
+    is short or empty outvotes none that is only damaged; that one's own error where it may pass. Of a target that does
     not answer nothing is known."""
     try:
         reach = copy.reach()
