@@ -4,6 +4,7 @@ subject out. Nothing of it passes between tasks or into the log."""
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from tests.dags.conftest import MakeWorld
@@ -50,3 +51,18 @@ def test_a_target_that_is_down_fails_the_run_which_names_it_and_not_the_subject(
     assert done.state == "failed"
     assert "no target that can be read has an entry, and target 'second' was not read" in done.log
     assert "thabo" not in done.log
+
+
+def test_a_backup_that_finds_the_ledger_gone_is_an_alert_and_no_failure(
+    erasing: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (
+        run("rlg_erasure", {"subject": "nobody.else@example.org", "kind": "person", "reason": "request"}).state
+        == "success"
+    )
+    erasing.back_up()
+    for target in erasing.targets:
+        shutil.rmtree(erasing.target(target) / "erasures")
+    assert run("rlg_full_backup").state == "success"
+    assert "ALERT rlg_full_backup has warnings" in caplog.text
+    assert "the erasure ledger on target 'local' is not as it was: " in caplog.text

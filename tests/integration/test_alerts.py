@@ -73,24 +73,30 @@ def test_a_failed_run_reaches_the_mailbox_and_the_webhook_with_what_failed_and_w
     }
 
 
-def test_a_full_backup_in_the_place_of_an_incremental_one_is_an_alert_and_no_failure(world: World, hook: Hook) -> None:
-    del world.settings["sources"]["broken"]
-    world.save()
-    done = airflow_home.run("rlg_incremental_backup")
-    backup_id = done.returned("app.commit")["backup_id"]
-    warning = "app: full instead of incremental: target 'local' has no backup of this source yet"
-    assert (done.state, done.errors) == ("success", {})
+def assert_told(hook: Hook, done: airflow_home.Ran, dag: str, what: str, warning: str, so: str) -> None:
+    """One alert of a run that succeeded, with the first backup of ``app``."""
     ((_, _, body),) = hook.requests
+    backup_id = done.returned("app.commit")["backup_id"]
     assert body == {
-        "title": f"rlg_incremental_backup made full backups ({done.run_id})",
-        "text": f"- {warning}\n\nNothing is lost; the next ones are made after these.",
+        "title": f"{dag} {what} ({done.run_id})",
+        "text": f"- {warning}\n\n{so}",
         "data": {
-            "dag": "rlg_incremental_backup",
+            "dag": dag,
             "run": done.run_id,
             "warnings": [warning],
             "app": {"backup_id": backup_id, "committed": {"local": 1}},
         },
     }
+
+
+def test_a_full_backup_in_the_place_of_an_incremental_one_is_an_alert_and_no_failure(world: World, hook: Hook) -> None:
+    del world.settings["sources"]["broken"]
+    world.save()
+    done = airflow_home.run("rlg_incremental_backup")
+    warning = "app: full instead of incremental: target 'local' has no backup of this source yet"
+    assert (done.state, done.errors) == ("success", {})
+    so = "Nothing is lost; the next ones are made after these."
+    assert_told(hook, done, "rlg_incremental_backup", "made full backups", warning, so)
     assert airflow_home.run("rlg_incremental_backup").returned("app.commit")["kind"] == "incremental"
     assert len(hook.requests) == 1, "what went as planned alerts nobody"
 
@@ -100,21 +106,11 @@ def test_a_column_that_was_tokenized_without_a_policy_is_an_alert_and_no_failure
     world.source["policies"] = {"people.email": "tokenize"}
     world.save()
     done = airflow_home.run("rlg_full_backup")
-    backup_id = done.returned("app.commit")["backup_id"]
     why = "people.phone (phone, confidence 0.99); give it a policy, or keep it by name"
     warning = f"app: tokenized without a policy: {why}"
     assert (done.state, done.errors) == ("success", {})
-    ((_, _, body),) = hook.requests
-    assert body == {
-        "title": f"rlg_full_backup tokenized columns ({done.run_id})",
-        "text": f"- {warning}\n\nNothing is lost: with the tokenization key a restore gives them back.",
-        "data": {
-            "dag": "rlg_full_backup",
-            "run": done.run_id,
-            "warnings": [warning],
-            "app": {"backup_id": backup_id, "committed": {"local": 1}},
-        },
-    }
+    so = "Nothing is lost: with the tokenization key a restore gives them back."
+    assert_told(hook, done, "rlg_full_backup", "tokenized columns", warning, so)
 
 
 def test_a_failed_run_reaches_a_slack_channel(world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:

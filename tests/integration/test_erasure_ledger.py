@@ -111,6 +111,16 @@ def test_a_backup_does_not_hide_that_it_was_shortened(world: World) -> None:
     assert restored(world, "latest").code == 3
 
 
+def test_a_backup_warns_of_a_ledger_that_was_shortened(world: World) -> None:
+    for target in TARGETS:
+        shutil.rmtree(world.target(target) / "erasures")
+    done = world.run("backup", "--source", "app", "--json")
+    assert done.code == 0
+    told = [one for one in done.json[0]["warnings"] if one.startswith("the erasure ledger")]
+    cause = "unable to read 'erasures/00000001.json': it is not on target '{0}'"
+    assert told == [f"the erasure ledger on target '{one}' is not as it was: {cause.format(one)}" for one in TARGETS]
+
+
 def test_where_two_hosts_disagree_on_the_first_target_the_fork_is_refused(world: World) -> None:
     other = world.copy(world.root.parent / "other")
     erased(world, "1")

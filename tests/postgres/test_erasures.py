@@ -136,11 +136,17 @@ def test_a_table_that_nobody_decided_of_is_refused_and_nothing_is_there(
 
 
 def test_schemas_restored_under_other_names_are_without_the_subject(world: World, source: Address) -> None:
+    """Tables of the database they go into, called like theirs, have nothing to do with it."""
     there = source.of("erased_beside")
     with connected(app=source):
         world.back_up()
         erased(world, SUBJECT)
         execute(source, "DROP DATABASE IF EXISTS erased_beside", "CREATE DATABASE erased_beside")
+        execute(
+            there,
+            "CREATE TABLE people (id int PRIMARY KEY)",
+            "CREATE TABLE invoices (id int PRIMARY KEY, person int NOT NULL REFERENCES people)",
+        )
         names = ("--schema", "public=people_of_then", "--schema", "shop=shop_of_then")
         done = world.run("restore", "latest", "--to", "postgres:app/erased_beside", *names, "--json")
     assert done.code == 0, done.out

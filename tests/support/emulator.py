@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
 
 
-class Emulator:
+class Emulator(ABC):
     """The process of a script, which prints its ports, on one line, once it listens. It ends with ``stop`` or with the
     process that started it. ``name`` is told when it does not start."""
 
@@ -21,9 +22,9 @@ class Emulator:
         """What the script is given."""
         return []
 
+    @abstractmethod
     def listening(self, ports: list[int]) -> None:
         """Takes the ports in."""
-        raise NotImplementedError
 
     def start(self) -> Self:
         # Not by module name: the tests' folders are no packages everywhere.

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.world import World
-from tests.vectors import postgres_archives, sqlite_archives, tree_archives  # noqa: F401  # they are FEATURES
+from tests.vectors import policy_archives, postgres_archives, sqlite_archives, tree_archives  # noqa: F401  # they are FEATURES
 from tests.vectors.golden import FEATURES, Golden
 
 from rlg_backup.cli.setup_commands import KEY_FILES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -20,7 +21,7 @@ from .values import strings
 _ELEMENT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^{},"]+)', re.DOTALL)  # of PostgreSQL's text of an array
 
 
-class _Inside:
+class _Inside(ABC):
     """What these share: the distinct texts of a column, each with its spans."""
 
     name: ClassVar[str]
@@ -31,9 +32,9 @@ class _Inside:
     def longest(self) -> int | None:
         return None
 
+    @abstractmethod
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:
         """Of each text, in order and apart."""
-        raise NotImplementedError
 
     def apply(self, subject: Subject, values: pa.Array) -> tuple[pa.Field, pa.Array] | None:
         """Of a batch that is not all text the whole values become tokens: they come back as well."""

@@ -143,7 +143,12 @@ def result(
         asked=workspace.record("stage")["asked"],
         committed=done["committed"],
         missing={**done["missing"], **(failed or {})},
-        warnings=(*capped(profile["warnings"]), *finding["warnings"], *_near_quota(wiring, done["committed"])),
+        warnings=(
+            *capped(profile["warnings"]),
+            *finding["warnings"],
+            *done["warnings"],
+            *_near_quota(wiring, done["committed"]),
+        ),
         seconds=seconds or {},
     )
 

@@ -153,7 +153,7 @@ def _copy(wiring: Wiring, workspace: Workspace, lease: Lease, chosen: Chosen) ->
         parent=manifest.parent,
         manifest_sha256=chosen.manifest_sha256,
         others=[catalog for name, catalog in catalogs.items() if name != target],
-        erasures=at_commit(wiring, chosen.source, target),
+        erasures=at_commit(wiring, chosen.source, target)[0],  # what is wrong with it was told by ``mend``
     )
 
 

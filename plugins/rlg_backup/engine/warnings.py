@@ -11,6 +11,7 @@ VANISHED = "a file vanished after it was listed, and is not saved: "
 TOKENIZED = "tokenized without a policy: "
 UNSTABLE = "a file changed at each of "
 NEAR_QUOTA = "near its quota: "
+LEDGER = "the erasure ledger on target "
 
 
 def capped(warnings: Iterable[str]) -> tuple[str, ...]:
@@ -41,6 +42,11 @@ def capped(warnings: Iterable[str]) -> tuple[str, ...]:
 def tokenized(column: str, why: str) -> str:
     """That a column was tokenized although no policy says so: alerts tell it."""
     return f"{TOKENIZED}{column} ({why}); give it a policy, or keep it by name"
+
+
+def ledger_fault(target: str, why: str) -> str:
+    """That requests to erase are missing or damaged on a target: a restore may be refused until it is mended."""
+    return f"{LEDGER}'{target}' is not as it was: {why}"
 
 
 def near_quota(how_near: str) -> str:

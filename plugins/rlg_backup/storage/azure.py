@@ -94,11 +94,10 @@ class AzureStorage(RemoteStorage):
     ) -> ObjectInfo:
         until = lock_time("store", check_key("store", key), locked_until)
         with PromisedFile("store", key, path, sha256) as source:
-            if replacing:
-                self.delete(key)
             return self._sent(
                 source,
                 progress,
+                replaced=key if replacing else None,
                 single=self._part_size,
                 small=lambda data: self._put(key, data, None, until),
                 large=lambda: self._put_blocks(key, source, until, progress),

@@ -95,11 +95,10 @@ class GcsStorage(RemoteStorage):
     ) -> ObjectInfo:
         blob = self._new(key, locked_until)
         with PromisedFile("store", key, path, sha256) as source:
-            if replacing:
-                self.delete(key)
             return self._sent(
                 source,
                 progress,
+                replaced=key if replacing else None,
                 single=self._single,
                 small=lambda data: self._put(key, blob, data, 0),
                 large=lambda: self._put_resumable(key, blob, source, progress),

@@ -38,6 +38,10 @@ class RemoteStorage(ABC):
     def _seen(self, verb: str, key: str) -> tuple[ObjectInfo, str | None]:
         """An object as it is, and the id of the write that made it, if it was ours; raises StorageError."""
 
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """See the port."""
+
     def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
         with self._stream(check_key("read", key)) as stream:
             if stream.info.size > limit:
@@ -64,12 +68,16 @@ class RemoteStorage(ABC):
         source: PromisedFile,
         progress: Progress | None,
         *,
+        replaced: str | None,
         single: int,
         small: Callable[[bytes], ObjectInfo],
         large: Callable[[], ObjectInfo],
     ) -> ObjectInfo:
         """A file as one request, of ``single`` bytes at most and once its digest is known, or else as ``large`` sends
-        it, which tells the progress and compares the digest itself."""
+        it, which tells the progress and compares the digest itself. The object at ``replaced`` goes before: where a
+        bucket keeps no versions, there is none for as long as that takes."""
+        if replaced is not None:
+            self.delete(replaced)
         if source.size > single:
             return large()
         data = source.read(single + 1)

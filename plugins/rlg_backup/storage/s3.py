@@ -91,11 +91,10 @@ class S3Storage(RemoteStorage):
     ) -> ObjectInfo:
         options = self._options("store", key, locked_until, self._upload_options)
         with PromisedFile("store", key, path, sha256) as source:
-            if replacing:
-                self.delete(key)
             return self._sent(
                 source,
                 progress,
+                replaced=key if replacing else None,
                 single=self._part_size,
                 small=lambda data: self._put(key, data, None, options),
                 large=lambda: self._put_parts(key, source, options, progress),

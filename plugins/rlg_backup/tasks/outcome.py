@@ -69,8 +69,9 @@ def outcome_of_checks(results: list[Json | None] | Json | None, what: str, what_
 
 def tell_warnings(results: Iterable[Json], summary: Json) -> None:
     """The alerts of full backups that were made in the place of another kind, since the chain before them is of no use,
-    of columns that were tokenized without a policy, and of targets that will be full before long."""
-    from ..engine.warnings import NEAR_QUOTA, TOKENIZED, full_instead
+    of columns that were tokenized without a policy, of an erasure ledger that is not whole, and of targets that will be
+    full before long."""
+    from ..engine.warnings import LEDGER, NEAR_QUOTA, TOKENIZED, full_instead
 
     said = [(result, warning) for result in results for warning in result["warnings"]]
     lines = [
@@ -81,6 +82,8 @@ def tell_warnings(results: Iterable[Json], summary: Json) -> None:
     warn("made full backups", lines, "Nothing is lost; the next ones are made after these.", summary)
     hidden = [f"{result['source']}: {warning}" for result, warning in said if warning.startswith(TOKENIZED)]
     warn("tokenized columns", hidden, "Nothing is lost: with the tokenization key a restore gives them back.", summary)
+    torn = sorted({warning for _, warning in said if warning.startswith(LEDGER)})
+    warn("has warnings", torn, "Mend it now: a restore may be refused until then; docs/runbooks.md says how.", summary)
     near = sorted({warning for _, warning in said if warning.startswith(NEAR_QUOTA)})
     warn("has warnings", near, "Retention will make room as far as it may; docs/runbooks.md says how.", summary)
 

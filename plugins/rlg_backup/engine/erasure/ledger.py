@@ -13,6 +13,7 @@ from ...core.errors import BackupError, LedgerForged, LedgerShort
 from ...core.model import Kind
 from ...format.commit import Erasures
 from ...format.erasure import FOLDER, Written
+from ..warnings import ledger_fault
 from ..wiring import Wiring
 
 log = logging.getLogger(__name__)
@@ -66,11 +67,12 @@ def mend(wiring: Wiring, targets: Sequence[str]) -> dict[str, BackupError]:
         return dict.fromkeys(targets, error)
 
 
-def at_commit(wiring: Wiring, source: str, target: str) -> Erasures:
+def at_commit(wiring: Wiring, source: str, target: str) -> tuple[Erasures, str | None]:
     """The ledger's length and head on a target, which gets before what it lacks of it: what a commit record there says.
+    And a warning where something is wrong with it.
 
-    Never less than the newest commit record there says, so that no backup hides that the ledger was shortened: what is
-    wrong is logged, and a restore is refused. A backup does not stop for it.
+    Never less than the newest commit record there says, so that no backup hides that the ledger was shortened: a
+    restore is refused. A backup does not stop for it.
     """
     before = _newest(wiring.catalog(target, source)) or NO_ERASURES
     try:
@@ -82,8 +84,9 @@ def at_commit(wiring: Wiring, source: str, target: str) -> Erasures:
             raise LedgerForged("verify", ends[before.length].entry.path, cause)
     except BackupError as error:
         log.error("the erasure ledger on target '%s': %s", target, error)
-        return before
-    return max((Erasures(length=number, head=one.sha256) for number, one in ends.items()), key=_length, default=before)
+        return before, ledger_fault(target, str(error).partition("\nhint: ")[0])
+    found = (Erasures(length=number, head=one.sha256) for number, one in ends.items())
+    return max(found, key=_length, default=before), None
 
 
 def lock_time(wiring: Wiring, target: str) -> datetime | None:

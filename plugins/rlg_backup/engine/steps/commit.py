@@ -36,6 +36,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     committed: dict[str, int] = {}
     missing: dict[str, str] = dict(reference.down)
     unlocked: list[BackupError] = []
+    warnings: list[str] = []
     catalogs = {target: wiring.catalog(target, reference.source) for target in planned}
     zones = sorted(map(zone_of, checked["objects"]))
     with heartbeat(wiring, reference):
@@ -48,6 +49,8 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                 missing[target] = "its copy was not validated"
                 continue
             try:
+                erasures, fault = at_commit(wiring, reference.source, target)
+                warnings += [fault] if fault else []
                 point = commit_backup(
                     wiring.lease(target, reference.leases[target]),
                     catalogs[target],
@@ -57,7 +60,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
                     parent=Parent(**parent) if parent else None,
                     manifest_sha256=checked["manifest_sha256"],
                     others=[catalog for other, catalog in catalogs.items() if other != target],
-                    erasures=at_commit(wiring, reference.source, target),
+                    erasures=erasures,
                 )
                 committed[target] = point.sequence
                 if STATE in checked["objects"]:
@@ -70,7 +73,7 @@ def commit(wiring: Wiring, reference: Reference) -> Reference:
     if not committed:
         reasons = "; ".join(f"{target}: {reason.partition(HINT)[0]}" for target, reason in sorted(missing.items()))
         raise BackupIncomplete("commit", reference.backup_id, f"no copy could be committed ({reasons})")
-    noted = _noted(workspace, committed, missing)
+    noted = _noted(workspace, committed, missing, warnings)
     if unlocked:
         raise unlocked[0]
     return noted
@@ -106,10 +109,12 @@ def _lock(wiring: Wiring, reference: Reference, target: str) -> list[BackupError
     return []
 
 
-def _noted(workspace: Workspace, committed: Mapping[str, int], missing: Mapping[str, str]) -> Reference:
+def _noted(
+    workspace: Workspace, committed: Mapping[str, int], missing: Mapping[str, str], warnings: Sequence[str]
+) -> Reference:
     """The step's record. Where staging takes it no more the run fails, and says that the backup exists all the same."""
     try:
-        return workspace.put_record("commit", {"committed": committed, "missing": missing})
+        return workspace.put_record("commit", {"committed": committed, "missing": missing, "warnings": warnings})
     except (StagingLost, StorageFull) as error:
         verb, subject, cause = error.verb, error.subject, error.cause
         hint = f"the backup is committed on {', '.join(committed)} and can be restored: only the run's own note is lost"

@@ -72,6 +72,7 @@ class _MappedSnapshot:
         return [
             replace(one, title=self._titles.get(one.title, one.title), refers=self._titles.get(one.refers, one.refers))
             for one in self._inner.foreign_keys()
+            if one.title in self._titles  # the others are of the database that these schemas go into
         ]
 
     def schema_files(self) -> Mapping[str, bytes]:
