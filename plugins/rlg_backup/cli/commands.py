@@ -251,7 +251,7 @@ def verify(
 @click.command()
 @click.argument("which", metavar="[ID]", required=False)
 @click.option("--as-of", metavar="TIME", help="The newest backup that is not after this time, in place of an ID.")
-@click.option("--to", required=True, help="A new file, folder or database; see below.")
+@click.option("--to", required=True, help="A new file, folder or database; see above.")
 @source_option
 @target_option
 @click.option(
