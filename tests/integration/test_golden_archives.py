@@ -23,24 +23,22 @@ from rlg_backup.format.row_numbers import read_numbers
 
 __all__ = ["every_golden_archive", "servers"]
 
-Restore = Callable[[Golden, dict[str, Any], str, Path], dict[str, Any]]
+Restore = Callable[[Golden, dict[str, Any], tuple[str, ...], Path], dict[str, Any]]
 
 
 @pytest.fixture
 def restored(servers: Servers) -> Iterator[Restore]:
-    """What a backup on a target holds once it is restored to a place (of PostgreSQL: to a database of its name)."""
+    """What a backup holds once it is restored to a place (of PostgreSQL: to a database of its name)."""
     with ExitStack() as stack:
 
-        def listed(golden: Golden, backup: dict[str, Any], target: str, place: Path) -> dict[str, Any]:
+        def listed(golden: Golden, backup: dict[str, Any], giver: tuple[str, ...], place: Path) -> dict[str, Any]:
             kind, to = golden.expected["type"], str(place)
             if kind == "postgres":
                 there = address_of(servers[NEWEST], place.name)
                 stack.enter_context(connected(there=there))
                 stack.callback(drop_database, servers[NEWEST], place.name)
                 to = f"postgres:there/{place.name}"
-            done = golden.run(
-                "restore", backup["backup_id"], "--target", target, "--to", to, "--accept-masked", "--json"
-            )
+            done = golden.run("restore", backup["backup_id"], *giver, "--to", to, "--accept-masked", "--json")
             assert done.code == 0, done.err
             assert {check["verdict"] for check in done.json["checks"]} <= {"PASS"}
             if kind == "postgres":
@@ -55,8 +53,8 @@ def test_each_backup_comes_back_from_each_of_its_targets_as_it_was(
 ) -> None:
     kind = "tree" if golden.expected["type"] == "files" else "database"
     for backup in golden.backups:
-        for target in golden.targets:
-            found = restored(golden, backup, target, tmp_path / f"{target}-{backup['backup_id']}")
+        for number, giver in enumerate(golden.givers):
+            found = restored(golden, backup, giver, tmp_path / f"from-{number}-{backup['backup_id']}")
             assert found == backup[kind]
 
 
@@ -112,5 +110,5 @@ def test_index_says_holes_attributes_and_what_never_rested(golden: Golden, resto
     assert attributes == backup.get("xattrs", {})
     if attributes and has_attributes(tmp_path):
         place = tmp_path / "place"
-        restored(golden, backup, golden.targets[0], place)
+        restored(golden, backup, golden.givers[0], place)
         assert {path: listing.attributes(place / path) for path in attributes} == attributes

@@ -51,12 +51,20 @@ class Unpacked:
         if profile.get("change"):
             return self._merged(profile)
         rows: list[list[str]] = []
-        for member in profile["members"]:
-            table = pq.read_table(self.folder / member)
+        for member in self._members(profile):
+            table = pq.read_table(member)
             fields = [field for field in table.schema if role_of(field) in (b"", b"rowid")]
             columns = [self._cells(table.column(field.name), field, codec) for field in fields]
             rows += [list(row) for row in zip(*columns, strict=True)] if table.num_rows else []
         return rows
+
+    def _members(self, profile: dict[str, Any]) -> Iterator[Path]:
+        """The files with a table's rows, of every zone."""
+        yield from (self.folder / member for member in profile["members"])
+        for zone in sorted(self.folder.parent.glob(f"{self.folder.name}.*/zone.json")):
+            for table in json.loads(zone.read_text("utf-8"))["tables"]:
+                if table["name"] == profile["name"]:
+                    yield from (zone.parent / member for member in table["members"])
 
     def _cells(self, column: Any, field: Any, codec: str) -> Iterator[str]:
         form, values = field.metadata[b"rlg.form"].decode(), column.to_pylist()
@@ -120,10 +128,13 @@ def recoded(text: bytes, codec: str) -> bytes:
 
 
 def unpack(golden: Golden, backup: dict[str, Any], folder: Path) -> Unpacked:
-    (archive, *_) = golden.root.glob(f"targets/*/app/{backup['backup_id']}/default.zip.age")
-    plain = folder.with_suffix(".zip")
-    subprocess.run(["age", "-d", "-i", golden.root / "keys" / "identity.key", "-o", plain, archive], check=True)
-    subprocess.run(["unzip", "-q", plain, "-d", folder], check=True)
+    found = golden.root.glob(f"targets/*/app/{backup['backup_id']}/*.zip.age")
+    archives = {path.name.removesuffix(".zip.age"): path for path in found if path.name != "state.zip.age"}
+    for zone, archive in archives.items():
+        place = folder if zone == "default" else folder.with_name(f"{folder.name}.{zone}")
+        plain = place.with_name(f"{place.name}.zip")
+        subprocess.run(["age", "-d", "-i", golden.root / "keys" / "identity.key", "-o", plain, archive], check=True)
+        subprocess.run(["unzip", "-q", plain, "-d", place], check=True)
     return Unpacked(golden, folder)
 
 

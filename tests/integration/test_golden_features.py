@@ -99,6 +99,7 @@ PROOFS: dict[tuple[int, str], Callable[[Golden], bool]] = {
         golden.archive().profile().excluded and golden.archive().profile().warnings
     ),
     (6, "empty database"): lambda golden: not (golden.archive().profile().tables or golden.archive().profile().tree),
+    (6, "archives of zones"): lambda golden: len(golden.zones()) > 1,
     (7, "tokenize"): _policies("tokenize"),
     (7, "hash and redact"): _policies("hash", "redact"),
     (7, "tokens within texts"): forms_of("spans"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from tests.support.world import World
+from tests.support.zoned_world import change, zoned_world
 
 pytestmark = [
     pytest.mark.interop,
@@ -30,11 +31,11 @@ def opened(tmp_path: Path) -> tuple[World, Path]:
     return world, unpacked(world, world.back_up())
 
 
-def unpacked(world: World, backup_id: str) -> Path:
-    archive = world.target() / "app" / backup_id / "default.zip.age"
+def unpacked(world: World, backup_id: str, *, target: str = "local", zone: str = "default") -> Path:
+    archive = world.target(target) / "app" / backup_id / f"{zone}.zip.age"
     escrow = next((world.root / "keys" / "escrow").iterdir())
-    folder = world.root.parent / backup_id
-    plain = folder.with_suffix(".zip")
+    folder = world.root.parent / (backup_id if zone == "default" else f"{backup_id}.{zone}")
+    plain = folder.with_name(f"{folder.name}.zip")
     subprocess.run(["age", "-d", "-i", escrow, "-o", plain, archive], check=True)
     subprocess.run(["unzip", "-q", "-t", plain], check=True)
     subprocess.run(["unzip", "-q", plain, "-d", folder], check=True)
@@ -97,3 +98,22 @@ def test_the_program_in_the_readme_puts_a_table_together_over_a_chain(opened: tu
         with sqlite3.connect(world.root / "app.db") as source:
             rows = source.execute(f"SELECT {columns} FROM {table}").fetchall()
         assert sorted(done.stdout.splitlines()) == sorted(ascii(row) for row in rows)
+
+
+def test_the_program_in_the_readme_takes_rows_of_zones_that_were_unpacked_and_tells_of_the_others(
+    tmp_path: Path,
+) -> None:
+    world = zoned_world(tmp_path / "world")
+    full = world.back_up()
+    change(world, "DELETE FROM accounts WHERE note = 'hippopotamus'; INSERT INTO accounts VALUES (9, 'IL', 'zebra')")
+    last = world.back_up(kind="incremental")
+    folders = [unpacked(world, backup_id, target="eu") for backup_id in (full, last)]
+    for backup_id in (full, last):
+        unpacked(world, backup_id, target="il", zone="israel")
+    program(folders[-1], "decode.py", "# Usage: python merge.py")
+    command = [sys.executable, program(folders[-1], "merge.py"), "main.accounts", *folders]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == f"{full}: without 1 rows of the zone europe\n"
+    with sqlite3.connect(world.root / "app.db") as source:
+        rows = source.execute("SELECT * FROM accounts WHERE country IS NOT 'DE'").fetchall()
+    assert sorted(done.stdout.splitlines()) == sorted(ascii(row) for row in rows)

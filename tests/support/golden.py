@@ -59,6 +59,13 @@ class Golden:
         return sorted(path.name for path in (self.root / "targets").iterdir())
 
     @property
+    def givers(self) -> list[tuple[str, ...]]:
+        """The options that name where a whole backup is read: each target; none where each has but some zones."""
+        if "residency" in self.expected.get("settings", {}):
+            return [()]
+        return [("--target", target) for target in self.targets]
+
+    @property
     def config(self) -> Path:
         return self.root / "backup.yaml"
 
@@ -68,7 +75,7 @@ class Golden:
     def archive(self, number: int = -1) -> Archive:
         wiring = Wiring(load(self.config), base=self.root)
         chosen = choose(wiring, "app", self.backups[number]["backup_id"])
-        return open_remote(wiring, chosen, wiring.identities(()))
+        return open_remote(wiring, chosen, wiring.identities(()), everywhere=True)
 
     def index(self) -> list[IndexRow]:
         archive = self.archive()
@@ -90,6 +97,11 @@ class Golden:
         reader = SeekableAgeReader(lambda offset, length: data[offset : offset + length], len(data), [identity])
         members = ZipReader.locate(reader.read_at, reader.size)
         return ChangeState.load(members.read(SUBJECT, limit=LARGEST), source="app", backup_id=backup_id), members
+
+    def zones(self) -> list[str]:
+        """The zones of the archives of the newest backup, each with its profile."""
+        assert ("zone.json" in self.archive().names) == (len(self.manifest()["archives"]) > 1)
+        return [archive["zone"] for archive in self.manifest()["archives"]]
 
     def forms(self) -> set[str]:
         """The forms of the columns of every part."""
@@ -119,8 +131,18 @@ def prepare(name: str, root: Path) -> Golden:
         "targets": {target: {"type": "local", "path": f"targets/{target}"} for target in golden.targets},
         "sources": {"app": {**SOURCES[golden.expected["type"]], "targets": golden.targets}},
     }
+    merge(settings, golden.expected.get("settings", {}))
     golden.config.write_text(yaml.safe_dump(settings), "utf-8")
     return golden
+
+
+def merge(settings: dict[str, Any], more: dict[str, Any]) -> None:
+    """Puts settings into others, section by section."""
+    for name, value in more.items():
+        if isinstance(value, dict) and name in settings:
+            merge(settings[name], value)
+        else:
+            settings[name] = value
 
 
 @pytest.fixture(params=NAMES, name="golden")

@@ -17,11 +17,13 @@ from tests.vectors import listing
 class Golden:
     """One archive under way: the world it is made in, and what will be expected of it.
 
-    ``says`` are facts written by hand: dotted places in the manifest or the profile > value.
+    ``says`` are facts written by hand: dotted places in the manifest or the profile > value. ``reading`` are settings
+    that a reader of the archive needs, too: as they stand in a configuration.
     """
 
     world: World
     backups: list[dict[str, Any]] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> Path:

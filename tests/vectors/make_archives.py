@@ -11,7 +11,13 @@ import tempfile
 from pathlib import Path
 
 from tests.support.world import World
-from tests.vectors import policy_archives, postgres_archives, sqlite_archives, tree_archives  # noqa: F401  # they are FEATURES
+from tests.vectors import (  # noqa: F401  # they are FEATURES
+    policy_archives,
+    postgres_archives,
+    sqlite_archives,
+    tree_archives,
+    zone_archives,
+)
 from tests.vectors.golden import FEATURES, Golden
 
 from rlg_backup.cli.setup_commands import KEY_FILES
@@ -33,6 +39,8 @@ def make(name: str, work: Path) -> None:
         (place / "keys" / f"{kind}.key").write_text(f"# A TEST KEY, public: it protects nothing.\n{key}\n")
     (place / "keys" / "signer.pub").write_text(made.public["signing"] + "\n")
     expected = {"type": made.source["type"], "backups": golden.backups}
+    if golden.reading:
+        expected["settings"] = golden.reading
     text = json.dumps(expected, indent=1, sort_keys=True, ensure_ascii=True)
     (place / "expected.json").write_text(text + "\n", "utf-8")
 

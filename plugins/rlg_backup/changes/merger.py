@@ -8,7 +8,8 @@ from __future__ import annotations
 
 MERGER = """\
 # Usage: python merge.py SCHEMA.TABLE FULL NEXT ... [--key=KEY-FILE]
-# (folders of unpacked archives, oldest first; prints the rows of the last one's point; decode.py lies beside it)
+# (folders of unpacked archives, oldest first; prints the rows of the last one's point; decode.py lies beside it;
+# the archive of a zone lies unpacked beside its backup's, in the folder of that name, a dot and the zone's)
 import collections, hashlib, json, pathlib, struct, sys
 import pyarrow.parquet as pq
 import xxhash
@@ -56,6 +57,17 @@ def rows(path):
     for row in table.to_pylist():
         yield [plain(field, row[field.name]) for field in fields]
 
+def members(folder, table):  # those with the table's rows, of every zone
+    yield from (folder / member for member in table["members"])
+    for zone, told in table.get("zones", {}).items():
+        place = folder.with_name(f"{folder.name}.{zone}")
+        if (place / "zone.json").exists():
+            for part in json.loads((place / "zone.json").read_text())["tables"]:
+                if (part["schema"], part["name"]) == (table["schema"], table["name"]):
+                    yield from (place / member for member in part["members"])
+        elif told["stored"]:
+            print(f"{folder.name}: without {told['stored']} rows of the zone {zone}", file=sys.stderr)
+
 options = [a for a in sys.argv[1:] if a.startswith("--key=")]
 name, *folders = [pathlib.Path(a) for a in sys.argv[1:] if a not in options]
 token_key = options and key_bytes(next(l for l in open(options[0][6:]) if not l.startswith("#")))
@@ -72,8 +84,8 @@ for folder, table in layers:
     for member in (table.get("change") or {"removed": []})["removed"]:
         gone.update((r["first"], r["second"]) for r in pq.read_table(folder / member).to_pylist())
 for folder, table in layers:
-    for member in table["members"]:
-        for cells in rows(folder / member):
+    for member in members(folder, table):
+        for cells in rows(member):
             if gone[number(cells)] > 0:
                 gone[number(cells)] -= 1
             else:

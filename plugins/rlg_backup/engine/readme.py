@@ -20,7 +20,10 @@ What is here:
     files/xx/...                             file contents, under the name the index gives; where its column
                                              backup is not empty, they are in the archive of that backup
     removed/<schema>.<table>/part-*.parquet  numbers of rows that went since the backup before
-    profile.json                             rows, digests and totals, table by table
+    profile.json                             rows, digests and totals, table by table; of a zone's archive: zone.json
+
+Rows of a zone (profile.json: zones) are in an archive of its own, ZONE.zip.age, of the same backup, maybe on another
+target. Unpacked, its members are a table's as those of default.zip.age are: into FOLDER.ZONE, beside FOLDER.
 
 An archive of an incremental or differential backup holds of some tables what came since its parent, which the
 signed manifest names (profile.json: change). The second program below puts a table together over the chain.
