@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.world import World
@@ -15,7 +16,7 @@ INSTEAD = "hint: tokenize it, or change the column\n"
 ROWS = "INSERT INTO t (email) VALUES ('{\"a\": 1}'), ('{\"a\": 2}')"
 
 
-def made(tmp_path: Path, definition: str, rows: str, policy: str) -> World:
+def made(tmp_path: Path, definition: str, rows: str, policy: str | dict[str, Any]) -> World:
     world = World.make(tmp_path / "world")
     with sqlite3.connect(world.root / "policy.db") as connection:
         connection.execute(f"CREATE TABLE t ({definition})")
@@ -82,3 +83,18 @@ def test_what_fits_is_restored_and_what_may_not_is_told(
     assert [warning for warning in backup.json[0]["warnings"] if "may not take" in warning] == told
     done = world.run("restore", "latest", "--source", "app", "--to", world.root / "copy.db", "--accept-masked")
     assert (done.code == 0) is restored, done.err
+
+
+def test_a_coarser_column_of_several_classes_and_null_is_restored(tmp_path: Path) -> None:
+    world = made(
+        tmp_path,
+        "email",
+        "INSERT INTO t VALUES (1234), (99.5), ('1234.50'), (x'00ff'), (NULL), ('no number')",
+        {"policy": "generalize", "bucket": 100},
+    )
+    world.back_up("app")
+    done = world.run("restore", "latest", "--source", "app", "--to", world.root / "copy.db", "--accept-masked")
+    assert done.code == 0, done.err
+    with sqlite3.connect(world.root / "copy.db") as connection:
+        assert connection.execute("SELECT email FROM t").fetchall() == [(1200,), (0.0,), ("1200.00",), *[(None,)] * 3]
+    connection.close()

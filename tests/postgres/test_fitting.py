@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.postgres_server import NEWEST, OLDEST, Servers, execute, fresh_database
@@ -25,7 +26,7 @@ REFERRING = (
 DRILL = "drill this backup, or tokenize the column"
 
 
-def in_world(tmp_path: Path, address: Address, statements: tuple[str, ...], policies: dict[str, str]) -> World:
+def in_world(tmp_path: Path, address: Address, statements: tuple[str, ...], policies: dict[str, Any]) -> World:
     execute(address, *statements)
     return make_world(tmp_path / "world", address, policies=policies)
 
@@ -78,6 +79,12 @@ def in_world(tmp_path: Path, address: Address, statements: tuple[str, ...], poli
             id="reference-to",
         ),
         pytest.param(
+            ("CREATE TABLE t (cents numeric(5,-2))",),
+            {"t.cents": {"policy": "generalize", "bucket": 250}},
+            "'t.cents': a column of the type numeric(5,-2) does not take what 'generalize' makes of it\n" + INSTEAD,
+            id="rounded",
+        ),
+        pytest.param(
             ("CREATE DOMAIN full_text AS text NOT NULL", "CREATE TABLE t (email full_text)"),
             {"t.email": "redact"},
             "'t.email': a column of the type public.full_text does not take what 'redact' makes of it\n" + INSTEAD,
@@ -86,7 +93,7 @@ def in_world(tmp_path: Path, address: Address, statements: tuple[str, ...], poli
     ],
 )
 def test_what_no_restore_could_load_is_refused(
-    database: Address, tmp_path: Path, statements: tuple[str, ...], policies: dict[str, str], said: str
+    database: Address, tmp_path: Path, statements: tuple[str, ...], policies: dict[str, Any], said: str
 ) -> None:
     world = in_world(tmp_path, database, statements, policies)
     with connected(app=database):
@@ -200,6 +207,14 @@ def test_what_may_not_fit_is_told_with_what_may_refuse_it(
         world = in_world(tmp_path, address, (f"CREATE TABLE t ({definition})", FULL), {"t.email": "keep", **policies})
         told = [f"table 't': column '{column[2:]}': {one}: a restore would fail; {DRILL}" for one in warnings]
         assert warned_and_restored(world, address) == (told, restored)
+
+
+def test_nothing_in_a_unique_index_that_takes_nothing_once_is_told(database: Address, tmp_path: Path) -> None:
+    statements = ("CREATE TABLE t (other text UNIQUE, email text UNIQUE NULLS NOT DISTINCT)", FULL)
+    world = in_world(tmp_path, database, statements, {"t.email": "redact"})
+    index = "the unique index t_email_key (of NULL, too) may not take what 'redact' leaves there"
+    told = f"table 't': column 'email': {index}: a restore would fail; {DRILL}"
+    assert warned_and_restored(world, database) == ([told], False)
 
 
 def warned_and_restored(world: World, address: Address) -> tuple[list[str], bool]:

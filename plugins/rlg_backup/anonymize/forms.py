@@ -12,6 +12,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -88,6 +89,16 @@ def from_plaintexts(plaintexts: pa.Array) -> tuple[str, pa.Array]:
             except pa.ArrowInvalid:  # text that is not UTF-8 needs the variant
                 pass
     return VARIANT, _variant_array(plaintexts.to_pylist())
+
+
+def in_rows(form: str, values: pa.Array, places: pa.Array) -> pa.Array:
+    """Distinct values where the rows have them (``places``, or NULL); a variant is never NULL itself, its class is."""
+    taken = values.take(places)
+    if form != VARIANT:
+        return taken
+    classes, *parts = taken.flatten()
+    present = pl.Series(pl.from_arrow(classes)).fill_null(0).to_arrow()
+    return pa.StructArray.from_arrays([present, *parts], fields=list(VARIANT_TYPE))
 
 
 def _prefixed(mark: bytes, values: pa.Array) -> pa.Array:

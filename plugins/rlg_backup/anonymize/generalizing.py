@@ -21,6 +21,7 @@ _MOMENT: Final = re.compile(
     r"(?:(?P<between>[ T])\d\d:\d\d(?P<seconds>:\d\d(?:\.\d+)?)?(?P<zone>Z|[+-]\d\d(?::?\d\d){0,2})?)?(?P<era> BC)?"
 )
 _ENDLESS: Final = ("infinity", "-infinity")  # PostgreSQL's: no date of anybody's
+_EARLIEST: Final = ("4714", "11-24")  # year BC and day of PostgreSQL's first date
 _NETWORKS: Final = {4: 24, 6: 48}
 
 
@@ -108,7 +109,10 @@ def _first_moment(text: str, month: str | None) -> str | None:
     time = ""
     if found["between"]:
         time = f"{found['between']}00:00{':00' if found['seconds'] else ''}{found['zone'] or ''}"
-    return f"{found['year']}-{month or found['month']}-01{time}{found['era'] or ''}"
+    day = f"{month or found['month']}-01"
+    if found["era"] and found["year"] == _EARLIEST[0]:
+        day = max(day, _EARLIEST[1])
+    return f"{found['year']}-{day}{time}{found['era'] or ''}"
 
 
 def _decimal_bucket(text: bytes, size: int) -> bytes | None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ..core.errors import FormatUnsupported, KeyUnavailable, MemberDamaged, PolicyMismatch
 from .actions import Action, Keep, Subject
-from .forms import ROLE, SPANS, TOKEN, UTF8, form_of, from_plaintexts, in_form
+from .forms import ROLE, SPANS, TOKEN, UTF8, form_of, from_plaintexts, in_form, in_rows
 from .spans import plain, tokens_in
 from .tokens import PREFIX_SIZE, VERSION, TokenDamaged, TokenKey
 from .values import binaries
@@ -124,7 +124,7 @@ class Policies:
             form, plain = from_plaintexts(key.plaintexts(distinct))
         except (TokenDamaged, ValueError):
             raise MemberDamaged("reverse", label, "a token does not authenticate") from None
-        return in_form(field, form), plain.take(encoded.indices)
+        return in_form(field, form), in_rows(form, plain, encoded.indices)
 
     def _put_back(self, field: pa.Field, values: pa.Array) -> pa.Array:
         label, encoded = self._label(field.name), values.dictionary_encode()

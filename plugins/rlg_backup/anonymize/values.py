@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import pyarrow as pa
 
-from .forms import from_plaintexts, to_plaintexts
+from .forms import from_plaintexts, in_rows, to_plaintexts
 
 Change = Callable[[str], str | None]
 """The text of a value > what becomes of it; None for what the policy cannot read, of which nothing is left."""
@@ -36,7 +36,7 @@ def changed(
     form, plain = from_plaintexts(binaries(left))
     places = iter(range(len(left)))
     found = pl.Series([None if new is None else next(places) for new in made], dtype=pl.Int32).to_arrow()
-    return form, plain.take(found.take(encoded.indices))
+    return form, in_rows(form, plain, found.take(encoded.indices))
 
 
 def as_text(plaintext: bytes) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ..anonymize.actions import Action, Pseudonym, Redact
 from ..anonymize.generalizing import Generalize
 from ..core.errors import PolicyMismatch
+from ..sources.kinds import unit_of
 from ..sources.port import Column, Rule, Table
 
 ActionOf = Callable[[str, str], Action | None]
@@ -95,6 +96,8 @@ def fits(action: Action, column: Column) -> bool:
         return column.nullable or column.default
     if isinstance(action, Redact) and action.to is not None:
         return column.kind != "text" or column.holds(len(action.to))
+    if isinstance(action, Generalize) and action.bucket is not None:
+        return action.bucket % unit_of(column.declared_type) == 0  # else the column rounds what is left
     if action.longest is None or _empties(action, column):
         return True  # of its own type, and no longer than what was there
     return column.any_text or (column.kind == "text" and column.holds(action.longest))

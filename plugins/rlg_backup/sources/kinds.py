@@ -18,6 +18,7 @@ _NAMES: Final = {
     "json": ("json", "jsonb"),
 }
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
+_COARSE: Final = re.compile(r"numeric\(\d+,-(\d+)\)")
 _SIZED: Final = re.compile(r"\((\d+)(?:,-?\d+)?\)")
 
 
@@ -34,3 +35,9 @@ def longest_text(declared: str) -> int | None:
     """How many characters a column of text takes; None: as many as there are."""
     found = _SIZED.search(declared)
     return int(found[1]) if found and declared.startswith("character varying") else None
+
+
+def unit_of(declared: str) -> int:
+    """What every number in a column is a multiple of, where it is a whole number: 100 of ``numeric(5,-2)``, else 1."""
+    found = _COARSE.fullmatch(declared)
+    return 10 ** int(found[1]) if found else 1

@@ -48,6 +48,14 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND (
                AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))
 WHERE i.indrelid = ANY (%s) AND (i.indisunique OR i.indisexclusion)
 """
+_SINGLE: Final = """
+SELECT i.indrelid, a.attname, 'the unique index ' || c.relname || ' (of NULL, too)'
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid
+     AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+WHERE i.indrelid = ANY (%s) AND (pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::bool
+"""
+"""What up to version 14 no index is."""
 _REFERENCES: Final = """
 SELECT o.conrelid, a.attname, n.nspname, r.relname, b.attname
 FROM pg_catalog.pg_constraint o
@@ -74,6 +82,7 @@ _ASKED: Final[tuple[tuple[str, RuleKind], ...]] = (
     (_CHECKS, "computed"),
     (_GENERATED, "computed"),
     (_INDEXES, "distinct"),
+    (_SINGLE, "computed"),
 )
 
 
