@@ -264,6 +264,15 @@ def test_two_thousand_keys_are_listed_in_order_across_pages_and_folders(target):
     assert keys(storage, "nothing") == []
 
 
+def test_edges_change_nothing_in_what_is_listed(target):
+    """Not where one is a key, where nothing is between two, or where more is than a page holds."""
+    made = [f"k/{i:04}-x" for i in range(1, 1100)] + ["k/0500", "k/1", "j", "l/0"]
+    target.seed(made)
+    below = sorted(key for key in made if key.startswith("k/"))
+    for edges in (["k/0", "k/1"], ["k/0999", "k/1998", "k/3"], ["a", "k/0500", "k/0500-x", "z"]):
+        assert [info.key for info in target.open().list("k/", edges=edges)] == below, edges
+
+
 def test_an_empty_target_lists_nothing(storage):
     assert keys(storage) == []
     assert keys(storage, "a/b") == []

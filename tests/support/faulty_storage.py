@@ -10,7 +10,7 @@ import io
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -158,8 +158,8 @@ class FaultyStorage:
     def stat(self, key: str) -> ObjectInfo:
         return self._run("stat", key, lambda: self.inner.stat(key))
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        for info in self._run("list", prefix, lambda: self.inner.list(prefix)):
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
+        for info in self._run("list", prefix, lambda: self.inner.list(prefix, edges=edges)):
             if self._take("list", info.key, Damage.HIDE) is None:
                 yield info
 

@@ -158,6 +158,7 @@ class _Request(BaseHTTPRequestHandler):
             found = bucket.listed(
                 self.query.get("prefix", ""), versions=self._flag("versions"), softly=self._flag("softDeleted")
             )
+        found = [version for version in found if version.resource["name"] >= self.query.get("startOffset", "")]
         page, token = pages(found, int(self.query.get("maxResults", 1000)), self.query.get("pageToken", ""))
         document: Resource = {"kind": "storage#objects", "items": [version.resource for version in page]}
         return said(document | ({"nextPageToken": token} if token else {}))

@@ -6,7 +6,7 @@ import io
 import itertools
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -151,7 +151,7 @@ class MemoryStorage:
     def stat(self, key: str) -> ObjectInfo:
         return self._find("read", key)[0]
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
         with self.shelf.lock:
             found = sorted(key for key in self.shelf.objects if key.startswith(prefix))

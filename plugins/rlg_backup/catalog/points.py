@@ -14,6 +14,7 @@ from ..format.retention import WORD
 from .store import Store
 
 _NAME = re.compile(r"([0-9]{8})-([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-(full|incremental|differential|retention)\.json")
+_STRETCH = 999  # records that are listed by one request: a page holds one more, which tells that they are all
 _SHOWN = 120  # characters of a foreign key that stand in an error
 MOVED_HINT = "compare with the source's other targets before restoring from this one"
 RENEWED_HINT = f"{MOVED_HINT}; a target that was emptied or put back on purpose needs a new name in the configuration"
@@ -86,16 +87,16 @@ def parse_key(target: str, source: str, key: str) -> Entry:
     raise CatalogForged("list", _shown(key), cause, "find out who wrote it, then remove it")
 
 
-def list_entries(store: Store, source: str, *, whole: bool = True) -> list[Entry]:
-    """Every record of a source on a target, newest last.
+def list_entries(store: Store, source: str, *, whole: bool = True, expected: int = 0) -> list[Entry]:
+    """Every record of a source on a target, newest last. Of about as many as ``expected`` they come soonest.
 
     Raises CatalogForged (a name that is none, one sequence or one backup twice) and, unless ``whole``
     is false, CatalogGap when a sequence is missing.
     """
-    entries = _scan(store, source)
+    entries = _scan(store, source, expected)
     if whole and _first_gap(entries) is not None:
         # A listing is no snapshot: two commits during it can show the second without the first.
-        entries = _scan(store, source)
+        entries = _scan(store, source, expected)
         missing = _first_gap(entries)
         if missing is not None:
             cause = f"record {missing:08d} is missing on target '{store.name}': a backup is hidden, or was removed"
@@ -108,9 +109,11 @@ def backups_of(entries: Sequence[Entry]) -> list[RestorePoint]:
     return [entry for entry in entries if isinstance(entry, RestorePoint)]
 
 
-def _scan(store: Store, source: str) -> list[Entry]:
+def _scan(store: Store, source: str, expected: int) -> list[Entry]:
     lease = lease_key(source)
-    entries = [parse_key(store.name, source, item.key) for item in store.list(folder(source)) if item.key != lease]
+    edges = [f"{folder(source)}{sequence:08d}" for sequence in range(_STRETCH, expected, _STRETCH)]
+    listed = store.list(folder(source), edges=edges)
+    entries = [parse_key(store.name, source, item.key) for item in listed if item.key != lease]
     entries.sort(key=lambda entry: entry.key)  # by sequence, which has 8 digits in each
     for earlier, entry in pairwise(entries):
         if earlier.sequence == entry.sequence:

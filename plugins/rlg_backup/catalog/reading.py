@@ -45,7 +45,8 @@ class Catalog:
         Raises CatalogGap for a hole in the sequence; with ``whole`` false holes are allowed, for whoever
         looks for one certain backup in a damaged catalog.
         """
-        return list_entries(self.store, self.source, whole=whole)
+        known = self.seen.get(self.target, self.source)
+        return list_entries(self.store, self.source, whole=whole, expected=known.sequence if known else 0)
 
     def points(self) -> list[RestorePoint]:
         """Every restore point that there is, newest last: what was committed, but for what expired and was, or is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -36,6 +36,6 @@ class Store(Protocol):
         """The object and its tag; ObjectMissing."""
         ...
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object whose key starts with ``prefix``, in order of key."""
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[StoredObject]:
+        """Every object whose key starts with ``prefix``, in order of key; ``edges``: where it may be parted."""
         ...

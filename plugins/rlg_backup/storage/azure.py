@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ class AzureStorage(RemoteStorage):
         found = self._container.look(verb, key)
         return self._container.info(key, found), found.metadata.get(WRITE_ID)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
         """InvalidSetting in an account with a hierarchical namespace: it lists folder by folder, in another order."""
         above, last = len(self._container.prefix), ""
         for entry in entries(self._container, "list", check_prefix(prefix)):

@@ -7,8 +7,9 @@ generation ("Request preconditions"), which is the tag here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,7 @@ from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
-from rlg_backup.storage.remote import RemoteStorage
+from rlg_backup.storage.remote import RemoteStorage, in_stretches
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
@@ -122,12 +123,19 @@ class GcsStorage(RemoteStorage):
         blob = self._bucket.look(verb, key)
         return self._bucket.info(key, resource(blob)), (blob.metadata or {}).get(WRITE_ID)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        check_prefix(prefix)
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
+        return in_stretches(partial(self._between, check_prefix(prefix)), edges)
+
+    def _between(self, prefix: str, after: str | None, until: str | None) -> Iterator[ObjectInfo]:
         above = len(self._bucket.prefix)
+        start = None if after is None else self._bucket.prefix + after  # and with it, by what Google documents
         with self._bucket.errors("list", prefix):
-            for blob in self._bucket.listed(prefix, fields=_FIELDS):
+            for blob in self._bucket.listed(prefix, fields=_FIELDS, start_offset=start):
                 key = blob.name[above:]
+                if until is not None and key > until:
+                    return
+                if key == after:
+                    continue
                 if is_key(key):  # nothing of ours has another name: the "folders" of the console
                     yield self._bucket.info(key, resource(blob))
 

@@ -118,7 +118,7 @@ class LocalStorage:
     def stat(self, key: str) -> ObjectInfo:
         return self._stat("read", key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
         with self._errors("list", prefix):
             yield from self._walk((), prefix)

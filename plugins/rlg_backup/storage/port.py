@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,8 +108,12 @@ class Storage(Protocol):
         """Size, tag, tier and lock of an object."""
         ...
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key starts with ``prefix``, in order of key; unfinished uploads never."""
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
+        """Every object whose key starts with ``prefix``, in order of key; unfinished uploads never.
+
+        ``edges``, in order, do not change what is listed: a target that gives pages may ask for what is between two of
+        them at the same time as for the rest.
+        """
         ...
 
     def lock(self, key: str, until: datetime) -> None:

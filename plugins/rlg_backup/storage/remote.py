@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import BinaryIO
 
 from rlg_backup.core.errors import (
@@ -23,6 +25,20 @@ from rlg_backup.storage.keys import check_key
 from rlg_backup.storage.port import ObjectInfo, Progress
 
 _BLOCK = 1 << 20
+_STRETCHES = 8  # of a listing, at a time
+
+
+def in_stretches(
+    between: Callable[[str | None, str | None], Iterator[ObjectInfo]], edges: Sequence[str]
+) -> Iterator[ObjectInfo]:
+    """What ``between(after, until)`` lists over all stretches that the edges part, several asked for at a time: a page
+    holds a thousand names, and the way to a target in another country takes longer than the page."""
+    if not edges:
+        yield from between(None, None)
+        return
+    with ThreadPoolExecutor(_STRETCHES, "rlg-list") as pool:
+        for found in pool.map(lambda ends: list(between(*ends)), pairwise((None, *edges, None))):
+            yield from found
 
 
 class RemoteStorage(ABC):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,7 @@ from rlg_backup.storage.keys import check_key, check_prefix, is_key
 from rlg_backup.storage.locks import lock_time
 from rlg_backup.storage.parts import MIB, part_size_for, threads_for
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
-from rlg_backup.storage.remote import RemoteStorage
+from rlg_backup.storage.remote import RemoteStorage, in_stretches
 from rlg_backup.storage.s3_bucket import CONFLICT, PART_SIZE, WRITE_ID, Bucket, answer, quoted
 from rlg_backup.storage.s3_checksum import checksum
 from rlg_backup.storage.s3_read import ObjectStream
@@ -115,14 +116,20 @@ class S3Storage(RemoteStorage):
         head = self._bucket.head(verb, key)
         return self._bucket.info(key, head["ContentLength"], head), head.get("Metadata", {}).get(WRITE_ID)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        check_prefix(prefix)
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[ObjectInfo]:
+        return in_stretches(partial(self._between, check_prefix(prefix)), edges)
+
+    def _between(self, prefix: str, after: str | None, until: str | None) -> Iterator[ObjectInfo]:
         above = len(self._bucket.prefix)
         markers = {"NextContinuationToken": "ContinuationToken"}
         request = {"Prefix": self._bucket.prefix + prefix}
+        if after is not None:
+            request["StartAfter"] = self._bucket.prefix + after
         for page in self._bucket.pages("list", prefix, "list_objects_v2", markers, **request):
             for entry in page.get("Contents", ()):
                 key = entry["Key"][above:]
+                if until is not None and key > until:
+                    return
                 if is_key(key):  # nothing of ours has another name: the "folders" of a web console
                     yield self._bucket.info(key, entry["Size"], entry)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.unit.catalog.world import (
     ROOT,
     SOURCE,
     STRANGER,
+    Info,
     MemoryStorage,
     Watched,
     add,
@@ -371,3 +372,21 @@ def test_catalogs_with_nobody_trusted_believe_nothing(store: MemoryStorage, tmp_
     blind = Catalog(store, SOURCE, trusted=[], seen=catalog(store, tmp_path).seen)
     with pytest.raises(SignerUnknown):
         blind.latest()
+
+
+def test_as_many_records_as_were_seen_before_are_listed_a_page_at_a_time(tmp_path: Path) -> None:
+    """Whatever came since, or has no name of a record, is in the first or the last stretch."""
+    asked: list[list[str]] = []
+
+    class Asked(MemoryStorage):
+        def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[Info]:
+            asked.append([*edges])
+            return super().list(prefix, edges=edges)
+
+    store = Asked()
+    fill(store, 3)
+    reader = catalog(store, tmp_path)
+    assert [entry.sequence for entry in reader.entries()] == [1, 2, 3]
+    reader.seen.remember(reader.target, SOURCE, SeenHead(2500, "0" * 64))
+    assert [entry.sequence for entry in reader.entries()] == [1, 2, 3]
+    assert asked[-2:] == [[], [f"catalog/{SOURCE}/00000999", f"catalog/{SOURCE}/00001998"]]

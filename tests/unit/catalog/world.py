@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,7 +79,7 @@ class MemoryStorage:
             raise ObjectDamaged("read", key, f"it is larger than {limit} bytes")
         return data, self._info(key)
 
-    def list(self, prefix: str) -> Iterator[Info]:
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[Info]:
         return iter([self._info(key) for key in sorted(self.objects) if key.startswith(prefix)])
 
     def _info(self, key: str) -> Info:
@@ -122,9 +122,9 @@ class Watched:
         self.after("get", key)
         return found
 
-    def list(self, prefix: str) -> Iterator[Info]:
+    def list(self, prefix: str, *, edges: Sequence[str] = ()) -> Iterator[Info]:
         self.before("list", prefix)
-        found = self.inner.list(prefix)
+        found = self.inner.list(prefix, edges=edges)
         self.after("list", prefix)
         return found
 
