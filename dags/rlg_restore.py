@@ -6,6 +6,7 @@ Replacing live data is refused: name a place that does not exist yet.
 from airflow.sdk import Param, dag
 
 from rlg_backup.tasks.configuration import settings
+from rlg_backup.tasks.erasure import ASIDE
 from rlg_backup.tasks.guard import step
 from rlg_backup.tasks.outcome import outcome_of_checks
 from rlg_backup.tasks.restore import choose, load_and_prove, run_suites, thawed, verify_chosen
@@ -62,6 +63,7 @@ PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
             title="Accept what is masked for ever",
             description="A backup with columns that no key brings back is restored only where this is on.",
         ),
+        **ASIDE,
     },
 )
 def rlg_restore():

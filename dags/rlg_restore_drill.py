@@ -4,6 +4,7 @@ from airflow.sdk import dag
 
 from rlg_backup.tasks.configuration import scheduled, settings
 from rlg_backup.tasks.drill import clean, prepare, restore_to_scratch, run_drill_suites, write_report
+from rlg_backup.tasks.erasure import ASIDE
 from rlg_backup.tasks.guard import ONCE, step
 from rlg_backup.tasks.outcome import outcome_of_checks
 from rlg_backup.tasks.retention import note_drills
@@ -13,7 +14,7 @@ PLACE = {**step(SETTINGS.retries), "queue": SETTINGS.restore_queue}
 SOURCES = list(SETTINGS.sources)
 
 
-@dag(**scheduled(SETTINGS, SETTINGS.schedule.drill), doc_md=__doc__)
+@dag(**scheduled(SETTINGS, SETTINGS.schedule.drill), doc_md=__doc__, params=ASIDE)
 def rlg_restore_drill():
     scratch = prepare.override(**PLACE)()
     blocks = [restore_to_scratch.override(task_id=f"restore_{source}", **PLACE)(source, scratch) for source in SOURCES]

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from tests.dags.conftest import MakeWorld
 from tests.support.airflow_home import run
-from tests.support.forgotten import entries, rows, with_erasures
+from tests.support.forgotten import entries, forge, rows, with_erasures
 from tests.support.world import World
 
 pytestmark = pytest.mark.airflow
@@ -66,3 +66,18 @@ def test_a_backup_that_finds_the_ledger_gone_is_an_alert_and_no_failure(
     assert run("rlg_full_backup").state == "success"
     assert "ALERT rlg_full_backup has warnings" in caplog.text
     assert "the erasure ledger on target 'local' is not as it was: " in caplog.text
+
+
+def test_a_request_that_is_nobodys_is_set_aside_in_a_restore_and_a_drill_which_then_do_not_succeed(
+    erasing: World,
+) -> None:
+    erasing.back_up()
+    forge(erasing, erasing.wiring().signing_key)
+    there = {"source": "app", "to": str(erasing.root / "back.db")}
+    aside = {"without_requests": "1", "without_reason": "stolen key"}
+    said = "COULD-NOT-VERIFY: requests to erase set aside: 1: stolen key; whom they name may be here"
+    restored = run("rlg_restore", {**there, **aside})
+    assert (restored.state, said in restored.log) == ("failed", True)
+    assert rows(erasing.root / "back.db", "SELECT count(*) FROM people") == [(3,)]
+    drill = run("rlg_restore_drill", aside)
+    assert (drill.state, "app: erasures/set aside: COULD-NOT-VERIFY" in drill.log) == ("failed", True)

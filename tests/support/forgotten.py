@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.support.world import Ran, World
+
+from rlg_backup.format.erasure import ErasureEntry, Written, path_of
+from rlg_backup.format.keys import SigningKey
 
 RULES: dict[str, Any] = {"table": "people", "column": "id", "tables": {"orders": {"through": "person"}}}
 
@@ -50,3 +54,23 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 def entries(world: World, target: str = "local") -> list[Path]:
     """The ledger's entries on a target, in order."""
     return sorted((world.target(target) / "erasures").glob("*.json"))
+
+
+def forge(world: World, signing: SigningKey, *, kind: str = "person", key: str = "0" * 16) -> int:
+    """An entry that somebody else signed with a key, behind what each target has; returns its number."""
+    there = entries(world)
+    before = Written.parse(there[-1].read_bytes(), path=path_of(len(there))) if there else None
+    one = ErasureEntry(
+        sequence=len(there) + 1,
+        previous_sha256=before.sha256 if before else None,
+        requested_at=datetime(2026, 1, 1, tzinfo=UTC),
+        kind=kind,
+        key=key,
+        subject="a" * 64,
+        reason="request",
+    ).sign(signing)
+    for target in world.targets:
+        place = world.target(target) / one.entry.path
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(one.data)
+    return one.entry.sequence

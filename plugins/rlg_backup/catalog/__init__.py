@@ -1,9 +1,10 @@
 """Restore points of a source on a target: listed from names, believed by signatures, committed
 and expired under a lease."""
 
-from .erasures import Ledger, LedgerCopy, merged
+from .erasures import LedgerCopy
 from .heads import Finding, compare_heads
 from .lease import Lease
+from .ledger import Ledger, merged
 from .points import Entry, RestorePoint, RetentionEntry, backups_of
 from .reading import Catalog
 from .records import Head

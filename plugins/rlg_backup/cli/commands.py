@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 source_option = click.option("--source", help="The source; may be left out when there is one, or an id names it.")
+aside_options = (
+    click.option(
+        "--without-request",
+        "aside",
+        multiple=True,
+        metavar="N[-M]",
+        help="Set requests to erase aside that are nobody's, or whose key is lost; never a PASS then.",
+    ),
+    click.option("--reason", metavar="TEXT", help="Why: it stands in the result, the report and the log."),
+)
 target_option = click.option("--target", help="Read this target only.  [default: the first that answers]")
 
 
@@ -270,6 +280,8 @@ def verify(
     help="masked: a copy for development, in which what a policy protects is masked.",
 )
 @click.option("--accept-masked", is_flag=True, help="Restore a backup that is masked for ever in some columns.")
+@aside_options[0]
+@aside_options[1]
 @json_option
 @click.pass_obj
 def restore(
@@ -283,6 +295,8 @@ def restore(
     identities: tuple[str, ...],
     fidelity: str,
     accept_masked: bool,
+    aside: tuple[str, ...],
+    reason: str | None,
     as_json: bool,
 ) -> int:
     """Restore a whole backup (ID, its beginning, a time, or latest) to a new place, and prove it equal.
@@ -301,9 +315,10 @@ def restore(
       rlg-backup restore latest --source data --to postgres:rlg_data/rlg_data --schema public=of_yesterday
       rlg-backup restore latest --source data --to postgres:rlg_restore/for_development --fidelity masked
     """
+    from ..engine.erasure import SetAside
     from ..engine.restore import restore as run
 
-    out = Output(as_json)
+    out, without = Output(as_json), SetAside.parse(aside, reason)
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
         wanted = _wanted(wiring, which, as_of)
@@ -319,15 +334,16 @@ def restore(
             schemas=renamed,
             fidelity=Fidelity(fidelity),
             accept_masked=accept_masked,
+            aside=without,
         )
     what = f"{done.rows:,} rows" if not done.entries else f"{done.entries:,} files and folders"
     how = "masked as configured" if fidelity == Fidelity.MASKED else "equal to the snapshot"
     how += ", without what was to be erased" if done.erased else ""
-    out.verdict(Verdict.PASS, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, {how}")
+    out.verdict(done.verdict, f"{done.source}  {done.backup_id}  restored to {done.to}: {what}, {how}")
     for warning in done.warnings:
         out.say(f"  note: {warning}", "yellow")
     out.data(done.to_json())
-    return 0
+    return done.verdict.exit_code
 
 
 def _wanted(wiring: Wiring, which: str | None, as_of: str | None) -> str:
@@ -352,20 +368,23 @@ def _renamed(schema: str) -> tuple[str, str]:
 
 @click.command()
 @click.option("--source", "sources", multiple=True, help="A source; may be given several times.  [default: all]")
+@aside_options[0]
+@aside_options[1]
 @json_option
 @click.pass_obj
-def drill(config: Path, sources: tuple[str, ...], as_json: bool) -> int:
+def drill(config: Path, sources: tuple[str, ...], aside: tuple[str, ...], reason: str | None, as_json: bool) -> int:
     """Restore the newest backups into scratch, run the expectation suites, write the report.
 
     Example: rlg-backup drill --source data
     """
     from ..engine import retention
     from ..engine.drill import drill as run
+    from ..engine.erasure import SetAside
 
-    out = Output(as_json)
+    out, without = Output(as_json), SetAside.parse(aside, reason)
     with progress_bar(not as_json) as progress:
         wiring = wire(config, progress)
-        verdict, blocks, files = run(wiring, sources or tuple(wiring.settings.sources))
+        verdict, blocks, files = run(wiring, sources or tuple(wiring.settings.sources), without)
     out.verdict(verdict, "restore drill")
     for block in blocks:
         out.say(f"{block['source']}  {block.get('backup_id', 'no backup')}")

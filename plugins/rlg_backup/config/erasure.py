@@ -98,12 +98,14 @@ Rules = Annotated[tuple[ErasureRule, ...], BeforeValidator(_listed), Field(min_l
 
 
 class Erasure(Strict):
-    """``key`` hashes subjects; entries under ``old_keys`` are still found. ``subjects``: kind > source > where it holds
+    """``key`` hashes subjects; entries under ``old_keys`` are still found. ``trusted``: who signs requests, and nothing
+    else, in place of ``signing.trusted``. ``subjects``: kind > source > where it holds
     them; several rules where a table had another name once, or several hold them. ``queue``: of the task that records a
     request. ``normalise``, by kind: in an e-mail address case does not count."""
 
     key: Reference | None = None
     old_keys: Texts = ()
+    trusted: Texts = ()
     queue: str = "backup"
     normalise: dict[Name, Literal["none", "email"]] = Field(default={})
     subjects: dict[Name, dict[Name, Rules]] = Field(default={})

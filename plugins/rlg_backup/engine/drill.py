@@ -25,7 +25,7 @@ from ..format.profile import Profile
 from ..sources.placing import open_up
 from .archives import open_remote
 from .drill_report import Files, write_report
-from .erasure import ErasedRows, less_erased
+from .erasure import NOTHING_ASIDE, ErasedRows, SetAside, less_erased
 from .limits import in_our_words
 from .places import database_at, database_url
 from .restore import Restored, restore
@@ -38,12 +38,13 @@ MARK = ".rlg-drill"  # a file in every scratch folder; its time is when the dril
 ABANDONED = 3 * 86400  # seconds: three times what all tries of a drill's longest step may take
 
 
-def drill(wiring: Wiring, sources: Sequence[str]) -> tuple[Verdict, list[Json], Files]:
-    """The whole drill in one process; scratch is removed at the end."""
+def drill(wiring: Wiring, sources: Sequence[str], aside: SetAside = NOTHING_ASIDE) -> tuple[Verdict, list[Json], Files]:
+    """The whole drill in one process, without the requests to erase that are set ``aside``; scratch is removed at the
+    end."""
     started = wiring.clock()
     scratch = make_scratch(wiring, f"cli-{os.getpid()}")
     try:
-        blocks = [add_suites(wiring, restore_block(wiring, source, str(scratch))) for source in sources]
+        blocks = [add_suites(wiring, restore_block(wiring, source, str(scratch), aside)) for source in sources]
     finally:
         remove_scratch(wiring, str(scratch))
     verdict, files = write_report(wiring, blocks, started)
@@ -99,14 +100,14 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def restore_block(wiring: Wiring, source: str, scratch: str) -> Json:
+def restore_block(wiring: Wiring, source: str, scratch: str, aside: SetAside = NOTHING_ASIDE) -> Json:
     """Restore a source's newest backup into scratch and prove parity; a failure is a check of the block."""
     start = time.perf_counter()
     folder = _scratch(wiring, "restore into", scratch)
     try:
         place = _emptied(wiring, source, folder)
         identities = tuple(drill_settings(wiring).identities)
-        done = restore(wiring, source, "latest", place, identities=identities, scratch=True)
+        done = restore(wiring, source, "latest", place, identities=identities, scratch=True, aside=aside)
     except BackupError as error:
         seconds = time.perf_counter() - start
         check = Check("restore", "latest backup", verdict_of(error), str(error), "restored and equal", seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..config.settings import FilesSettings
 from ..core.errors import ParityFailed
@@ -22,7 +23,7 @@ from ..sources.port import Entry, TableDestination, TableSource
 from ..sources.port import FileSource as Tree
 from .archives import Archive, fetch_all, open_local, whole_member
 from .chains import chain_of
-from .erasure import TREE, Erased, Replay, TreeErasing, less, replay_for, told
+from .erasure import NOTHING_ASIDE, TREE, Erased, Replay, SetAside, TreeErasing, less, replay_for, told
 from .fidelity import require_fidelity
 from .layers import Layer, LayeredTable, layered
 from .leftovers import sweep_leftovers
@@ -37,8 +38,7 @@ from .tree_contents import TreeContents
 from .warnings import EXCLUDED, capped
 from .wiring import Wiring
 
-if TYPE_CHECKING:
-    pass
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,15 @@ class Restored:
     seconds: dict[str, float] = field(default_factory=dict)
     erased: Erased = field(default_factory=dict)
 
+    @property
+    def verdict(self) -> Verdict:
+        """PASS; COULD-NOT-VERIFY where requests to erase were set aside."""
+        return self.replayed.aside.verdict
+
     def to_json(self) -> dict[str, Any]:
         shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("chosen", "replayed")}
         shown |= {"erased": {title: one.to_json() for title, one in self.erased.items()}}
+        shown |= {"verdict": self.verdict.value}
         return shown | {"checks": [check.__dict__ | {"verdict": check.verdict.value} for check in self.checks]}
 
 
@@ -79,17 +85,21 @@ def restore(
     schemas: Mapping[str, str] | None = None,
     fidelity: Fidelity = Fidelity.RECOVERABLE,
     accept_masked: bool = False,
+    aside: SetAside = NOTHING_ASIDE,
 ) -> Restored:
     """Restore a point into a database or folder that does not exist yet; ``scratch``: one that is soon removed. With
     ``schemas``, a map of their names to new ones, into a PostgreSQL database that exists and has none of these.
 
     Nothing is under that name until every table's digest, rows and definition (or the tree's digest) equal the
-    profile, less what the erasure ledger's requests leave out. Raises DestinationUnsuitable, ParityFailed, what
-    choosing, fetching and decrypting raise, and as ``replay_for`` and ErasureUndecided.
+    profile, less what the erasure ledger's requests leave out, but those that are set ``aside``. Raises
+    DestinationUnsuitable, ParityFailed, what choosing, fetching and decrypting raise, and as ``replay_for`` and
+    ErasureUndecided.
     """
+    for warning in aside.warnings:  # who restores is told by the result; who keeps the logs, by this
+        log.warning("restore of '%s' to '%s': %s", source, to, warning)
     with in_our_words("restore", source):
-        accepted = accept_masked or scratch
-        return _restore(wiring, source, which, to, target, identities, scratch, schemas or {}, fidelity, accepted)
+        names, accepted = schemas or {}, accept_masked or scratch
+        return _restore(wiring, source, which, to, target, identities, scratch, names, fidelity, accepted, aside)
 
 
 def _restore(
@@ -103,6 +113,7 @@ def _restore(
     schemas: Mapping[str, str],
     fidelity: Fidelity,
     accept_masked: bool,
+    aside: SetAside,
 ) -> Restored:
     place = settled(wiring, source, to, schemas)
     keys = wiring.identities(identities)
@@ -112,7 +123,7 @@ def _restore(
         with clock.phase("choose"):
             chosen = choose(wiring, source, which, target=target)
             require_fidelity(wiring, chosen, place, fidelity, accept_masked=accept_masked)
-            replay = replay_for(wiring, source)
+            replay = replay_for(wiring, source, aside)
         answered = partial(replay.require_all, wiring, source)
         altered = Fidelity.MASKED in (chosen.manifest.fidelity, fidelity)
         building = _building(wiring, chosen, place, scratch, schemas, altered=altered)

@@ -8,7 +8,7 @@ line leaves them out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..format.age import Identity, Recipient, check_recipients
 from ..format.commit import CommitRecord
 from ..format.erasure import ErasureEntry
 from ..format.keys import ErasureKey, KeyProvider, SigningKey, StagingKey, TokenizationKey
+from ..format.manifest import TYPE as MANIFEST
 from ..format.retention import RetentionRecord
 from ..format.signing import Signer, SignerOf
 from .residency import Resident
@@ -120,16 +121,19 @@ class Wiring:
 
     @cached_property
     def trusted(self) -> list[Signer]:
-        """Whose documents are believed; where ``retention.trusted`` is set, each for its own types."""
+        """Whose documents are believed; who is named for a type alone (``retention.trusted``, ``erasure.trusted``) for
+        that one, in place of the others."""
         if not self.settings.signing.trusted:
             raise InvalidSetting("load", "signing.trusted", "nobody is trusted to sign, so nothing can be verified")
         makers = self.keys.signers(self.settings.signing.trusted)
-        if not self.settings.retention.trusted:
+        retention, erasure = self.settings.retention.trusted, self.settings.erasure.trusted
+        named = {RetentionRecord.TYPE: retention, ErasureEntry.TYPE: erasure}
+        apart = {type: self.keys.signers(texts) for type, texts in named.items() if texts}
+        if not apart:
             return list(makers)
-        removers = self.keys.signers(self.settings.retention.trusted)
-        backups = frozenset({"manifest", CommitRecord.TYPE, ErasureEntry.TYPE})
-        retention = frozenset({RetentionRecord.TYPE})
-        return [*(SignerOf(one, backups) for one in makers), *(SignerOf(one, retention) for one in removers)]
+        others = frozenset({MANIFEST, CommitRecord.TYPE, *named} - apart.keys())
+        own = [SignerOf(one, frozenset({type})) for type, signers in apart.items() for one in signers]
+        return [*(SignerOf(one, others) for one in makers), *own]
 
     def signs(self, type: str) -> bool:
         """Whether documents of a type are believed that the key here signed. Raises as ``signing_key``, ``trusted``."""
@@ -231,9 +235,9 @@ class Wiring:
         used = {target for source in self.settings.sources.values() for target in source.targets}
         return [name for name in self.settings.targets if name in used]
 
-    def ledger(self, target: str) -> LedgerCopy:
-        """The erasure ledger as it lies on a target."""
-        return LedgerCopy(self.storage(target), self.trusted)
+    def ledger(self, target: str, without: Collection[int] = ()) -> LedgerCopy:
+        """The erasure ledger as it lies on a target, ``without`` the entries of these numbers."""
+        return LedgerCopy(self.storage(target), self.trusted, without)
 
     @property
     def seen(self) -> SeenHeads:

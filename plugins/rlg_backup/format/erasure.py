@@ -20,7 +20,7 @@ from ..core.errors import InvalidSetting, LedgerForged
 from .chained import Sequence8
 from .document import Instant, KeyId, Name, Record, Sha256
 from .keys import ErasureKey
-from .signing import Signer, SigningKey, sign, verify
+from .signing import Signer, SigningKey, sign, unverified, verify
 
 FOLDER = "erasures/"
 LONGEST_KEY = 1024  # characters of a subject's key
@@ -115,7 +115,14 @@ class Written:
     def load(cls, data: bytes, trusted: Sequence[Signer], *, path: str) -> Self:
         """The entry found at ``path``. Raises DocumentDamaged, FormatUnsupported, SignatureInvalid, SignerUnknown, and
         LedgerForged when it is another number's."""
-        entry = ErasureEntry.from_dict(verify(ErasureEntry.TYPE, data, trusted, path), path)
+        verify(ErasureEntry.TYPE, data, trusted, path)
+        return cls.parse(data, path=path)
+
+    @classmethod
+    def parse(cls, data: bytes, *, path: str) -> Self:
+        """The entry found at ``path``, whoever signed it: for what an entry behind it vouches for. Raises as ``load``,
+        but for signers that are not known and signatures that do not verify."""
+        entry = ErasureEntry.from_dict(unverified(ErasureEntry.TYPE, data, path), path)
         if entry.path != path:
             raise LedgerForged("verify", path, f"it is the entry '{entry.path}'")
         return cls(entry, data)

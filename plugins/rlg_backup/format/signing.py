@@ -75,15 +75,11 @@ def verify(type: str, data: bytes, trusted: Sequence[Signer], subject: str | Non
     does not verify), SignerUnknown (nobody trusted has signed).
     """
     subject = subject or type
-    document = parse(data, subject)
-    signed, signatures = document.get("signed"), document.get("signatures")
-    if document.keys() != {"signed", "signatures"} or not isinstance(signed, dict):
-        raise DocumentDamaged("read", subject, "it is not made of 'signed' and 'signatures'")
-    _check_kind(type, signed, subject)
+    signed, signatures = _opened(type, data, subject)
     message = _message(type, signed)
     known = {signer.key_id: signer for signer in trusted if _may_sign(signer, type)}
     accepted = False
-    for key_id, signature in _signatures(signatures, subject):
+    for key_id, signature in signatures:
         if key_id in known:
             try:
                 known[key_id].verify(message, signature)
@@ -92,9 +88,29 @@ def verify(type: str, data: bytes, trusted: Sequence[Signer], subject: str | Non
                 raise SignatureInvalid("verify", subject, cause) from None
             accepted = True
     if not accepted:
-        names = ", ".join(key_id for key_id, _ in _signatures(signatures, subject))
+        names = ", ".join(key_id for key_id, _ in signatures)
         hint = "add the signer's public key to the trusted signers if it is yours"
         raise SignerUnknown("verify", subject, f"it is signed by {names}, which is not trusted", hint)
+    return _body(signed)
+
+
+def unverified(type: str, data: bytes, subject: str) -> dict[str, object]:
+    """The body of a document, whoever signed it: for bytes that something else vouches for. Raises as ``verify``, but
+    for what is wrong with signatures."""
+    return _body(_opened(type, data, subject)[0])
+
+
+def _opened(type: str, data: bytes, subject: str) -> tuple[dict[str, object], list[tuple[str, bytes]]]:
+    """What was signed, and by whom it is said to be."""
+    document = parse(data, subject)
+    signed, signatures = document.get("signed"), document.get("signatures")
+    if document.keys() != {"signed", "signatures"} or not isinstance(signed, dict):
+        raise DocumentDamaged("read", subject, "it is not made of 'signed' and 'signatures'")
+    _check_kind(type, signed, subject)
+    return signed, _signatures(signatures, subject)
+
+
+def _body(signed: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in signed.items() if name not in ("type", "version")}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import TriggerRule, get_current_context, task
 
 from .configuration import run_name
+from .erasure import set_aside
 from .guard import guarded
 from .wire import wire
 
@@ -30,7 +31,7 @@ def restore_to_scratch(source: str, scratch: str) -> Json:
     """The newest backup of a source, restored and compared with its profile; what went wrong is in the result."""
     from ..engine.drill import restore_block
 
-    return restore_block(wire(), source, scratch)
+    return restore_block(wire(), source, scratch, set_aside())
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

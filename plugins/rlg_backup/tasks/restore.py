@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
 
+from .erasure import set_aside
 from .guard import guarded
 from .wire import wire
 
@@ -27,6 +28,7 @@ def choose() -> Json:
     from ..engine.restore_points import choose as find
 
     params, wiring = get_current_context()["params"], wire()
+    set_aside()
     place = settled(wiring, params["source"], require_allowed(wiring, params["source"], params["to"]))
     chosen = find(wiring, params["source"], params["restore_point"] or "latest")
     require_fidelity(wiring, chosen, place, Fidelity(params["fidelity"]), accept_masked=params["accept_masked"])
@@ -85,28 +87,29 @@ def load_and_prove(chosen: Json) -> Json:
         target=chosen["target"],
         fidelity=Fidelity(params["fidelity"]),
         accept_masked=params["accept_masked"],
+        aside=set_aside(),
     )
     told = [*chosen["warnings"], *done.warnings]
     for warning in told:
         log.warning("%s", warning)
-    return {"name": f"{done.source} {done.backup_id}", "verdict": "PASS", **done.to_json(), "warnings": told}
+    return {"name": f"{done.source} {done.backup_id}", **done.to_json(), "warnings": told}
 
 
 @task
 @guarded
 def run_suites(done: Json) -> Json:
-    """The expectation suites of the source over what was restored; PASS where it has none."""
+    """The expectation suites of the source over what was restored; where it has none, the restore's own verdict."""
     from ..core.model import Verdict
     from ..engine.drill import check_restored
 
     place = (done["source"], done["backup_id"], done["to"])
     checks = check_restored(wire(), *place, done["erased"], target=done["target"])
-    verdict = Verdict.of(check.verdict for check in checks) if checks else Verdict.PASS
+    verdict = Verdict.of([Verdict(done["verdict"]), *(check.verdict for check in checks)])
     wrong = [f"{check.group}/{check.name}: {check.measured}" for check in checks if check.verdict != "PASS"]
     return {
         "name": done["name"],
         "verdict": verdict.value,
-        "why": "; ".join(wrong),
+        "why": "; ".join(wrong if wrong or verdict == Verdict.PASS else done["warnings"]),
         "restored_to": done["to"],
         "suite_checks": len(checks),
         "erased": done["erased"],

@@ -57,7 +57,7 @@ def test_every_byte_that_is_flipped_is_noticed_and_the_other_target_tells_what_i
         bad.plant(path_of(2), bytes(data))
         ledger = read(bad, good)
         assert (list(ledger.entries), set(ledger.passed_over)) == (entries, {"nas"})
-        with pytest.raises(DamageError):
+        with pytest.raises((DamageError, LedgerForged)):
             read(bad)
 
 
@@ -69,7 +69,7 @@ def replaced(*numbers: int) -> Callable[[MemoryStorage, list[Written]], None]:
     return change
 
 
-def without(number: int) -> Callable[[MemoryStorage, list[Written]], None]:
+def removed(number: int) -> Callable[[MemoryStorage, list[Written]], None]:
     return lambda store, entries: store.delete(path_of(number))
 
 
@@ -79,7 +79,7 @@ def put(number: int, one: Callable[[list[Written]], Written]) -> Callable[[Memor
 
 TAMPERED: dict[str, tuple[Callable[[MemoryStorage, list[Written]], None], type[BackupError], str]] = {
     "removed": (
-        without(2),
+        removed(2),
         LedgerShort,
         f"unable to list 'erasures/00000002.json': it is missing on target 'nas'{HINT}",
     ),
@@ -187,3 +187,53 @@ def test_a_copy_that_is_not_believed_but_reaches_further_than_the_sound_ones_sto
     cause = "it has 1 entries on every target that can be read, but target 'nas' names 2 ("
     assert str(caught.value).startswith(f"unable to verify 'erasures': {cause}")
     assert str(caught.value).endswith(f"): a request to erase is hidden{HINT}")
+
+
+OTHER = SigningKey.generate()
+
+
+def mixed(*keys: SigningKey) -> list[Written]:
+    """A chain whose entries are signed by these keys."""
+    found: list[Written] = []
+    for number, key in enumerate(keys, 1):
+        found.append(entry(number, found[-1] if found else None, key=key))
+    return found
+
+
+def test_an_entry_is_believed_for_the_sake_of_a_believed_one_behind_it_and_not_of_one_ahead() -> None:
+    """So a signer can be withdrawn whose entries stay."""
+    entries = mixed(STRANGER, STRANGER, KEY)
+    assert list(read(shelf("nas", entries)).entries) == entries
+    assert LedgerCopy(shelf("nas", entries), TRUSTED).read(2) == entries[1:]
+    with pytest.raises(SignerUnknown):
+        read(shelf("nas", mixed(KEY, STRANGER)))
+    forged = [*mixed(KEY, STRANGER), entry(3, mixed(KEY, KEY)[1])]
+    with pytest.raises(SignerUnknown):
+        read(shelf("nas", forged))
+
+
+def without(number: int, *stores: MemoryStorage) -> Ledger:
+    by_name = {store.name: store for store in stores}
+    return merged(by_name, lambda name: LedgerCopy(by_name[name], TRUSTED, {number}), {number})
+
+
+def test_what_is_set_aside_may_be_anything_and_vouches_for_nothing_that_it_does_not_follow() -> None:
+    entries = chain(3)
+    whole = shelf("nas", entries)
+    assert list(without(2, whole).entries) == [entries[0], entries[2]]
+    whole.plant(path_of(2), b"rot")
+    ledger = without(2, whole, shelf("cloud", entries))
+    assert (list(ledger.entries), ledger.lengths) == ([entries[0], entries[2]], {"nas": 3, "cloud": 3})
+    whole.delete(path_of(2))
+    assert list(without(2, whole).entries) == [entries[0], entries[2]]
+    rotten = shelf("nas", mixed(STRANGER, KEY, KEY))
+    rotten.plant(path_of(2), b"rot")
+    with pytest.raises(SignerUnknown):
+        without(2, rotten)
+    with pytest.raises(SignerUnknown):
+        without(2, shelf("nas", mixed(STRANGER, STRANGER)))
+
+
+def test_two_copies_may_part_in_what_is_set_aside() -> None:
+    left, right = chain(1), [entry(1, None, letter="b")]
+    assert without(1, shelf("nas", left), shelf("cloud", right)).entries == ()

@@ -1,5 +1,6 @@
 """Erasure: requests to be forgotten, on record at every target, and replayed in every restore."""
 
+from .aside import NOTHING_ASIDE, SetAside
 from .counts import Erased, ErasedRows, less, less_erased, told
 from .files import TREE, TreeErasing
 from .ledger import at_commit, known, mend
@@ -8,11 +9,13 @@ from .requests import Recorded, finish, record, subject_for
 from .rows import TableErasing
 
 __all__ = [
+    "NOTHING_ASIDE",
     "TREE",
     "Erased",
     "ErasedRows",
     "Recorded",
     "Replay",
+    "SetAside",
     "TableErasing",
     "TreeErasing",
     "at_commit",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from ...catalog import Catalog, Ledger, LedgerCopy, SeenHead, backups_of, merged
 from ...catalog.writing import NO_ERASURES
-from ...core.errors import BackupError, LedgerForged, LedgerShort
+from ...core.errors import BackupError, KeyUnavailable, LedgerForged, LedgerShort
 from ...core.model import Kind
 from ...format.commit import Erasures
 from ...format.erasure import FOLDER, Written
@@ -21,28 +21,31 @@ log = logging.getLogger(__name__)
 _EVERY = "*"  # stands for all targets together among the heads that this machine has seen
 
 
-def known(wiring: Wiring) -> Ledger:
-    """The ledger, when it holds all that this machine has seen of it and that the newest backups say of it.
+def known(wiring: Wiring, aside: Collection[int] = ()) -> Ledger:
+    """The ledger, when it holds all that this machine has seen of it and that the newest backups say of it; without the
+    requests that are set ``aside``, which then may be anything.
 
     Raises LedgerShort (COULD-NOT-VERIFY) where it does not, or where targets could not be read and no other has an
     entry; LedgerForged where copies contradict each other or what was seen, and what is wrong with a copy where no
     target has a sound one.
     """
     witnesses = list(_witnesses(wiring))  # before the ledger, which others may lengthen meanwhile
-    ledger = merged(wiring.ledger_targets, wiring.ledger)
+    ledger = merged(wiring.ledger_targets, lambda target: wiring.ledger(target, aside), aside)
     for who, reached in witnesses:
         ledger.require(reached, who)
     _require_asked(wiring, ledger)
-    remember(wiring, ledger)
+    if not aside:
+        remember(wiring, ledger)
     return ledger
 
 
 def remember(wiring: Wiring, ledger: Ledger) -> None:
-    """Notes the ledger as far as every target has it: what only some got was not answered as done, and may be lost with
-    them without keeping everybody from their backups."""
+    """Notes the ledger as far as every target has it, and as it is known here: what only some got was not answered as
+    done, and may be lost with them without keeping everybody from their backups."""
     length = 0 if ledger.passed_over else min(ledger.lengths.values())
-    if length:
-        wiring.seen.remember(_EVERY, FOLDER, SeenHead(length, ledger.entries[length - 1].sha256))
+    last = next((one for one in reversed(ledger.entries[:length]) if _is_known(wiring, one)), None)
+    if last is not None:
+        wiring.seen.remember(_EVERY, FOLDER, SeenHead(last.entry.sequence, last.sha256))
 
 
 def complete(wiring: Wiring, ledger: Ledger, targets: Sequence[str]) -> dict[str, BackupError]:
@@ -72,21 +75,36 @@ def at_commit(wiring: Wiring, source: str, target: str) -> tuple[Erasures, str |
     And a warning where something is wrong with it.
 
     Never less than the newest commit record there says, so that no backup hides that the ledger was shortened: a
-    restore is refused. A backup does not stop for it.
+    restore is refused. A backup does not stop for it. It vouches for no entry at the end that nobody here knows (a kind
+    that is not configured, an erasure key that is not here where one is): whoever stole a signing key can write these.
     """
     before = _newest(wiring.catalog(target, source)) or NO_ERASURES
     try:
         copy = wiring.ledger(target)
         _catch_up(wiring, copy)
-        ends = {number: copy.read(number, number)[0] for number in {before.length, copy.length()} if number}
-        if before.length and ends[before.length].sha256 != before.head:
+        length = max(before.length, copy.length())
+        entries = copy.read(max(1, before.length), length) if length else []
+        if before.length and entries[0].sha256 != before.head:
             cause = "it is not the entry that the newest backup there knows"
-            raise LedgerForged("verify", ends[before.length].entry.path, cause)
+            raise LedgerForged("verify", entries[0].entry.path, cause)
+        vouched = next((one for one in reversed(entries) if _is_known(wiring, one)), None)
     except BackupError as error:
         log.error("the erasure ledger on target '%s': %s", target, error)
         return before, ledger_fault(target, str(error).partition("\nhint: ")[0])
-    found = (Erasures(length=number, head=one.sha256) for number, one in ends.items())
-    return max(found, key=_length, default=before), None
+    found = Erasures(length=vouched.entry.sequence, head=vouched.sha256) if vouched else before
+    strange = entries[-1].entry.sequence - found.length if entries else 0
+    why = f"its last {strange} entries are of a kind or under an erasure key that is not known here"
+    return found, ledger_fault(target, why) if strange else None
+
+
+def _is_known(wiring: Wiring, one: Written) -> bool:
+    """Whether an entry is of a kind that is configured, and under an erasure key that is here, where one is."""
+    if one.entry.kind not in wiring.settings.erasure.subjects:
+        return False
+    try:
+        return one.entry.key in {key.key_id for key in wiring.erasure_keys}
+    except KeyUnavailable:  # most backup workers hold none
+        return True
 
 
 def lock_time(wiring: Wiring, target: str) -> datetime | None:
@@ -107,10 +125,6 @@ def _require_asked(wiring: Wiring, ledger: Ledger) -> None:
         cause = f"no target that can be read has an entry, and target '{target}' was not read ({error.cause})"
         hint = f"mend '{target}'; where it is lost for good, take it out of 'targets'"
         raise LedgerShort("verify", FOLDER[:-1], f"{cause}: a request to erase may be hidden", hint)
-
-
-def _length(erasures: Erasures) -> int:
-    return erasures.length
 
 
 def _extend(wiring: Wiring, copy: LedgerCopy, entries: Sequence[Written]) -> None:

@@ -12,6 +12,7 @@ from ...core.errors import BackupError, ErasureUndecided
 from ...core.model import Check, Verdict
 from ...format.profile import Profile
 from ..wiring import Wiring
+from .aside import HINT, NOTHING_ASIDE, SetAside, numbers_told
 from .files import TreeErasing
 from .ledger import known
 from .plan import plan
@@ -28,6 +29,7 @@ class Replay:
     rules: tuple[tuple[Subjects, ErasureRule], ...] = ()
     unasked: Mapping[str, BackupError] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
+    aside: SetAside = NOTHING_ASIDE
 
     def tables(self, profile: Profile, masked: Collection[str]) -> TableErasing:
         """Raises ErasureUndecided where the rules do not fit the backup."""
@@ -39,13 +41,14 @@ class Replay:
     def require_all(self, wiring: Wiring, source: str) -> None:
         """To be called just before what was restored takes its name. Raises ErasureUndecided when a request was
         recorded since this was read: its rows are there. Raises as ``replay_for``, too."""
-        if replay_for(wiring, source).requests != self.requests:
+        if replay_for(wiring, source, self.aside).requests != self.requests:
             cause = "a request to erase was recorded while it was being restored"
             raise ErasureUndecided("restore", source, cause, "restore again: that leaves it out")
 
     @property
     def warnings(self) -> list[str]:
-        return [f"target '{name}' may know of more requests to erase: {error}" for name, error in self.unasked.items()]
+        told = (f"target '{name}' may know of more requests to erase: {error}" for name, error in self.unasked.items())
+        return [*self.aside.warnings, *told]
 
     def late(self, at: datetime) -> list[str]:
         """What is wrong with what was found in a backup of that time: after a request the live data is erased."""
@@ -65,29 +68,32 @@ class Replay:
         ]
         return [
             *found,
+            *self.aside.checks(),
             Check("erasures", "ledger", Verdict.PASS, f"{self.requests:,} requests replayed", "all of them"),
         ]
 
 
-def replay_for(wiring: Wiring, source: str) -> Replay:
-    """What is to be replayed in a restore of a source.
+def replay_for(wiring: Wiring, source: str, aside: SetAside = NOTHING_ASIDE) -> Replay:
+    """What is to be replayed in a restore of a source, but for the requests that are set ``aside``.
 
     Raises as ``known``; KeyUnavailable for requests whose erasure key is not here, and ErasureUndecided for those of a
     kind that the configuration does not have: then nobody can tell whom they mean.
     """
-    ledger = known(wiring)
+    ledger = known(wiring, aside.numbers)
     kinds = wiring.settings.erasure.subjects
     rules: list[tuple[Subjects, ErasureRule]] = []
     requests = 0
     for kind in sorted({one.entry.kind for one in ledger.entries}):
         if kind not in kinds:
             cause = f"the erasure ledger has requests of the kind '{kind}', which 'erasure.subjects' does not have"
-            raise ErasureUndecided("restore", source, cause, "docs/configuration.md shows 'erasure'")
+            told = numbers_told(one.entry.sequence for one in ledger.entries if one.entry.kind == kind)
+            hint = f"docs/configuration.md shows 'erasure'; {HINT.format(told)}"
+            raise ErasureUndecided("restore", source, cause, hint)
         if source in kinds[kind]:
             subjects = Subjects.of(wiring, ledger, kind)
             requests += len(subjects)
             rules += [(subjects, rule) for rule in kinds[kind][source]]
-    return Replay(requests, tuple(rules), ledger.passed_over, _links(wiring, source))
+    return Replay(requests, tuple(rules), ledger.passed_over, _links(wiring, source), aside)
 
 
 def _links(wiring: Wiring, source: str) -> dict[str, str]:

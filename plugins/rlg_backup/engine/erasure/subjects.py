@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import KeyUnavailable
 from ...format.erasure import hashed, normalised
 from ...format.forms import TYPES, to_python
+from .aside import HINT, numbers_told
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,8 +41,10 @@ class Subjects:
                 by_key.setdefault(one.entry.key, set()).add(one.entry.subject)
         keys = {key.key_id: key for key in wiring.erasure_keys} if by_key else {}
         if missing := sorted(by_key.keys() - keys.keys()):
+            numbers = [one.entry.sequence for one in ledger.entries if one.entry.key == missing[0]]
             cause = f"requests of the kind '{kind}' are hashed under the erasure key {missing[0]}, which is not here"
-            raise KeyUnavailable("replay", "erasure ledger", cause, "name it under erasure.old_keys")
+            hint = f"name it under erasure.old_keys; {HINT.format(numbers_told(numbers))}"
+            raise KeyUnavailable("replay", "erasure ledger", cause, hint)
         found = [(keys[name], frozenset(hashes)) for name, hashes in by_key.items()]
         made = cls(kind, found, caseless=_caseless(wiring, kind))
         made.asked = {one.entry.subject: one.entry.requested_at for one in ledger.entries if one.entry.kind == kind}
