@@ -91,6 +91,7 @@ def test_every_command_prints_one_json_value_and_nothing_else(world: World, tmp_
                 "chain",
                 "seconds",
                 "erased",
+                "verdict",
             },
         ),
         "expire": (
