@@ -12,6 +12,7 @@ from tests.support.postgres_world import connected, make_world
 from tests.support.world import World
 from tests.unit.engine.test_undecided import TOLD, policy, stored_text, told
 
+from rlg_backup.core.errors import ColumnUnclassified
 from rlg_backup.core.model import Kind
 from rlg_backup.engine.archives import open_remote
 from rlg_backup.engine.backup import BackupResult, backup
@@ -67,6 +68,64 @@ def test_a_column_added_overnight_is_tokenized_in_every_partition_and_comes_back
     assert [(policy(one, "contact"), dict(one.detected)) for one in found] == [("tokenize", {"contact": "email"})] * 2
     assert b"c2001@mail.example.org" not in stored_text(world, done)
     assert_restored(world, address, done)
+
+
+def test_what_was_decided_of_a_partition_by_its_own_name_stays(people: tuple[World, Address]) -> None:
+    world, address = people
+    execute(address, "UPDATE people SET note = 'n' || id || '@mail.example.org'")
+    world.source["policies"]["people_old.note"] = "hash"
+    world.save()
+    done = backup(world.wiring(), "app", Kind.FULL)
+    assert [line.split(" (")[0] for line in told(done)] == ["tokenized without a policy: people.note"]
+    found = {one.name: (policy(one, "note"), dict(one.detected)) for one in parts(world, done)}
+    assert found == {"people_old": ("hash", {}), "people_new": ("tokenize", {"note": "email"})}
+
+
+def test_a_partition_kept_by_its_own_name_lets_no_other_leak(people: tuple[World, Address]) -> None:
+    world, address = people
+    execute(address, "UPDATE people SET note = 'ask ' || email WHERE id IN (7, 8)")
+    world.source["policies"]["people_old.note"] = "keep"
+    world.save()
+    done = backup(world.wiring(), "app", Kind.FULL)
+    hit = "original values of people.email in 1 of 1500"
+    assert told(done) == [f"tokenized without a policy: people.note ({hit}); give it a policy, or keep it by name"]
+    assert f"personal data: people_old.note: {hit}" in done.warnings
+    found = {one.name: policy(one, "note") for one in parts(world, done)}
+    assert found == {"people_old": "keep", "people_new": "tokenize"}
+    assert_restored(world, address, done)
+
+
+def test_truth_values_that_are_personal_are_never_saved_without_a_policy(people: tuple[World, Address]) -> None:
+    world, _ = people
+    world.source["classes"] = {"flags.email": "personal"}
+    world.save()
+    with pytest.raises(ColumnUnclassified) as caught:
+        backup(world.wiring(), "app", Kind.FULL)
+    cause = "it is personal by 'classes', has no policy, and its type takes no token"
+    hint = "give it another policy, or keep it by name"
+    assert str(caught.value) == f"unable to back up 'flags.email': {cause}\nhint: {hint}"
+    scanned = world.run("privacy", "scan", "app", "--json").json
+    assert scanned["policies"]["flags.email"] == "redact"
+    world.source["policies"]["flags.email"] = "redact"
+    world.save()
+    assert backup(world.wiring(), "app", Kind.FULL).complete
+
+
+def test_a_policy_for_what_only_an_inheriting_table_has_is_that_table_s(people: tuple[World, Address]) -> None:
+    world, address = people
+    execute(
+        address,
+        "CREATE TABLE staff (id int)",
+        "CREATE TABLE guards (badge text) INHERITS (staff)",
+        "CREATE TABLE cooks (dish text) INHERITS (staff)",
+    )
+    world.source["policies"]["staff.badge"] = "hash"
+    world.save()
+    done = backup(world.wiring(), "app", Kind.FULL)
+    wiring = world.wiring()
+    profile = open_remote(wiring, choose(wiring, "app", done.backup_id), wiring.identities()).profile()
+    found = {table.name: [one.policy for one in table.columns] for table in profile.tables}
+    assert (found["guards"], found["cooks"]) == (["keep", "hash"], ["keep", "keep"])
 
 
 def test_what_leaks_into_changed_rows_is_covered_and_the_chain_goes_on(people: tuple[World, Address]) -> None:

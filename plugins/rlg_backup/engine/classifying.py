@@ -29,12 +29,14 @@ _SAMPLED_BYTES: Final = 16 << 20
 
 @dataclass(frozen=True)
 class ClassifiedColumn:
-    """``policy`` is what the configuration says to do with the column, None where it says nothing that counts."""
+    """``policy`` is what the configuration says to do with the column, None where it says nothing that counts;
+    ``able``: whether its type takes tokens."""
 
     table: Table
     column: str
     policy: str | None
     found: Classification
+    able: bool = True
 
     @property
     def title(self) -> str:
@@ -45,12 +47,16 @@ class ClassifiedColumn:
 def classified(
     snapshot: TableSnapshot, settings: TableSettings, wanted: Callable[[str | None], bool], tell: Callable[[str], None]
 ) -> Iterator[ClassifiedColumn]:
-    """The columns whose policy is ``wanted``, table by table, but for those that no token fits; tables without any are
-    not read. ``tell`` hears of each table that is looked at."""
+    """The columns whose policy is ``wanted``, table by table; of those that no token fits only what the configuration
+    calls personal. Tables without any other are not read. ``tell`` hears of each table that is looked at."""
     for table in snapshot.tables:
-        able = [column.name for column in table.columns if column.kind in Tokenize.takes]
-        policies = {name: policy_of(settings, table.titles, name) for name in able}
-        columns = [name for name, policy in policies.items() if wanted(policy)]
+        policies = {column.name: policy_of(settings, table.titles, column.name) for column in table.columns}
+        able = {column.name for column in table.columns if column.kind in Tokenize.takes}
+        columns = [name for name, policy in policies.items() if name in able and wanted(policy)]
+        for name in sorted(policies.keys() - able):
+            if wanted(policies[name]) and _class_of(settings, table, name) == PERSONAL:
+                told = Classification(PERSONAL, "", 1.0, 0, 0)
+                yield ClassifiedColumn(table, name, policies[name], told, able=False)
         if not columns:
             continue
         tell(table.title)

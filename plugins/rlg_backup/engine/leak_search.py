@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..anonymize.leaks import Finding, scan, scan_names
 from ..anonymize.originals import Originals
 from ..anonymize.sampling import READ_WHOLE, Gathered, Sample
+from ..config.settings import TableSettings
 from ..format.names import table_segment
 from ..format.rows import read_texts
 from ..format.tree_index import index_parts, read_paths
 from ..sources.port import table_title
 from .archives import PIECE
+from .classifying import policy_of
 from .parallel import THREADS, run_all
 from .samples import read_sample
 from .wiring import Progress
@@ -29,12 +32,20 @@ if TYPE_CHECKING:
 
 
 def search_tables(
-    workspace: Workspace, staged: Mapping[str, Any], originals: Originals, finding: Finding, progress: Progress
+    workspace: Workspace,
+    staged: Mapping[str, Any],
+    settings: TableSettings,
+    originals: Originals,
+    finding: Finding,
+    progress: Progress,
 ) -> int:
     """Adds what the staged tables show to the finding; returns how many parts and samples were looked at."""
     files = {member["name"]: member["file"] for member in staged["members"]}
     pairs = zip(staged["profile"]["tables"], staged["samples"], strict=True)
-    tables = [_TableScan(table, _parts(table, files), sampled, originals, finding) for table, sampled in pairs]
+    tables = [
+        _TableScan(table, _labels(settings, table), _parts(table, files), sampled, originals, finding)
+        for table, sampled in pairs
+    ]
     done = count(1)
 
     def look(table: _TableScan, name: str) -> None:
@@ -74,6 +85,20 @@ def root_of(table: Mapping[str, Any]) -> str:
     return titles_of(table)[-1]
 
 
+def label_of(settings: TableSettings, table: Mapping[str, Any], column: str) -> str:
+    """What findings call a column: by the table that its own is a part of, whose parts are judged together; but a part
+    of which something else was decided by its own name is judged alone."""
+    titles = titles_of(table)
+    alone = policy_of(settings, titles, column) != policy_of(settings, titles[-1:], column)
+    return f"{titles[0 if alone else -1]}.{column}"
+
+
+def _labels(settings: TableSettings, table: Mapping[str, Any]) -> dict[str, str]:
+    """What columns are called by their root > what findings call them."""
+    names = [column["name"] for column in table["columns"]]
+    return {f"{root_of(table)}.{name}": label_of(settings, table, name) for name in names}
+
+
 def _parts(table: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     """The members with rows of a table, in whichever archive."""
     folder = f"data/{table_segment(table['schema'], table['name'])}/"
@@ -89,13 +114,14 @@ class _TableScan:
     def __init__(
         self,
         table: Mapping[str, Any],
+        labels: Mapping[str, str],
         members: list[str],
         sampled: list[str],
         originals: Originals,
         finding: Finding,
     ) -> None:
-        """``members``: those with its rows, of all zones."""
-        self._root = root_of(table)
+        """``labels``: of its columns; ``members``: those with its rows, of all zones."""
+        self._root, self._labels = root_of(table), labels
         self.rows: int = (table["change"] or table)["rows"]
         self.read = members
         self.sampled: list[str] = []
@@ -125,9 +151,9 @@ class _TableScan:
 
     def _scan(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
-            for column in scan(self._root, batch, self._originals, self._declared):
+            for seen in scan(self._root, batch, self._originals, self._declared):
                 with self._adding:
-                    self._finding.add(column)
+                    self._finding.add(replace(seen, column=self._labels.get(seen.column, seen.column)))
 
 
 def _whole(file: BinaryIO) -> BytesIO:

@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..config.settings import FilesSettings, TableSettings
-from .classifying import classified
+from .classifying import ClassifiedColumn, classified
 from .limits import in_our_words
 from .wiring import Wiring
 
-if TYPE_CHECKING:
-    from ..anonymize.detect import Classification
-
 NAMES: Final = 100_000  # of a tree's, at most
 PROPOSED: Final = "tokenize"  # for every kind: nothing is lost by it
+INSTEAD: Final = "redact"  # where the type takes no token
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def _columns(wiring: Wiring, source: str, settings: TableSettings) -> Scanned:
             wiring.progress(f"scan {source}", len(tables), len(snapshot.tables))
 
         for one in classified(snapshot, settings, lambda policy: True, tell):
-            column = _scanned(one.title, one.policy, one.found)
+            column = _scanned(one)
             before = found.get(one.title)
             if before is None or (column.of_class == "personal", column.confidence) > (
                 before.of_class == "personal",
@@ -95,10 +93,11 @@ def _columns(wiring: Wiring, source: str, settings: TableSettings) -> Scanned:
     return Scanned(source, tuple(found.values()), len(tables))
 
 
-def _scanned(title: str, policy: str | None, found: Classification) -> ScannedColumn:
-    proposed = PROPOSED if found.personal and policy is None else None
+def _scanned(one: ClassifiedColumn) -> ScannedColumn:
+    found = one.found
+    proposed = (PROPOSED if one.able else INSTEAD) if found.personal and one.policy is None else None
     facts = (found.of_class, found.kind, found.confidence, found.looked, found.found)
-    return ScannedColumn(title, *facts, policy, proposed)
+    return ScannedColumn(one.title, *facts, one.policy, proposed)
 
 
 def _names(wiring: Wiring, source: str) -> Scanned:

@@ -102,11 +102,10 @@ class TableSaver:
         self.states = [state for table in saved if (state := table.state()) is not None]
 
     def _check_settings(self) -> None:
-        tables = {
-            title: [column.name for column in table.columns]
-            for table in self._snapshot.tables
-            for title in reversed(table.titles)
-        }
+        tables: dict[str, set[str]] = {}  # of one that others inherit from with what these have besides
+        for one in self._snapshot.tables:
+            for title in one.titles:
+                tables.setdefault(title, set()).update(column.name for column in one.columns)
         hint = "correct the name, or take the line out"
         for setting in ("policies", "classes", "masked", "invariants", "allow_breaking"):
             for pattern in unused(getattr(self._settings, setting), tables):
@@ -119,7 +118,7 @@ class TableSaver:
                 raise InvalidSetting("apply", f"datasets.{self._datasets[table]}", f"there is no table '{table}'", hint)
         for table, columns in self._settings.totals.items():
             for column in columns:
-                if column not in tables.get(table, ()):
+                if column not in tables.get(table, set()):
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
 
     def _prepared(self, table: Table) -> SavedTable:

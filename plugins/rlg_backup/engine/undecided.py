@@ -39,10 +39,13 @@ class Undecided:
         self._found: dict[str, dict[str, str]] = {}  # root of the tables > column > kind
 
     def find(self) -> list[str]:
-        """Looks at all tables; the warnings. Raises ColumnUnclassified where the configuration says so, KeyUnavailable
-        where there is nothing to tokenize with."""
+        """Looks at all tables; the warnings. Raises ColumnUnclassified where the configuration says so, or where no
+        token fits, KeyUnavailable where there is nothing to tokenize with."""
         why: dict[str, str] = dict(self._of_before())
         for one in classified(self._snapshot, self._settings, lambda policy: policy is None, lambda table: None):
+            if one.found.personal and not one.able:
+                cause = "it is personal by 'classes', has no policy, and its type takes no token"
+                raise ColumnUnclassified("back up", one.title, cause, "give it another policy, or keep it by name")
             if one.found.personal:
                 kind = one.found.kind or "by 'classes'"
                 self._found.setdefault(one.table.root, {})[one.column] = kind
@@ -53,9 +56,10 @@ class Undecided:
 
     def of(self, table: Table) -> Mapping[str, str]:
         """The columns of a table to tokenize, each with the kind of data found there; the same for all that a table is
-        cut into."""
+        cut into, but for those parts of which somebody decided by their own name."""
         found = self._found.get(table.root, {})
-        return {column.name: found[column.name] for column in table.columns if column.name in found}
+        names = [column.name for column in table.columns if column.name in found]
+        return {name: found[name] for name in names if policy_of(self._settings, table.titles, name) is None}
 
     def _of_before(self) -> Iterator[tuple[str, str]]:
         for table in self._snapshot.tables if self._parent else ():

@@ -13,7 +13,7 @@ from ...core.errors import LeakFound
 from ..classifying import policy_of
 from ..covering import cover
 from ..heartbeat import heartbeat
-from ..leak_search import root_of, search_names, search_tables, titles_of
+from ..leak_search import label_of, search_names, search_tables, titles_of
 from ..warnings import tokenized
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -37,7 +37,7 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
             finding = Finding(allowed=_allowed(settings, staged["profile"]["tables"]))
-            checked = search_tables(workspace, staged, _originals(workspace), finding, wiring.progress)
+            checked = search_tables(workspace, staged, settings, _originals(workspace), finding, wiring.progress)
             instead = _covered(wiring, workspace, staged, settings, finding)
         else:
             finding = Finding(allowed=frozenset({"files.path"}))
@@ -72,8 +72,8 @@ def _covered(
     if not found:
         return {}
     tables = staged["profile"]["tables"]
-    columns = _to_cover(tables, found)
-    covered = {f"{root_of(tables[place])}.{name}" for place, names in columns.items() for name in names}
+    columns = _to_cover(settings, tables, found)
+    covered = {label_of(settings, tables[place], name) for place, names in columns.items() for name in names}
     left = [hit for hit in found if hit.kind == NO_TOKEN or hit.column not in covered]
     if settings.on_leak == "fail" or wiring.tokenization_secret is None:
         left = found
@@ -86,14 +86,16 @@ def _covered(
     return cover(wiring, workspace, staged, columns, warnings)
 
 
-def _to_cover(tables: Sequence[Mapping[str, Any]], found: Sequence[Hit]) -> dict[int, dict[str, str]]:
+def _to_cover(
+    settings: TableSettings, tables: Sequence[Mapping[str, Any]], found: Sequence[Hit]
+) -> dict[int, dict[str, str]]:
     """The columns to tokenize, with the kind of data in them, by the place of their table; of all tables that the one a
     finding names is cut into. Not those whose values no key would bring back."""
     kinds = {hit.column: hit.kind for hit in reversed(found)}
     columns: dict[int, dict[str, str]] = {}
     for place, table in enumerate(tables):
         for column in table["columns"]:
-            label = f"{root_of(table)}.{column['name']}"
+            label = label_of(settings, table, column["name"])
             if label in kinds and column["policy"] not in IRREVERSIBLE:
                 columns.setdefault(place, {})[column["name"]] = kinds[label]
     return columns
@@ -112,10 +114,9 @@ def _leak(reference: Reference, found: Sequence[Hit]) -> LeakFound:
 
 def _allowed(settings: TableSettings, tables: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """The columns whose owner lets them hold personal data in clear, as findings name them."""
-    kept = (
-        f"{root_of(table)}.{column['name']}"
+    return frozenset(
+        label_of(settings, table, column["name"])
         for table in tables
         for column in table["columns"]
         if policy_of(settings, titles_of(table), column["name"]) == "keep"
     )
-    return frozenset({*settings.personal_text_allowed, *kept})
