@@ -1,4 +1,4 @@
-"""What a policy does to a column. One class each; a new one is written here and entered in ``chosen.py``."""
+"""What a policy does to a column. One class each."""
 
 from __future__ import annotations
 

@@ -3,7 +3,10 @@
 Two questions are asked of each text, blob, JSON or variant column, and of file names:
 
 - Does it hold an original value of a column under a policy, as the cell or within its text? Each such row is a
-  **hit**, unless the column is allowed to (the setting ``personal_text_allowed``): then it is a warning.
+  **hit**, unless the column is allowed to (the setting ``personal_text_allowed``): then it is a warning. What a policy
+  left for ever cannot be covered, only refused: there a hit takes ``share`` of the values, so that nobody who calls
+  himself what is left of another stops every run. Where that is by design what many share (``generalize``), or the one
+  text of the configuration (``redact``), nobody's value is looked for.
 - Does it look like personal data that no policy covers? In a column without a policy where at least
   ``share`` (2 %) of the non-NULL values hold an e-mail address, a phone number, an IP address, a payment
   card or a bank account, the kind is **undeclared**, unless the column is allowed to; below that it is a warning,
@@ -18,14 +21,16 @@ original values are searched for, shapes are not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 import pyarrow as pa
 
+from .actions import Redact
 from .cells import Cells
-from .forms import TOKEN, form_of
+from .forms import ROLE, TOKEN, form_of
+from .generalizing import Generalize
 from .originals import Originals
 from .shapes import CANDIDATE, CARD, CARD_SHAPED, HARMLESS, kinds_in
 from .text import counted, pieces_of, text_of
@@ -65,20 +70,22 @@ class Hit:
         return f"{self.column}: {self.what}"
 
 
-def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Collection[str]) -> list[Seen]:
-    """Looks at a batch of stored rows. ``declared``: the table's columns under a policy other than keep.
+def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Mapping[str, str]) -> list[Seen]:
+    """Looks at a batch of stored rows. ``declared``: the table's columns under a policy other than keep, with its name.
 
     In those a token column must hold nothing but tokens, and the others no original values; the shapes
-    are not asked for. Fields with a role (geography) are looked at like columns. One result for
+    are not asked for. Fields with a role are none of the table's: codes of regions and countries. One result for
     each column that holds text, whether or not anything was found in it.
     """
     seen = []
     for column, values in zip(batch.schema, batch.columns, strict=True):
-        label = f"{table}.{column.name}"
+        label, policy = f"{table}.{column.name}", declared.get(column.name)
+        if ROLE in (column.metadata or {}) or policy == Generalize.name:
+            continue
         if form_of(column) == TOKEN:
             seen.append(_tokens_seen(label, values))
-        elif (text := text_of(values)) is not None:
-            seen.append(_text_seen(label, text, originals, shapes=column.name not in declared))
+        elif (text := text_of(values)) is not None and not (policy == Redact.name and text.n_unique() == 1):
+            seen.append(_text_seen(label, text, originals, shapes=policy is None))
     return seen
 
 
@@ -109,11 +116,12 @@ class Finding:
     """What all batches showed together, judged by the rule at the top of this module.
 
     ``share`` is the part of a column's values from which a kind is undeclared; ``allowed`` are the
-    ``table.column`` whose personal text the configuration accepts.
+    ``table.column`` whose personal text the configuration accepts, ``for_ever`` those whose policy no key undoes.
     """
 
     share: float = 0.02
     allowed: frozenset[str] = frozenset()
+    for_ever: frozenset[str] = frozenset()
     _looked: Counter[str] = field(default_factory=Counter)
     _rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
@@ -151,12 +159,16 @@ class Finding:
     def _accepted(self, hit: Hit) -> bool:
         return hit.column in self.allowed and hit.kind != NO_TOKEN
 
-    @staticmethod
-    def _certain(hit: Hit) -> bool:
+    def _certain(self, hit: Hit) -> bool:
+        if hit.kind == ORIGINAL and hit.column in self.for_ever:
+            return self._often(hit)
         return hit.kind in (ORIGINAL, NO_TOKEN)
 
     def _many(self, hit: Hit) -> bool:
-        return not self._certain(hit) and hit.rows >= self.share * hit.looked
+        return hit.kind not in (ORIGINAL, NO_TOKEN) and self._often(hit)
+
+    def _often(self, hit: Hit) -> bool:
+        return hit.rows >= self.share * hit.looked
 
 
 def _tokens_seen(label: str, values: pa.Array) -> Seen:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from ..anonymize.actions import Action
+from ..anonymize.actions import Action, Keep
 from ..anonymize.generalizing import Generalize
 from ..config.settings import TableSettings
 from ..core.errors import PolicyMismatch
@@ -23,6 +23,14 @@ def require_unbroken(
         if why is not None and not set(names) & set(settings.allow_breaking):
             hint = f"tokenize it, or add '{names[0]}' to 'allow_breaking'"
             raise PolicyMismatch("anonymize", names[0], f"{why}, and '{action.name}' changes it for ever", hint)
+
+
+def beside(table: Table, actions: Mapping[str, Action], settings: TableSettings) -> Iterator[str]:
+    """A warning for each column that rows are placed by and that a policy protects: not from geography."""
+    for name, action in sorted(actions.items()):
+        if not isinstance(action, Keep) and any((title, name) in _places(settings) for title in table.titles):
+            what = "rows are placed by it: region and country stand beside it, and the profile counts its places"
+            yield f"table '{table.title}': column '{name}': {what}"
 
 
 def _why(

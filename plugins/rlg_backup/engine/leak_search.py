@@ -127,7 +127,7 @@ class _TableScan:
         self.sampled: list[str] = []
         if self.rows > READ_WHOLE and len(self.read) > 1:
             self.read, self.sampled = [secrets.choice(self.read)], sampled
-        self._declared = {column["name"] for column in table["columns"] if column["policy"] != "keep"}
+        self._declared = {one["name"]: one["policy"] for one in table["columns"] if one["policy"] != "keep"}
         self._originals, self._finding = originals, finding
         self._gathered, self._one = Gathered(), Lock()
 

@@ -21,7 +21,7 @@ from ..config.settings import TableSettings
 from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
 from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
-from .breaking import require_unbroken
+from .breaking import beside, require_unbroken
 from .classifying import UNASSIGNED
 from .coarse_places import CoarsePlaces
 from .fitting import doubts, require_fitting, require_pairs
@@ -129,7 +129,7 @@ class TableSaver:
         require_pairs(table, actions)
         require_fitting(table, for_ever, self._for_ever)
         require_unbroken(table, for_ever, self._settings, self._referred)
-        self.warnings += doubts(table, for_ever)
+        self.warnings += [*doubts(table, for_ever), *beside(table, actions, self._settings)]
         return SavedTable(
             table,
             actions,

@@ -16,6 +16,7 @@ from rlg_backup.anonymize.text import PIECE, pieces_of
 ROWS = 200
 EMAIL, PHONE, NAME = "jane.doe@example.org", "+27 82 555 0101", "Maria Lopez"
 ACTIONS: dict[str, Action] = {"email": Tokenize(), "phone": Hash(), "name": Redact()}
+DECLARED = {column: action.name for column, action in ACTIONS.items()}
 
 
 def users() -> pa.RecordBatch:
@@ -36,7 +37,7 @@ def collected() -> Originals:
 
 def found_in(table: str = "messages", allowed: frozenset[str] = frozenset(), **columns: pa.Array) -> Finding:
     finding = Finding(allowed=allowed)
-    for seen in scan(table, batch_of(**columns), collected(), ()):
+    for seen in scan(table, batch_of(**columns), collected(), {}):
         finding.add(seen)
     return finding
 
@@ -52,7 +53,7 @@ def chat(*planted: str) -> pa.Array:
 def test_rows_whose_policies_were_applied_show_nothing() -> None:
     stored = Policies("users", ACTIONS, KEY, {}).apply(users())
     finding = Finding()
-    for seen in scan("users", stored, collected(), ACTIONS):
+    for seen in scan("users", stored, collected(), DECLARED):
         finding.add(seen)
     assert verdict(finding) == ([], [], [])
     assert finding.looked == 3 * ROWS  # tokens, hashes and times; the redacted column holds nothing
@@ -60,7 +61,7 @@ def test_rows_whose_policies_were_applied_show_nothing() -> None:
 
 def test_rows_whose_policies_were_not_applied_show_every_column() -> None:
     finding = Finding()
-    for seen in scan("users", users(), collected(), ACTIONS):
+    for seen in scan("users", users(), collected(), DECLARED):
         finding.add(seen)
     assert [hit.column for hit in finding.hits] == ["users.email", "users.name", "users.phone"]
     assert all(hit.rows == hit.looked == ROWS for hit in finding.hits)
@@ -70,7 +71,7 @@ def test_a_token_column_that_holds_anything_else_is_a_hit_that_nothing_allows() 
     stored = Policies("users", {"email": Tokenize()}, KEY, {}).apply(batch_of(email=pa.array(["a", None])))
     forged = pa.RecordBatch.from_arrays([pa.array([EMAIL.encode(), None])], schema=stored.schema)
     finding = Finding(allowed=frozenset({"users.email"}))
-    for seen in scan("users", forged, collected(), ["email"]):
+    for seen in scan("users", forged, collected(), {"email": "tokenize"}):
         finding.add(seen)
     assert verdict(finding) == (["users.email: not-a-token in 1 of 1"], [], [])
 
@@ -134,7 +135,7 @@ def test_a_strangers_address_now_and_then_is_a_warning_and_from_two_percent_on_u
 def test_the_share_is_of_all_batches_together() -> None:
     finding = Finding()
     for planted in (["s@elsewhere.example"] * 4, [], []):
-        for seen in scan("messages", batch_of(body=chat(*planted)), collected(), ()):
+        for seen in scan("messages", batch_of(body=chat(*planted)), collected(), {}):
             finding.add(seen)
     assert verdict(finding) == ([], [], ["messages.body: email in 4 of 600"])
 
@@ -159,11 +160,28 @@ def test_clean_data_show_nothing() -> None:
     assert verdict(finding) == ([], [], [])
 
 
-def test_geography_made_from_a_personal_column_is_searched_too() -> None:
-    field = pa.field("$city", pa.string(), metadata={b"rlg.role": b"city"})
+def test_codes_of_places_that_stand_beside_a_table_are_nobody_s() -> None:
+    field = pa.field("$region", pa.string(), metadata={b"rlg.role": b"region"})
     batch = pa.RecordBatch.from_arrays([pa.array([NAME])], schema=pa.schema([field]))
-    (seen,) = scan("users", batch, collected(), ())
-    assert seen == Seen("users.$city", 1, {("original", "users.name"): 1})
+    assert scan("users", batch, collected(), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "left", "hits"),
+    [
+        ("redact", [NAME] * ROWS, 0),
+        ("redact", [NAME, *["gone"] * (ROWS - 1)], 1),
+        ("generalize", [NAME] * ROWS, 0),
+        ("mask", [NAME, *["*** Number"] * (ROWS - 1)], 1),
+        ("mask", [NAME] * ROWS, ROWS),
+    ],
+)
+def test_who_calls_himself_what_is_left_of_another_stops_no_run(policy: str, left: list[str], hits: int) -> None:
+    finding = Finding(for_ever=frozenset({"users.alias"}))
+    for seen in scan("users", batch_of(alias=pa.array(left)), collected(), {"alias": policy}):
+        finding.add(seen)
+    told = [f"users.alias: original values of users.name in {hits} of {ROWS}"] * (hits > 0)
+    assert verdict(finding) == ((told, [], []) if hits == ROWS else ([], [], told))
 
 
 def test_text_larger_than_a_piece_is_searched_to_its_end() -> None:
@@ -192,7 +210,7 @@ def test_file_names_are_searched() -> None:
 
 def test_no_result_holds_a_value() -> None:
     finding = found_in(body=chat(EMAIL, NAME, PHONE, "stranger@elsewhere.example"))
-    seen = scan("messages", batch_of(body=chat(EMAIL, NAME, PHONE)), collected(), ())
+    seen = scan("messages", batch_of(body=chat(EMAIL, NAME, PHONE)), collected(), {})
     shown = f"{finding!r} {finding.hits!r} {finding.undeclared!r} {finding.warnings!r} {seen!r} {collected()!r}"
     shown += " ".join(map(str, (*finding.hits, *finding.undeclared, *finding.warnings)))
     for part in ("example", "jane", "lopez", "Lopez", "555", "stranger", "elsewhere"):
@@ -201,10 +219,10 @@ def test_no_result_holds_a_value() -> None:
 
 
 def test_nothing_looked_at_is_nothing_found() -> None:
-    assert scan("messages", batch_of(body=pa.array([], pa.string())), Originals(KEY), ()) == [
+    assert scan("messages", batch_of(body=pa.array([], pa.string())), Originals(KEY), {}) == [
         Seen("messages.body", 0, {})
     ]
-    assert scan("messages", batch_of(n=pa.array([1])), Originals(KEY), ()) == []
+    assert scan("messages", batch_of(n=pa.array([1])), Originals(KEY), {}) == []
 
 
 def test_random_bytes_have_no_shape_yet_an_original_value_among_them_is_found() -> None:
@@ -214,7 +232,7 @@ def test_random_bytes_have_no_shape_yet_an_original_value_among_them_is_found() 
     originals.collect("people", personal, ["email"])
     blobs = pa.record_batch([pa.array([noise, noise + b" miriam.peretz@example.org "], pa.binary())], ["picture"])
     finding = Finding()
-    for seen in scan("files", blobs, originals, []):
+    for seen in scan("files", blobs, originals, {}):
         finding.add(seen)
     assert [str(hit) for hit in finding.hits] == ["files.picture: original values of people.email in 1 of 2"]
     assert finding.undeclared == []

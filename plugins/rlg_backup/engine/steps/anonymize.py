@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...anonymize.actions import Keep
 from ...anonymize.leaks import NO_TOKEN, Finding, Hit
 from ...anonymize.originals import Originals
 from ...anonymize.resolution import IRREVERSIBLE
@@ -36,7 +37,7 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     settings = wiring.source_settings(reference.source)
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
-            finding = Finding(allowed=_allowed(settings, staged["profile"]["tables"]))
+            finding = _finding(settings, staged["profile"]["tables"])
             checked = search_tables(workspace, staged, settings, _originals(workspace), finding, wiring.progress)
             instead = _covered(wiring, workspace, staged, settings, finding)
         else:
@@ -112,11 +113,15 @@ def _leak(reference: Reference, found: Sequence[Hit]) -> LeakFound:
     )
 
 
-def _allowed(settings: TableSettings, tables: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """The columns whose owner lets them hold personal data in clear, as findings name them."""
-    return frozenset(
-        label_of(settings, table, column["name"])
-        for table in tables
-        for column in table["columns"]
-        if policy_of(settings, titles_of(table), column["name"]) == "keep"
-    )
+def _finding(settings: TableSettings, tables: Sequence[Mapping[str, Any]]) -> Finding:
+    """A finding that knows the columns whose owner lets them hold personal data in clear, and those without a way back,
+    as it calls them."""
+    allowed, for_ever = set(), set()
+    for table in tables:
+        for column in table["columns"]:
+            label = label_of(settings, table, column["name"])
+            if policy_of(settings, titles_of(table), column["name"]) == Keep.name:
+                allowed.add(label)
+            if column["policy"] in IRREVERSIBLE:
+                for_ever.add(label)
+    return Finding(allowed=frozenset(allowed), for_ever=frozenset(for_ever))
