@@ -7,7 +7,8 @@ Two questions are asked of each text, blob, JSON or variant column, and of file 
   left for ever cannot be covered, only refused: there a hit takes ``share`` of the values, so that nobody who calls
   himself what is left of another stops every run. Where that is by design what many share (``generalize``), or the one
   text of the configuration (``redact``), nobody's value is looked for.
-- Does it look like personal data that no policy covers? In a column without a policy where at least
+- Does it look like personal data that no policy covers? In a column without a policy, or of one whose policy covers
+  parts (``scrub``, ``paths``, ``elements``) in the rest, where at least
   ``share`` (2 %) of the non-NULL values hold an e-mail address, a phone number, an IP address, a payment
   card or a bank account, the kind is **undeclared**, unless the column is allowed to; below that it is a warning,
   for an address now and then is what free text has. Card numbers count only in columns where half of
@@ -29,10 +30,11 @@ import pyarrow as pa
 
 from .actions import Redact
 from .cells import Cells
-from .forms import ROLE, TOKEN, form_of
+from .forms import ROLE, SPANS, TOKEN, form_of
 from .generalizing import Generalize
 from .originals import Originals
 from .shapes import CANDIDATE, CARD, CARD_SHAPED, HARMLESS, kinds_in
+from .spans import without_tokens
 from .text import counted, pieces_of, text_of
 from .tokens import OVERHEAD, VERSION
 
@@ -73,9 +75,9 @@ class Hit:
 def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Mapping[str, str]) -> list[Seen]:
     """Looks at a batch of stored rows. ``declared``: the table's columns under a policy other than keep, with its name.
 
-    In those a token column must hold nothing but tokens, and the others no original values; the shapes
-    are not asked for. Fields with a role are none of the table's: codes of regions and countries. One result for
-    each column that holds text, whether or not anything was found in it.
+    In those a token column must hold nothing but tokens, and the others no original values; the shapes are asked for
+    where only parts are tokens, of the rest. Fields with a role are none of the table's: codes of regions and
+    countries. One result for each column that holds text, whether or not anything was found in it.
     """
     seen = []
     for column, values in zip(batch.schema, batch.columns, strict=True):
@@ -85,7 +87,9 @@ def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Mapp
         if form_of(column) == TOKEN:
             seen.append(_tokens_seen(label, values))
         elif (text := text_of(values)) is not None and not (policy == Redact.name and text.n_unique() == 1):
-            seen.append(_text_seen(label, text, originals, shapes=policy is None))
+            in_part = form_of(column) == SPANS
+            text = without_tokens(text) if in_part else text
+            seen.append(_text_seen(label, text, originals, shapes=in_part or policy is None))
     return seen
 
 

@@ -85,6 +85,7 @@ def places_in(text: str) -> list[tuple[int, int]]:
         shapes = (_CARD, *_PHONES)
         found += [match.span() for shape in shapes for match in shape.finditer(text)]
         found += [match.span() for match in (_PHONE_ALONE.fullmatch(text),) if match]
+        found += [match.span() for match in _IBAN.finditer(text) if is_iban(match[0])]
     found += [one.span() for shape in (_IPV4, _IPV6) for one in shape.finditer(text) if _address(one[0])]
     apart: list[tuple[int, int]] = []
     for start, end in sorted(found):

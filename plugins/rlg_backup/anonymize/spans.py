@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import polars as pl
 import pyarrow as pa
 
 from .values import binaries, strings
@@ -53,6 +54,11 @@ def _with_tokens(text: str, spans: Iterable[Span], names: dict[str, str]) -> str
 
 def _escaped(text: str) -> str:
     return text.replace(_MARK, f"{_MARK}]")
+
+
+def without_tokens(texts: pl.Series) -> pl.Series:
+    """What bracketed texts show to whoever has no key."""
+    return texts.str.replace_all(_UNIT.pattern, "~")
 
 
 def tokens_in(texts: Iterable[str]) -> list[bytes]:

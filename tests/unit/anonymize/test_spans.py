@@ -55,11 +55,12 @@ def test_what_was_scrubbed_comes_back(values: list[str | None]) -> None:
 
 
 def test_scrubbing_leaves_the_text_around_and_nothing_of_what_it_found() -> None:
-    said = "Hi, I am thabo.nkosi@mail.example.org (+27 11 555 0143), from 196.25.1.7; card 4111 1111 1111 1111."
+    paid = "card 4111 1111 1111 1111, bank GB82 WEST 1234 5698 7654 32."
+    said = f"Hi, I am thabo.nkosi@mail.example.org (+27 11 555 0143), from 196.25.1.7; {paid}"
     (text,) = stored(Scrub(), said)
     assert text is not None
     token = r"\[rlg1:[\w-]+\]"
-    assert_matches(text, f"Hi, I am {token} \\({token}\\), from {token}; card {token}\\.")
+    assert_matches(text, f"Hi, I am {token} \\({token}\\), from {token}; card {token}, bank {token}\\.")
     assert stored(Scrub(), "call at 10:30 on 2026-11-23", "", None) == ["call at 10:30 on 2026-11-23", "", None]
 
 

@@ -9,6 +9,7 @@ from tests.support.world import EMAILS, World, dump, holds_any
 from tests.support.zoned_world import everywhere, read_on, zoned_world
 from tests.unit.engine.test_steps import run_through
 from tests.unit.engine.test_undecided import (
+    TOKENIZED,
     WAY_OUT,
     assert_restored,
     change,
@@ -123,6 +124,23 @@ def test_a_text_that_is_scrubbed_and_still_holds_an_original_is_tokenized_whole(
     done = backup(configured(chatty, policies=policies).wiring(), "app", Kind.FULL)
     assert policy(people(chatty, done), "note") == "tokenize"
     assert b"Mbatha" not in stored_text(chatty, done)
+    assert_restored(chatty, done)
+
+
+def test_a_key_that_json_has_since_last_night_is_not_saved_in_clear(chatty: World) -> None:
+    note = "json_object('email', 'e' || id || '@k.example', 'tel', '+27 11 555 ' || (1000 + id))"
+    change(chatty, "UPDATE people SET note = json_object('email', 'e' || id || '@k.example')")
+    policies = {**chatty.source["policies"], "people.note": {"policy": "tokenize", "paths": ["$.email"]}}
+    wiring = configured(chatty, policies=policies).wiring()
+    assert told(backup(wiring, "app", Kind.FULL)) == []
+    change(chatty, f"UPDATE people SET note = {note} WHERE id < 3")
+    done = backup(wiring, "app", Kind.FULL)
+    assert (told(done), done.warnings[-1]) == ([], "personal data: people.note: phone in 2 of 103")
+    change(chatty, f"UPDATE people SET note = {note} WHERE id < 50")
+    done = backup(wiring, "app", Kind.FULL)
+    assert told(done) == [f"{TOKENIZED}people.note (phone in 49 of 103); {WAY_OUT}"]
+    assert policy(people(chatty, done), "note") == "tokenize"
+    assert b"555 1049" not in stored_text(chatty, done)
     assert_restored(chatty, done)
 
 
