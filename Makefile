@@ -37,7 +37,7 @@ up: $(VENV)/.demo-ready $(SERVER)  ## Start Airflow with its UI on the demo (SOU
 	@$(BIN)/python -m scripts.up --source $(SOURCE)
 
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (an hour and a half)
 	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
