@@ -114,7 +114,7 @@ def s3_target(server: S3Server) -> Target:
     client.create_bucket(Bucket=locking, ObjectLockEnabledForBucket=True)
 
     def storage(bucket: str) -> Storage:
-        return S3Storage("t", server.client(), bucket, "below/this", part_size=5 * MIB, emulator=True)
+        return S3Storage("t", server.client(), bucket, "below/this", part_size=5 * MIB, threads=4, emulator=True)
 
     return Target(
         lambda: storage(plain),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import zlib
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -31,7 +32,9 @@ class Rules:
 
     def check_body(self, environ: dict[str, Any], body: bytes) -> Refusal | None:
         """Why a body is refused that is not the one its writer sent. Several may be digested at a time."""
-        same = _same(environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"), body)
+        kinds = {"SHA256": _sha256, "CRC32": _crc32}
+        sent = ((environ.get(f"HTTP_X_AMZ_CHECKSUM_{kind}"), digest) for kind, digest in kinds.items())
+        same = all(base64.b64encode(digest(body)).decode() == text for text, digest in sent if text)
         return None if same else ("400 Bad Request", "XAmzContentChecksumMismatch")
 
     def check(self, environ: dict[str, Any], body: bytes) -> Refusal | None:
@@ -99,8 +102,12 @@ class _Request:
         return backend().get_object(self._bucket, self._key, version_id=self.query.get("versionId", [None])[0])
 
 
-def _same(sent: str | None, body: bytes) -> bool:
-    return not sent or sent == base64.b64encode(hashlib.sha256(body).digest()).decode()
+def _sha256(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()
+
+
+def _crc32(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(4, "big")
 
 
 def _check_copy(request: _Request, environ: dict[str, Any]) -> Refusal | None:

@@ -28,7 +28,7 @@ from rlg_backup.storage.parts import MIB, part_size_for, threads_for
 from rlg_backup.storage.port import ObjectInfo, Progress, TargetFacts
 from rlg_backup.storage.remote import RemoteStorage, in_stretches
 from rlg_backup.storage.s3_bucket import CONFLICT, PART_SIZE, WRITE_ID, Bucket, answer, quoted
-from rlg_backup.storage.s3_checksum import checksum
+from rlg_backup.storage.s3_checksum import WHOLE, checksum
 from rlg_backup.storage.s3_read import ObjectStream
 from rlg_backup.storage.s3_upload import MAX_PARTS, Multipart
 
@@ -59,8 +59,8 @@ class S3Storage(RemoteStorage):
         bucket: str,
         prefix: str = "",
         *,
-        part_size: int = 16 * MIB,
-        threads: int = 4,
+        part_size: int = 8 * MIB,
+        threads: int = 10,
         upload_options: Mapping[str, Any] | None = None,
         encryption: Mapping[str, Any] | None = None,
         customer_key: bytes | None = None,
@@ -198,7 +198,7 @@ class S3Storage(RemoteStorage):
     def _put(self, key: str, data: bytes, replacing: str | None, options: Mapping[str, Any]) -> ObjectInfo:
         write_id = secrets.token_hex(16)
         condition = {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": quoted(replacing)}
-        kept = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum(data), "Metadata": {WRITE_ID: write_id}}
+        kept = {"ChecksumAlgorithm": WHOLE, **checksum(data, WHOLE), "Metadata": {WRITE_ID: write_id}}
         request = {**options, **condition, **kept}
 
         def send() -> ObjectInfo:

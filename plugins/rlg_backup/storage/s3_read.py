@@ -15,9 +15,9 @@ from rlg_backup.storage.s3_checksum import WholeChecksum
 class ObjectStream(ForwardStream):
     """The bytes of an object, or ``length`` of them from ``start``, read once and forward.
 
-    Every connection asks for the same version (If-Match). Of an object read whole, the SHA-256 that the target
-    keeps is compared at the end; the SDK compares it too, or another checksum of an object that others made,
-    where it all came through one connection.
+    Every connection asks for the same version (If-Match). Of an object read whole, the checksum that the target
+    keeps is compared at the end; the SDK compares that of an object without parts too, or another one that others
+    made, where it all came through one connection.
     """
 
     def __init__(self, bucket: Bucket, key: str, start: int = 0, length: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Multipart upload: parts in parallel, each with its SHA-256, nothing visible before the last word."""
+"""Multipart upload: parts in parallel, each with its CRC-32, nothing visible before the last word."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.parts import send_parts
 from rlg_backup.storage.port import Progress
 from rlg_backup.storage.s3_bucket import Bucket
-from rlg_backup.storage.s3_checksum import checksum
+from rlg_backup.storage.s3_checksum import PART, checksum
 
 MAX_PARTS = 10_000  # Amazon S3 User Guide, "Amazon S3 multipart upload limits"
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Multipart:
         Returns the answer. Raises the SDK's errors, and ObjectDamaged; either way the upload is aborted.
         """
         client, address = self.bucket.client, self.bucket.address(self.key)
-        self._id = begin(self.bucket, "store", self.key, {"ChecksumAlgorithm": "SHA256", **self.options})
+        self._id = begin(self.bucket, "store", self.key, {"ChecksumAlgorithm": PART, **self.options})
         try:
             parts: Any = send_parts(
                 source.read, self._send, part_size=self.part_size, threads=self.threads, progress=self.progress
@@ -55,11 +55,11 @@ class Multipart:
         return self.bucket.require("store", self.key, answer, "ETag")
 
     def _send(self, index: int, block: bytes) -> dict[str, Any]:
-        sha256, number = checksum(block), index + 1
-        part: dict[str, Any] = {"UploadId": self._id, "PartNumber": number, "Body": block, "ChecksumSHA256": sha256}
+        kept, number = checksum(block, PART), index + 1
+        part: dict[str, Any] = {"UploadId": self._id, "PartNumber": number, "Body": block, **kept}
         request = {**self.bucket.address(self.key), **part, **self.bucket.with_key()}
         answer = self.bucket.ask("store", self.key, lambda: self.bucket.client.upload_part(**request), "ETag")
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sha256}
+        return {"PartNumber": number, "ETag": answer["ETag"], **kept}
 
 
 def begin(bucket: Bucket, verb: str, key: str, options: Mapping[str, Any]) -> str:

@@ -25,6 +25,9 @@ from rlg_backup.core.errors import (
 from rlg_backup.core.model import Tier
 from rlg_backup.storage.parts import MIB
 from rlg_backup.storage.s3 import S3Storage
+from rlg_backup.storage.s3_bucket import PART_SIZE
+from rlg_backup.storage.s3_checksum import PART as PARTS
+from rlg_backup.storage.s3_checksum import WHOLE, checksum
 from rlg_backup.storage.s3_client import s3_client
 
 PART = 5 * MIB
@@ -89,6 +92,39 @@ def test_a_byte_changed_on_the_way_from_the_target_is_damage(s3_server, storage,
             read()
         cause = "its bytes differ from the checksum that target 'cloud' keeps of them"
         assert str(caught.value) == f"unable to read 'a': {cause}"
+
+
+def stored_in_parts(client: Any, bucket: str, data: bytes, kind: str) -> None:
+    """As our uploads keep an object, with CRC32, or as those did that sent SHA256."""
+    place = {"Bucket": bucket, "Key": "p/a"}
+    begun = client.create_multipart_upload(**place, ChecksumAlgorithm=kind, Metadata={PART_SIZE: str(PART)})
+    parts = []
+    for number, start in enumerate(range(0, len(data), PART), 1):
+        block = data[start : start + PART]
+        sent = {"UploadId": begun["UploadId"], "PartNumber": number, **checksum(block, kind)}
+        answer = client.upload_part(**place, Body=block, **sent)
+        parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksum(block, kind)})
+    client.complete_multipart_upload(**place, UploadId=begun["UploadId"], MultipartUpload={"Parts": parts})
+
+
+@pytest.mark.parametrize("kind", [WHOLE, PARTS])
+def test_a_byte_changed_in_any_of_several_parts_is_damage(s3_server, client, bucket, storage, large, kind):
+    data = large[0].read_bytes()
+    stored_in_parts(client, bucket, data, kind)
+    assert storage.get_bytes("a", limit=10**9)[0] == data
+    assert f"Checksum{kind}" in client.get_object(Bucket=bucket, Key="p/a", ChecksumMode="ENABLED")
+    for at in (0, PART, len(data) - 1):
+        s3_server.order(Fault("GET", "/p/a", flip=at))
+        with pytest.raises(ObjectDamaged) as caught:
+            storage.get_bytes("a", limit=10**9)
+        cause = "its bytes differ from the checksum that target 'cloud' keeps of them"
+        assert str(caught.value) == f"unable to read 'a': {cause}"
+
+
+def test_a_file_in_parts_is_stored_with_the_checksum_of_parts(client, bucket, storage, large):
+    storage.put_file("a", large[0], sha256=large[1])
+    head = client.head_object(Bucket=bucket, Key="p/a", ChecksumMode="ENABLED")
+    assert "ChecksumCRC32" in head and "ChecksumSHA256" not in head
 
 
 # --- refusals -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from rlg_backup.core.errors import (
 )
 from rlg_backup.storage.parts import MIB, part_size_for
 from rlg_backup.storage.s3 import S3Storage
+from rlg_backup.storage.s3_checksum import checksum
 from rlg_backup.storage.s3_upload import MAX_PARTS
 
 PART = 5 * MIB
@@ -159,10 +160,10 @@ def test_the_error_of_an_upload_is_reported_even_if_aborting_fails_too_and_sweep
     assert unfinished(client, bucket) == 1
 
 
-def test_parts_and_small_objects_carry_a_sha256_that_the_target_compares(client, storage, large, monkeypatch):
+def test_parts_and_small_objects_carry_a_checksum_that_the_target_compares(client, storage, large, monkeypatch):
     # A link that changes bytes on the way to the target: the emulator refuses what does not match.
-    monkeypatch.setattr("rlg_backup.storage.s3.checksum", lambda _: "A" * 43 + "=")
-    monkeypatch.setattr("rlg_backup.storage.s3_upload.checksum", lambda _: "A" * 43 + "=")
+    monkeypatch.setattr("rlg_backup.storage.s3.checksum", lambda _, kind: checksum(b"other bytes", kind))
+    monkeypatch.setattr("rlg_backup.storage.s3_upload.checksum", lambda _, kind: checksum(b"other bytes", kind))
     for store in (
         lambda: storage.put_bytes("a", b"1"),
         lambda: storage.put_file("a", large[0], sha256=large[1]),
