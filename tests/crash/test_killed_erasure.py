@@ -24,16 +24,16 @@ def shelves(tmp_path: Path) -> Shelves:
     shelves = Shelves.make(tmp_path / "world", "first", "second")
     with_erasures(shelves.world)
     shelves.back_up()
-    record(shelves.wiring(), "person", "1", "request")
+    record(shelves.wiring(), "person", ["1"], "request")
     full = FaultyStorage(shelves.memory["second"], Fault(Damage.FAIL, operations=("put_bytes",)))
     with pytest.raises(ErasureIncomplete):
-        record(shelves.wiring({**shelves.memory, "second": full}), "person", "2", "request")
+        record(shelves.wiring({**shelves.memory, "second": full}), "person", ["2"], "request")
     return shelves
 
 
 def finish(shelves: Shelves) -> None:
     """The next try, by another process; then both targets have the three requests."""
-    record(shelves.wiring(), "person", "3", "request")
+    record(shelves.wiring(), "person", ["3"], "request")
     ledger = known(shelves.wiring())
     assert (len(ledger.entries), len({one.entry.subject for one in ledger.entries})) == (3, 3)
     assert ledger.lengths == {"first": 3, "second": 3}
@@ -51,7 +51,7 @@ def test_a_request_killed_at_any_operation(shelves: Shelves, target: str, behind
         bring_back()
         dying = DyingStorage(shelves.memory[target], at, behind=behind)
         try:
-            record(shelves.wiring({**shelves.memory, target: dying}), "person", "3", "request")
+            record(shelves.wiring({**shelves.memory, target: dying}), "person", ["3"], "request")
         except Died:
             stages.add(tuple(len(erasures(memory)) for memory in shelves.memory.values()))
             finish(shelves)
@@ -71,7 +71,7 @@ def test_a_request_refused_at_any_operation(shelves: Shelves, target: str, damag
         fault = Fault(damage, times=1, skip=at)
         faulty = FaultyStorage(shelves.memory[target], fault)
         try:
-            record(shelves.wiring({**shelves.memory, target: faulty}), "person", "3", "request")
+            record(shelves.wiring({**shelves.memory, target: faulty}), "person", ["3"], "request")
         except BackupError as error:
             assert error.transient, error
         if not faulty.hits(fault):

@@ -3,17 +3,20 @@ not answered before every target has it."""
 
 from __future__ import annotations
 
+import io
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.damage.tiny import WiringTo
+from tests.support.faulty_storage import Damage, Fault, FaultyStorage
 from tests.support.forgotten import entries, erase, erased, restored, rows, with_erasures
 from tests.support.verbs import flip
-from tests.support.world import World
+from tests.support.world import Ran, World
 
-from rlg_backup.core.errors import ErasureUndecided
-from rlg_backup.engine.erasure import record
+from rlg_backup.core.errors import ErasureIncomplete, ErasureUndecided
+from rlg_backup.engine.erasure import known, record
 from rlg_backup.engine.erasure.ledger import lock_time
 from rlg_backup.engine.restore import restore
 from rlg_backup.format.keys import SigningKey
@@ -180,7 +183,7 @@ def test_a_request_that_was_not_answered_may_be_lost_with_the_one_target_that_ha
 def test_requests_at_the_same_time_are_all_recorded(world: World) -> None:
     subjects = [str(number) for number in range(10, 18)]
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda subject: record(world.wiring(), "person", subject, "request"), subjects))
+        done = list(pool.map(lambda subject: record(world.wiring(), "person", [subject], "request")[0], subjects))
     assert sorted(one.sequence for one in done) == list(range(2, 10))
     assert world.run("erase", "--json").json["lengths"] == dict.fromkeys(TARGETS, 9)
 
@@ -295,3 +298,70 @@ def test_an_entry_is_locked_for_as_long_as_an_archived_backup_is_kept(world: Wor
     until = lock_time(wiring, "local")
     assert until is not None
     assert until.year == wiring.clock().year + 10
+
+
+def lines(world: World, monkeypatch: pytest.MonkeyPatch, text: str, *more: str) -> Ran:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    return world.run("erase", "--subject", "-", "--json", *more)
+
+
+def test_several_subjects_are_recorded_in_one_call_each_with_its_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lines(world, monkeypatch, "1\n\n2\n3\n1\n")
+    assert done.code == 0, done.out + done.err
+    assert [(one["sequence"], one["new"]) for one in done.json] == [(2, True), (1, False), (3, True), (2, False)]
+    assert [len(entries(world, target)) for target in TARGETS] == [3, 3, 3]
+    assert len({one["subject"] for one in lines(world, monkeypatch, "1\n2\n", "--print-hash").json}) == 2
+    assert people(world, "back.db") == []
+
+
+def test_of_several_subjects_one_that_cannot_be_meant_keeps_all_from_being_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (f"1\n{'x' * 1025}\n3\n", "\n"):
+        done = lines(world, monkeypatch, text)
+        assert done.json["message"] == "unable to erase 'subject': its key is not 1 to 1024 characters"
+    assert len(entries(world)) == 1
+
+
+def test_where_the_first_target_fails_between_several_subjects_it_is_said_how_many_are_recorded(world: World) -> None:
+    wiring = world.wiring()
+    fault = Fault(Damage.FAIL, operations=("put_bytes",), skip=2)
+    failing = WiringTo(world, {name: wiring.storage(name) for name in TARGETS})
+    failing.given["local"] = FaultyStorage(failing.given["local"], fault)
+    with pytest.raises(ErasureIncomplete) as caught:
+        record(failing, "person", ["1", "3", "4", "5"], "request")
+    assert caught.value.cause.startswith(
+        "2 of the requests were recorded and no more, since target 'local' decides the order of requests: unable to "
+    )
+    done = record(world.wiring(), "person", ["1", "3", "4", "5"], "request")
+    assert [one.new for one in done] == [False, False, True, True]
+    assert [len(entries(world, target)) for target in TARGETS] == [5, 5, 5]
+
+
+def watched(world: World, *faults: Fault) -> tuple[WiringTo, dict[str, FaultyStorage]]:
+    wiring = world.wiring()
+    stores = {name: FaultyStorage(wiring.storage(name)) for name in TARGETS}
+    stores["third"] = FaultyStorage(wiring.storage("third"), *faults)
+    return WiringTo(world, stores), stores
+
+
+def test_a_restore_reads_the_ledger_once_and_asks_again_for_its_end_alone(world: World) -> None:
+    record(world.wiring(), "person", [str(number) for number in range(10, 29)], "request")
+    wiring, stores = watched(world)
+    restore(wiring, "app", "latest", str(world.root / "back.db"))
+    calls = [call for store in stores.values() for call in store.calls]
+    read = [key for operation, key in calls if operation == "get_bytes" and key.startswith("erasures/")]
+    assert len(read) == 20 + 3 + 3, "each entry, each copy's end, and that again at the end"
+    assert len([key for operation, key in calls if operation == "list" and key == "erasures/"]) == 3 + 1 + 3
+    assert len([key for operation, key in calls if operation == "list" and key == "catalog/"]) == 3
+
+
+def test_a_target_that_does_not_answer_is_asked_once_for_all_sources(world: World) -> None:
+    for number in range(5):
+        world.settings["sources"][f"s{number}"] = world.source
+    world.save()
+    wiring, stores = watched(world, Fault(Damage.FAIL))
+    assert known(wiring).lengths == {"local": 1, "second": 1}
+    assert [key for _, key in stores["third"].calls] == ["catalog/", "erasures/", "erasures/"]

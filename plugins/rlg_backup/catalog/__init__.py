@@ -5,6 +5,7 @@ from .erasures import LedgerCopy
 from .heads import Finding, compare_heads
 from .lease import Lease
 from .ledger import Ledger, merged
+from .newest import newest_records
 from .points import Entry, RestorePoint, RetentionEntry, backups_of
 from .reading import Catalog
 from .records import Head
@@ -29,4 +30,5 @@ __all__ = [
     "commit_retention",
     "compare_heads",
     "merged",
+    "newest_records",
 ]

@@ -64,6 +64,12 @@ class LedgerCopy:
         self._require_believed(found)
         return [one for one in found if one.entry.sequence not in self._without]
 
+    def end(self) -> list[Written]:
+        """The last entry alone; none of an empty copy. Raises as ``read``."""
+        numbers = self._numbers()
+        last = max((number for number in numbers if number not in self._without), default=0)
+        return self.read(last, max(numbers)) if last else []
+
     def put(self, one: Written, locked_until: datetime | None = None) -> Written:
         """Stores an entry where there is none, or in the place of bytes that nobody signed.
 

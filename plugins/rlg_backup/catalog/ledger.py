@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..core.beside import at_once
 from ..core.errors import BackupError, LedgerForged, LedgerShort
 from ..format.commit import Erasures
 from ..format.erasure import FOLDER, Written, path_of
@@ -25,7 +27,7 @@ class Ledger:
     @property
     def length(self) -> int:
         """The number of the last entry."""
-        return self.entries[-1].entry.sequence if self.entries else 0
+        return _length(self.entries)
 
     @property
     def head(self) -> Erasures:
@@ -40,37 +42,74 @@ class Ledger:
         if self.length < reached:
             cause = f"it has {self.length} entries on every target that can be read, but {who} knows {length}"
             raise LedgerShort("verify", FOLDER[:-1], f"{cause}: a request to erase is hidden", TAMPERED_HINT)
-        if reached == length and any(one.entry.sequence == length and one.sha256 != sha256 for one in self.entries):
+        place = bisect_left(self.entries, length, key=lambda one: one.entry.sequence)
+        if 0 < reached == length and self.entries[place].sha256 != sha256:
             raise LedgerForged("verify", path_of(length), f"it is not the entry that {who} knows", TAMPERED_HINT)
 
 
-def merged(targets: Iterable[str], open: Callable[[str], LedgerCopy], without: Collection[int] = ()) -> Ledger:
+def merged(
+    targets: Iterable[str], open: Callable[[str], LedgerCopy], without: Collection[int] = (), *, whole: bool = True
+) -> Ledger:
     """The longest sound copy, of which every other sound one must be the beginning. Copies are opened ``without`` the
-    same entries.
+    same entries. Unless ``whole`` that one alone is read, and of the others the last entry, which stands for those
+    before it: nothing can be hidden by it, but what is damaged in the middle is not noticed.
 
     A copy that is damaged, has a hole or cannot be reached is passed over. Raises LedgerForged where two sound copies
     differ, LedgerShort where the names of one that was passed over reach further than every sound one, and the first
     copy's error when there is no sound one.
     """
-    sound: dict[str, list[Written]] = {}
+    copies = {target: open(target) for target in targets}
     passed_over: dict[str, BackupError] = {}
-    for target in targets:
-        try:
-            sound[target] = open(target).read()
-        except BackupError as error:  # whatever is wrong with one copy, another tells what it said
-            passed_over[target] = error
-    if not sound:
-        raise next(iter(passed_over.values()))
-    lengths = {target: entries[-1].entry.sequence if entries else 0 for target, entries in sound.items()}
-    longest = max(lengths, key=lengths.__getitem__)
+    sound = _read(copies, LedgerCopy.read if whole else LedgerCopy.end, passed_over)
+    longest = _longest(copies, sound, passed_over, whole=whole)
+    if longest is None:
+        raise next(passed_over[target] for target in copies if target in passed_over)
     wanted = {one.entry.sequence: one.data for one in sound[longest]}
-    for target, entries in sound.items():
+    for target, entries in list(sound.items()):
         if any(wanted[one.entry.sequence] != one.data for one in entries):
+            if not _read({target: copies[target]}, LedgerCopy.read, passed_over):  # damaged ahead of its end
+                del sound[target]
+                continue
             cause = f"targets '{target}' and '{longest}' hold different entries of one number"
             raise LedgerForged("verify", FOLDER[:-1], cause, TAMPERED_HINT)
     for target, fault in passed_over.items():
-        _require_reached(open(target), lengths[longest], fault)
+        _require_reached(copies[target], _length(sound[longest]), fault)
+    lengths = {target: _length(sound[target]) for target in copies if target in sound}
     return Ledger(tuple(sound[longest]), lengths, passed_over, without)
+
+
+def _read(
+    copies: Mapping[str, LedgerCopy],
+    how: Callable[[LedgerCopy], list[Written]],
+    passed_over: dict[str, BackupError],
+) -> dict[str, list[Written]]:
+    """What each copy gives, all at the same time; whatever is wrong with one, another tells what it said."""
+    found = at_once(copies, lambda target: how(copies[target]))
+    passed_over |= {target: one for target, one in found.items() if isinstance(one, BackupError)}
+    return {target: one for target, one in found.items() if not isinstance(one, BackupError)}
+
+
+def _longest(
+    copies: Mapping[str, LedgerCopy],
+    sound: dict[str, list[Written]],
+    passed_over: dict[str, BackupError],
+    *,
+    whole: bool,
+) -> str | None:
+    """The target with the longest copy, which is read whole; the next one where that shows that it is not sound."""
+    while sound:
+        longest = max(sound, key=lambda target: _length(sound[target]))
+        if whole or not sound[longest]:
+            return longest
+        if read := _read({longest: copies[longest]}, LedgerCopy.read, passed_over):
+            sound |= read
+            return longest
+        del sound[longest]
+    return None
+
+
+def _length(entries: Sequence[Written]) -> int:
+    return entries[-1].entry.sequence if entries else 0
 
 
 def _require_reached(copy: LedgerCopy, length: int, error: BackupError) -> None:

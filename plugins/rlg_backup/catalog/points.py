@@ -14,6 +14,7 @@ from ..format.retention import WORD
 from .store import Store
 
 _NAME = re.compile(r"([0-9]{8})-([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-(full|incremental|differential|retention)\.json")
+FOLDER = "catalog/"
 _STRETCH = 999  # records that are listed by one request: a page holds one more, which tells that they are all
 _SHOWN = 120  # characters of a foreign key that stand in an error
 MOVED_HINT = "compare with the source's other targets before restoring from this one"
@@ -62,7 +63,12 @@ def folder(source: str) -> str:
     """``catalog/<source>/``; raises InvalidSetting for what is no source's name."""
     if not SOURCE_NAME.fullmatch(source):
         raise InvalidSetting("list", f"catalog/{source}", "the source's name is not lower-case letters, digits and '_'")
-    return f"catalog/{source}/"
+    return f"{FOLDER}{source}/"
+
+
+def stretches(source: str, expected: int) -> list[str]:
+    """Where a listing of about so many records may be parted."""
+    return [f"{folder(source)}{sequence:08d}" for sequence in range(_STRETCH, expected, _STRETCH)]
 
 
 def lease_key(source: str) -> str:
@@ -111,8 +117,7 @@ def backups_of(entries: Sequence[Entry]) -> list[RestorePoint]:
 
 def _scan(store: Store, source: str, expected: int) -> list[Entry]:
     lease = lease_key(source)
-    edges = [f"{folder(source)}{sequence:08d}" for sequence in range(_STRETCH, expected, _STRETCH)]
-    listed = store.list(folder(source), edges=edges)
+    listed = store.list(folder(source), edges=stretches(source, expected))
     entries = [parse_key(store.name, source, item.key) for item in listed if item.key != lease]
     entries.sort(key=lambda entry: entry.key)  # by sequence, which has 8 digits in each
     for earlier, entry in pairwise(entries):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--subject", metavar="KEY|-", help="Whose data: the key of their row, or - to read it from the input.")
+@click.option(
+    "--subject", metavar="KEY|-", help="Whose data: the key of their row; -: keys from the input, one a line."
+)
 @click.option("--kind", help="What the key is of, as 'erasure.subjects' calls it; may be left out when there is one.")
 @click.option("--reason", default="request", show_default=True, metavar="CODE", help="Short, in clear: gdpr-17, say.")
 @click.option("--print-hash", is_flag=True, help="Print what stands for the subject, for rlg_erasure; record nothing.")
@@ -30,7 +32,7 @@ def erase(
     """Record that somebody is to be forgotten: every later restore and drill leaves out what is theirs.
 
     It is done when every target has the request, and is not taken back. The source is yours to erase from. Without
-    anything: show the ledger. Read the key from standard input: what stands on a command line, others may read.
+    anything: show the ledger. Read keys from standard input: what stands on a command line, others may read.
 
     \b
     Examples:
@@ -46,23 +48,31 @@ def erase(
     out, wiring = Output(as_json), wire(config)
     if subject is None:
         return _show(out, wiring, complete)
-    named, text = _kind(wiring, kind), sys.stdin.readline() if subject == "-" else subject
+    named, texts = _kind(wiring, kind), _lines() if subject == "-" else [subject]
     if print_hash:
-        found = erasure.subject_for(wiring, named, text).text
-        out.say(found)
-        out.data({"kind": named, "subject": found})
-        return 0
-    done = erasure.record(wiring, named, text, reason)
-    when = "is recorded" if done.new else f"was recorded on {done.requested_at:%Y-%m-%d}"
-    out.verdict(Verdict.PASS, f"request {done.sequence:08d} ({done.kind}) {when} on {', '.join(done.targets)}")
-    out.data(done.to_json())
+        hashes = [erasure.subject_for(wiring, named, text).text for text in texts]
+        for found in hashes:
+            out.say(found)
+        data: list[dict[str, Any]] = [{"kind": named, "subject": found} for found in hashes]
+    else:
+        recorded = erasure.record(wiring, named, texts, reason)
+        for done in recorded:
+            when = "is recorded" if done.new else f"was recorded on {done.requested_at:%Y-%m-%d}"
+            out.verdict(Verdict.PASS, f"request {done.sequence:08d} ({done.kind}) {when} on {', '.join(done.targets)}")
+        data = [done.to_json() for done in recorded]
+    out.data(data if subject == "-" else data[0])
     return 0
+
+
+def _lines() -> list[str]:
+    """The keys on standard input; none is one that no row has, which is refused."""
+    return [line for line in sys.stdin.read().splitlines() if line.strip()] or [""]
 
 
 def _show(out: Output, wiring: Wiring, complete: bool) -> int:
     from ..engine import erasure
 
-    ledger = erasure.finish(wiring) if complete else erasure.known(wiring)
+    ledger = erasure.finish(wiring) if complete else erasure.known(wiring, whole=True)
     where = wiring.ledger_targets if complete else [name for name in wiring.ledger_targets if name in ledger.lengths]
     lengths = {name: len(ledger.entries) if complete else ledger.lengths[name] for name in where}
     short = any(length < len(ledger.entries) for length in lengths.values())

@@ -105,7 +105,7 @@ def _erasure(wiring: Wiring) -> str:
 
 
 def _ledger(wiring: Wiring) -> str:
-    found = known(wiring)
+    found = known(wiring, whole=True)
     if found.passed_over:
         raise _Unseen("; ".join(f"{name}: {error}" for name, error in found.passed_over.items()))
     if lacking := [name for name, length in found.lengths.items() if length < len(found.entries)]:

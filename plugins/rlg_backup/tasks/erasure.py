@@ -47,5 +47,5 @@ def record() -> Json:
     from ..engine.erasure import record as run
 
     params = get_current_context()["params"]
-    done = run(wire(), params["kind"], params["subject"], params["reason"])
+    [done] = run(wire(), params["kind"], [params["subject"]], params["reason"])
     return {"name": f"request {done.sequence:08d}", "verdict": "PASS", **done.to_json()}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.support.faulty_storage import FaultyStorage
 from tests.support.memory_storage import MemoryStorage
 from tests.unit.catalog.world import KEY, START, STRANGER, TRUSTED
 
@@ -43,9 +44,9 @@ def shelf(name: str, entries: list[Written]) -> MemoryStorage:
     return store
 
 
-def read(*stores: MemoryStorage) -> Ledger:
+def read(*stores: MemoryStorage | FaultyStorage, whole: bool = True) -> Ledger:
     by_name = {store.name: store for store in stores}
-    return merged(by_name, lambda name: LedgerCopy(by_name[name], TRUSTED))
+    return merged(by_name, lambda name: LedgerCopy(by_name[name], TRUSTED), whole=whole)
 
 
 def test_every_byte_that_is_flipped_is_noticed_and_the_other_target_tells_what_it_said() -> None:
@@ -122,12 +123,13 @@ def test_a_ledger_that_was_tampered_with_is_believed_on_no_target_and_read_from_
     assert (list(ledger.entries), {name: str(e) for name, e in ledger.passed_over.items()}) == (entries, {"nas": text})
 
 
-def test_two_sound_ledgers_that_part_are_refused() -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_two_sound_ledgers_that_part_are_refused(whole: bool) -> None:
     left = chain(2)
     right = [left[0], entry(2, left[0], letter="b")]
     text = f"unable to verify 'erasures': targets 'cloud' and 'nas' hold different entries of one number{HINT}"
     with pytest.raises(LedgerForged) as caught:
-        read(shelf("nas", left), shelf("cloud", right))
+        read(shelf("nas", left), shelf("cloud", right), whole=whole)
     assert str(caught.value) == text
 
 
@@ -174,8 +176,9 @@ def test_what_another_host_may_believe_is_never_replaced() -> None:
         assert (type(caught.value), store.bytes_of(path_of(1))) == (error, data)
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("what", ["rot", "stranger", "hole"])
-def test_a_copy_that_is_not_believed_but_reaches_further_than_the_sound_ones_stops_them(what: str) -> None:
+def test_a_copy_that_is_not_believed_but_reaches_further_than_the_sound_ones_stops_them(what: str, whole: bool) -> None:
     entries = chain(2)
     bad = shelf("nas", entries)
     if what == "hole":
@@ -183,7 +186,7 @@ def test_a_copy_that_is_not_believed_but_reaches_further_than_the_sound_ones_sto
     else:
         bad.plant(path_of(2), b"rot" if what == "rot" else entry(2, entries[0], key=STRANGER).data)
     with pytest.raises(LedgerShort) as caught:
-        read(bad, shelf("cloud", entries[:1]), shelf("new", []))
+        read(bad, shelf("cloud", entries[:1]), shelf("new", []), whole=whole)
     cause = "it has 1 entries on every target that can be read, but target 'nas' names 2 ("
     assert str(caught.value).startswith(f"unable to verify 'erasures': {cause}")
     assert str(caught.value).endswith(f"): a request to erase is hidden{HINT}")
@@ -237,3 +240,33 @@ def test_what_is_set_aside_may_be_anything_and_vouches_for_nothing_that_it_does_
 def test_two_copies_may_part_in_what_is_set_aside() -> None:
     left, right = chain(1), [entry(1, None, letter="b")]
     assert without(1, shelf("nas", left), shelf("cloud", right)).entries == ()
+
+
+def test_one_copy_is_read_whole_and_of_the_others_their_end() -> None:
+    entries = chain(5)
+    stores = [FaultyStorage(shelf(name, left)) for name, left in (("nas", entries[:4]), ("a", entries), ("b", entries))]
+    ledger = read(*stores, whole=False)
+    assert (list(ledger.entries), ledger.lengths) == (entries, {"nas": 4, "a": 5, "b": 5})
+    assert [len([call for call in store.calls if call[0] == "get_bytes"]) for store in stores] == [1, 6, 1]
+
+
+def test_where_the_longest_copy_is_damaged_ahead_of_its_end_the_next_is_read() -> None:
+    entries = chain(5)
+    bad, good, short = shelf("nas", entries), shelf("cloud", entries), shelf("old", entries[:2])
+    bad.plant(path_of(3), b"rot")
+    ledger = read(bad, short, good, whole=False)
+    assert (list(ledger.entries), ledger.lengths) == (entries, {"old": 2, "cloud": 5})
+    assert list(ledger.passed_over) == ["nas"]
+    with pytest.raises(LedgerShort):
+        read(bad, short, whole=False)
+
+
+def test_an_end_that_is_not_the_others_is_damage_or_a_ledger_that_parts() -> None:
+    """The end alone tells that they differ; which it is, the copy as a whole."""
+    entries = chain(4)
+    bad = shelf("nas", [*entries[:2], entry(3, entries[1], letter="b")])
+    bad.plant(path_of(1), b"rot")
+    assert set(read(bad, shelf("cloud", entries), whole=False).passed_over) == {"nas"}
+    bad.plant(path_of(1), entries[0].data)
+    with pytest.raises(LedgerForged):
+        read(bad, shelf("cloud", entries), whole=False)

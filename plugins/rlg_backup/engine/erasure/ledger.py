@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 
-from ...catalog import Catalog, Ledger, LedgerCopy, SeenHead, backups_of, merged
+from ...catalog import Catalog, Ledger, LedgerCopy, SeenHead, backups_of, merged, newest_records
 from ...catalog.writing import NO_ERASURES
+from ...core.beside import at_once
 from ...core.errors import BackupError, KeyUnavailable, LedgerForged, LedgerShort
 from ...core.model import Kind
-from ...format.commit import Erasures
+from ...format.commit import CommitRecord, Erasures
 from ...format.erasure import FOLDER, Written
 from ..warnings import ledger_fault
 from ..wiring import Wiring
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _EVERY = "*"  # stands for all targets together among the heads that this machine has seen
 
 
-def known(wiring: Wiring, aside: Collection[int] = ()) -> Ledger:
+def known(wiring: Wiring, aside: Collection[int] = (), *, whole: bool = False) -> Ledger:
     """The ledger, when it holds all that this machine has seen of it and that the newest backups say of it; without the
-    requests that are set ``aside``, which then may be anything.
+    requests that are set ``aside``, which then may be anything. ``whole``: each copy is read to its first entry.
 
     Raises LedgerShort (COULD-NOT-VERIFY) where it does not, or where targets could not be read and no other has an
     entry; LedgerForged where copies contradict each other or what was seen, and what is wrong with a copy where no
     target has a sound one.
     """
-    witnesses = list(_witnesses(wiring))  # before the ledger, which others may lengthen meanwhile
-    ledger = merged(wiring.ledger_targets, lambda target: wiring.ledger(target, aside), aside)
+    witnesses = _witnesses(wiring)  # before the ledger, which others may lengthen meanwhile
+    ledger = merged(wiring.ledger_targets, lambda target: wiring.ledger(target, aside), aside, whole=whole)
     for who, reached in witnesses:
         ledger.require(reached, who)
     _require_asked(wiring, ledger)
     if not aside:
         remember(wiring, ledger)
     return ledger
+
+
+def is_as_known(wiring: Wiring, head: Erasures, aside: Collection[int]) -> bool:
+    """Whether every copy that answers still ends where the ledger did, and one does at least."""
+    ends = _on_each(wiring, wiring.ledger_targets, lambda target: wiring.ledger(target, aside).end())
+    read = [end for end in ends.values() if not isinstance(end, BackupError)]
+    last = [end[-1] for end in read if end]
+    return bool(read) and all(
+        one.entry.sequence < head.length or (one.entry.sequence == head.length and one.sha256 == head.head)
+        for one in last
+    )
 
 
 def remember(wiring: Wiring, ledger: Ledger) -> None:
@@ -51,21 +66,20 @@ def remember(wiring: Wiring, ledger: Ledger) -> None:
 def complete(wiring: Wiring, ledger: Ledger, targets: Sequence[str]) -> dict[str, BackupError]:
     """Puts on each of the targets what it lacks of the ledger, and mends what was damaged there. Idempotent.
     Returns, by target, why it could not be done."""
-    failures: dict[str, BackupError] = {}
-    for target in targets:
-        try:
-            _extend(wiring, wiring.ledger(target), ledger.entries[ledger.lengths.get(target, 0) :])
-            if target in ledger.passed_over:
-                wiring.ledger(target).read()
-        except BackupError as error:  # the others get it all the same, and it is said
-            failures[target] = error
-    return failures
+
+    def done(target: str) -> None:
+        _extend(wiring, wiring.ledger(target), ledger.entries[ledger.lengths.get(target, 0) :])
+        if target in ledger.passed_over:
+            wiring.ledger(target).read()
+
+    found = _on_each(wiring, targets, done)  # what one fails of keeps the others from nothing, and is said
+    return {target: error for target, error in found.items() if isinstance(error, BackupError)}
 
 
 def mend(wiring: Wiring, targets: Sequence[str]) -> dict[str, BackupError]:
     """``complete`` with what all targets together have; why it could not be done, by target."""
     try:
-        return complete(wiring, known(wiring), targets)
+        return complete(wiring, known(wiring, whole=True), targets)
     except BackupError as error:
         return dict.fromkeys(targets, error)
 
@@ -148,19 +162,29 @@ def _catch_up(wiring: Wiring, copy: LedgerCopy) -> None:
             _extend(wiring, copy, more[1 if length else 0 :])
 
 
-def _witnesses(wiring: Wiring) -> Iterator[tuple[str, Erasures | SeenHead]]:
+def _witnesses(wiring: Wiring) -> list[tuple[str, Erasures | SeenHead]]:
     """How far this machine has seen the ledger, and what the newest backup of each source on each target that answers
-    says of it."""
-    seen = wiring.seen.get(_EVERY, FOLDER)
-    if seen is not None:
-        yield "this machine", seen
-    for source, settings in wiring.settings.sources.items():
-        for target in settings.targets:
-            found = None
-            with suppress(BackupError):  # what is wrong with a catalog is told to whoever restores from it
-                found = _newest(wiring.catalog(target, source))
-            if found is not None:
-                yield f"the newest backup of '{source}' on target '{target}'", found
+    says of it. All targets are asked at the same time; one that does not answer once is asked no more."""
+
+    trusted, seen = wiring.trusted, wiring.seen
+
+    def of(target: str) -> list[CommitRecord]:
+        sources = [name for name, source in wiring.settings.sources.items() if target in source.targets]
+        return list(newest_records(wiring.storage(target), sources, trusted=trusted, seen=seen))
+
+    found = _on_each(wiring, wiring.ledger_targets, of).values()
+    records = [one for told in found if not isinstance(told, BackupError) for one in told]
+    mine = seen.get(_EVERY, FOLDER)
+    told = [(f"the newest backup of '{one.source}' on target '{one.target}'", one.erasures) for one in records]
+    return [*([("this machine", mine)] if mine else []), *told]
+
+
+def _on_each(wiring: Wiring, targets: Sequence[str], what: Callable[[str], T]) -> dict[str, T | BackupError]:
+    """What comes of each target, or what went wrong there, all at the same time."""
+    for target in targets:
+        with suppress(BackupError):  # told by what needs it
+            wiring.storage(target)  # made in this thread: Airflow gives connections to no other
+    return at_once(targets, what)
 
 
 def _newest(catalog: Catalog) -> Erasures | None:

@@ -6,15 +6,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ...catalog.writing import NO_ERASURES
 from ...config.erasure import ErasureRule
 from ...config.settings import FilesSettings
 from ...core.errors import BackupError, ErasureUndecided
 from ...core.model import Check, Verdict
+from ...format.commit import Erasures
 from ...format.profile import Profile
 from ..wiring import Wiring
 from .aside import HINT, NOTHING_ASIDE, SetAside, numbers_told
 from .files import TreeErasing
-from .ledger import known
+from .ledger import is_as_known, known
 from .plan import plan
 from .rows import TableErasing
 from .subjects import Subjects
@@ -22,14 +24,15 @@ from .subjects import Subjects
 
 @dataclass(frozen=True)
 class Replay:
-    """``requests``: how many concern the source; ``unasked``: targets that may know of more, and why they were not
-    heard. ``rules`` are of those kinds that there are requests of."""
+    """``requests``: how many concern the source; ``head``: of the ledger they were read from; ``unasked``: targets that
+    may know of more, and why they were not heard. ``rules`` are of those kinds that there are requests of."""
 
     requests: int = 0
     rules: tuple[tuple[Subjects, ErasureRule], ...] = ()
     unasked: Mapping[str, BackupError] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     aside: SetAside = NOTHING_ASIDE
+    head: Erasures = NO_ERASURES
 
     def tables(self, profile: Profile, masked: Collection[str]) -> TableErasing:
         """Raises ErasureUndecided where the rules do not fit the backup."""
@@ -41,6 +44,8 @@ class Replay:
     def require_all(self, wiring: Wiring, source: str) -> None:
         """To be called just before what was restored takes its name. Raises ErasureUndecided when a request was
         recorded since this was read: its rows are there. Raises as ``replay_for``, too."""
+        if is_as_known(wiring, self.head, self.aside.numbers):
+            return
         if replay_for(wiring, source, self.aside).requests != self.requests:
             cause = "a request to erase was recorded while it was being restored"
             raise ErasureUndecided("restore", source, cause, "restore again: that leaves it out")
@@ -93,7 +98,7 @@ def replay_for(wiring: Wiring, source: str, aside: SetAside = NOTHING_ASIDE) -> 
             subjects = Subjects.of(wiring, ledger, kind)
             requests += len(subjects)
             rules += [(subjects, rule) for rule in kinds[kind][source]]
-    return Replay(requests, tuple(rules), ledger.passed_over, _links(wiring, source), aside)
+    return Replay(requests, tuple(rules), ledger.passed_over, _links(wiring, source), aside, ledger.head)
 
 
 def _links(wiring: Wiring, source: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""Recording a request to be forgotten: in the order that one target decides, on every target before it is answered."""
+"""Recording requests to be forgotten: in the order that one target decides, on each before they are answered."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from ...catalog import Ledger
 from ...core.errors import BackupError, ErasureIncomplete, InvalidSetting
 from ...format.erasure import ErasureEntry, Subject, Written, subject_of
 from ..wiring import Wiring
+from .aside import numbers_told
 from .ledger import complete, known, lock_time, remember
 from .subjects import spelled
 
@@ -54,51 +56,100 @@ def require_kind(wiring: Wiring, kind: str) -> None:
         raise InvalidSetting("erase", kind, "'erasure.subjects' has no such kind", hint)
 
 
-def record(wiring: Wiring, kind: str, text: str, reason: str) -> Recorded:
-    """Records a request durably at every target, in order; idempotent by subject, also after a rotation of the key.
+def record(wiring: Wiring, kind: str, texts: Sequence[str], reason: str) -> list[Recorded]:
+    """Records requests durably at every target, in order; idempotent by subject, also after a rotation of the key.
 
     The first target decides the order: what it has is recorded, and what is not on all targets yet is not answered as
-    done. Raises as ``subject_for`` and ``known``; SignerUnknown for a signing key that nobody trusts, and
-    ErasureIncomplete naming the targets that did not take it: then the next call finishes.
+    done. Raises as ``subject_for`` for any of them and as ``known`` before one is recorded; SignerUnknown for a signing
+    key that nobody trusts, and ErasureIncomplete naming the targets that did not take them: the next call finishes.
     """
-    subject = subject_for(wiring, kind, text)
-    same = [subject, *_under_other_keys(wiring, kind, text, subject)]
-    first = wiring.ledger_targets[0]
-    for _ in range(_ATTEMPTS):
-        ledger = known(wiring)
-        there = next((one for one in ledger.entries if _is_of(one, kind, same)), None)
-        if there is not None:
-            return _everywhere(wiring, ledger, there, new=False)
-        signed = _entry(wiring, ledger, kind, subject, reason).sign(wiring.signing_key)
-        # What readers would refuse is never written: it is read back from its bytes first.
-        mine = Written.load(signed.data, wiring.trusted, path=signed.entry.path)
-        failures = complete(wiring, ledger, [first])
+    asked = [_same(wiring, kind, text) for text in texts]
+    recording = _Recording(wiring, kind, reason, known(wiring))
+    found = [recording.add(same) for same in asked]
+    _complete(wiring, recording.ledger, _named([one.entry.sequence for one, _ in found]))
+    targets = tuple(wiring.ledger_targets)
+    return [Recorded(one.entry.sequence, kind, one.entry.requested_at, targets, new) for one, new in found]
+
+
+@dataclass
+class _Recording:
+    """Requests of one call, each behind the one before; ``ledger`` is as the first target has it."""
+
+    wiring: Wiring
+    kind: str
+    reason: str
+    ledger: Ledger
+
+    def __post_init__(self) -> None:
+        self._first = self.wiring.ledger_targets[0]
+        self._is_ready = False  # whether the first target has all of the ledger
+        self._new = 0
+        self._by_subject = self._indexed(self.ledger.entries)
+
+    def add(self, same: Sequence[Subject]) -> tuple[Written, bool]:
+        """The entry of a subject, by whichever of its hashes, and whether it is new."""
+        for _ in range(_ATTEMPTS):
+            there = next((one for subject in same if (one := self._by_subject.get(subject))), None)
+            if there is not None:
+                return there, False
+            signed = self._entry(same[0]).sign(self.wiring.signing_key)
+            # What readers would refuse is never written: it is read back from its bytes first.
+            mine = Written.load(signed.data, self.wiring.trusted, path=signed.entry.path)
+            if self._is_put(mine):
+                self._append(mine)
+                return mine, True
+            self._take(known(self.wiring))  # somebody else's request was first
+        cause = f"{_ATTEMPTS} other requests came first"
+        raise ErasureIncomplete("erase", f"subject of kind {self.kind}", cause, "ask again")
+
+    def _is_put(self, mine: Written) -> bool:
         try:
-            if failures:
-                raise failures[first]
-            if wiring.ledger(first).put(mine, lock_time(wiring, first)).data != mine.data:
-                continue  # somebody else's request was first
+            if not self._is_ready:
+                failures = complete(self.wiring, self.ledger, [self._first])
+                if failures:
+                    raise failures[self._first]
+                self._is_ready = True
+            copy = self.wiring.ledger(self._first)
+            return copy.put(mine, lock_time(self.wiring, self._first)).data == mine.data
         except BackupError as error:
-            cause = f"nothing was recorded, since target '{first}' decides the order of requests: {_brief(error)}"
-            raise ErasureIncomplete("erase", f"subject of kind {kind}", cause, "ask again once it answers") from None
-        longer = {**ledger.lengths, first: mine.entry.sequence}
-        passed_over = {target: error for target, error in ledger.passed_over.items() if target != first}
-        ledger = replace(ledger, entries=(*ledger.entries, mine), lengths=longer, passed_over=passed_over)
-        return _everywhere(wiring, ledger, mine, new=True)
-    cause = f"{_ATTEMPTS} other requests came first"
-    raise ErasureIncomplete("erase", f"subject of kind {kind}", cause, "ask again")
+            done = f"{self._new} of the requests were recorded and no more" if self._new else "nothing was recorded"
+            cause = f"{done}, since target '{self._first}' decides the order of requests: {_brief(error)}"
+            hint = "ask again once it answers"
+            raise ErasureIncomplete("erase", f"subject of kind {self.kind}", cause, hint) from None
+
+    def _append(self, mine: Written) -> None:
+        longer = {**self.ledger.lengths, self._first: mine.entry.sequence}
+        passed_over = {target: error for target, error in self.ledger.passed_over.items() if target != self._first}
+        entries = (*self.ledger.entries, mine)
+        self.ledger = replace(self.ledger, entries=entries, lengths=longer, passed_over=passed_over)
+        self._by_subject |= self._indexed([mine])
+        self._new += 1
+
+    def _take(self, ledger: Ledger) -> None:
+        self.ledger, self._is_ready, self._by_subject = ledger, False, self._indexed(ledger.entries)
+
+    def _indexed(self, entries: Iterable[Written]) -> dict[Subject, Written]:
+        """Those of the kind, by subject: of several the first."""
+        mine = [one for one in entries if one.entry.kind == self.kind]
+        return {Subject(one.entry.key, one.entry.subject): one for one in reversed(mine)}
+
+    def _entry(self, subject: Subject) -> ErasureEntry:
+        return ErasureEntry(
+            sequence=self.ledger.length + 1,
+            previous_sha256=self.ledger.head.head,
+            requested_at=self.wiring.clock(),
+            kind=self.kind,
+            key=subject.key,
+            subject=subject.sha256,
+            reason=self.reason,
+        )
 
 
 def finish(wiring: Wiring) -> Ledger:
     """Completes and mends the ledger on every target. Raises as ``known``, and ErasureIncomplete."""
-    ledger = known(wiring)
+    ledger = known(wiring, whole=True)
     _complete(wiring, ledger, f"{len(ledger.entries)} requests")
     return ledger
-
-
-def _everywhere(wiring: Wiring, ledger: Ledger, one: Written, *, new: bool) -> Recorded:
-    _complete(wiring, ledger, f"request {one.entry.sequence:08d}")
-    return Recorded(one.entry.sequence, one.entry.kind, one.entry.requested_at, tuple(wiring.ledger_targets), new)
 
 
 def _complete(wiring: Wiring, ledger: Ledger, what: str) -> None:
@@ -111,27 +162,19 @@ def _complete(wiring: Wiring, ledger: Ledger, what: str) -> None:
     remember(wiring, replace(ledger, lengths=dict.fromkeys(targets, len(ledger.entries)), passed_over={}))
 
 
-def _entry(wiring: Wiring, ledger: Ledger, kind: str, subject: Subject, reason: str) -> ErasureEntry:
-    return ErasureEntry(
-        sequence=len(ledger.entries) + 1,
-        previous_sha256=ledger.head.head,
-        requested_at=wiring.clock(),
-        kind=kind,
-        key=subject.key,
-        subject=subject.sha256,
-        reason=reason,
-    )
-
-
-def _under_other_keys(wiring: Wiring, kind: str, text: str, subject: Subject) -> list[Subject]:
-    """The same subject as earlier entries may name it; of a hash nothing else is known."""
+def _same(wiring: Wiring, kind: str, text: str) -> list[Subject]:
+    """A subject as it is recorded now, then as earlier entries may name it; of a hash nothing else is known."""
+    subject = subject_for(wiring, kind, text)
     if subject == Subject.parse(text.strip()):
-        return []
-    return [subject_of(key, kind, spelled(wiring, kind, text)) for key in wiring.erasure_keys[1:]]
+        return [subject]
+    return [subject, *(subject_of(key, kind, spelled(wiring, kind, text)) for key in wiring.erasure_keys[1:])]
 
 
-def _is_of(one: Written, kind: str, subjects: list[Subject]) -> bool:
-    return one.entry.kind == kind and Subject(one.entry.key, one.entry.subject) in subjects
+def _named(numbers: Collection[int]) -> str:
+    """What requests are called in an error."""
+    if len(numbers) == 1:
+        return f"request {next(iter(numbers)):08d}"
+    return f"requests {numbers_told(numbers)}"
 
 
 def _brief(error: BackupError) -> str:
