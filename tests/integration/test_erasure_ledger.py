@@ -365,3 +365,15 @@ def test_a_target_that_does_not_answer_is_asked_once_for_all_sources(world: Worl
     wiring, stores = watched(world, Fault(Damage.FAIL))
     assert known(wiring).lengths == {"local": 1, "second": 1}
     assert [key for _, key in stores["third"].calls] == ["catalog/", "erasures/", "erasures/"]
+
+
+def test_damage_ahead_of_a_copys_end_is_told_by_who_reads_it_whole_and_mended_by_replicate(world: World) -> None:
+    erased(world, "3")
+    flip(entries(world, "second")[0], 100)
+    assert people(world, "back.db") == [1]
+    assert [
+        check["verdict"] for check in world.run("doctor", "--json").json["checks"] if check["name"] == "ledger"
+    ] == ["COULD-NOT-VERIFY"]
+    assert "second" in world.run("erase", "--json").json["passed_over"]
+    assert world.run("replicate").code == 0
+    assert world.run("erase", "--json").code == 0
