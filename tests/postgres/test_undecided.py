@@ -128,6 +128,19 @@ def test_a_policy_for_what_only_an_inheriting_table_has_is_that_table_s(people: 
     assert (found["guards"], found["cooks"]) == (["keep", "hash"], ["keep", "keep"])
 
 
+def test_personal_data_in_definitions_is_told(people: tuple[World, Address]) -> None:
+    world, address = people
+    execute(
+        address,
+        "COMMENT ON TABLE flags IS 'ask p7@example.org'",
+        "CREATE FUNCTION support() RETURNS text LANGUAGE sql AS $$ SELECT 'call +27 11 555 0143'::text $$",
+    )
+    done = backup(world.wiring(), "app", Kind.FULL)
+    hits = [warning.rpartition(" in ")[0] for warning in done.warnings if warning.startswith("personal data")]
+    kinds = ("email", "original values of people.email", "phone")
+    assert hits == [f"personal data: definitions: {kind}" for kind in kinds]
+
+
 def test_what_leaks_into_changed_rows_is_covered_and_the_chain_goes_on(people: tuple[World, Address]) -> None:
     world, address = people
     backup(world.wiring(), "app", Kind.FULL)

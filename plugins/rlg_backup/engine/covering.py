@@ -6,7 +6,6 @@ files that were staged before stay until the run is wiped, so that the step can 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from io import BytesIO
@@ -27,7 +26,7 @@ from ..format.rows import PartWriter, read_part
 from ..format.zone_profile import SUBJECT as ZONE_PROFILE
 from ..format.zone_profile import ZoneProfile
 from ..sources.port import table_title
-from .members import StagedMember, StagedMembers
+from .members import StagedMember, StagedMembers, unpacked
 from .parallel import THREADS, run_all
 from .tracking import saved_as
 from .wiring import Wiring
@@ -133,7 +132,7 @@ def _add_zone(
     found = [m for m in staged["members"] if (m["name"], m["zone"]) == (ZONE_PROFILE, zone)]
     if not found:
         return
-    document = ZoneProfile.load(_unpacked(workspace, found[0]), sha256=staged["profiles"][zone], zone=zone).to_dict()
+    document = ZoneProfile.load(unpacked(workspace, found[0]), sha256=staged["profiles"][zone], zone=zone).to_dict()
     digests = {one.key: one.stored[zone].hexdigest() for one in covered if zone in one.stored}
     for table in document["tables"]:
         table["stored"] = digests.get((table["schema"], table["name"]), table["stored"])
@@ -146,7 +145,7 @@ def _add_state(workspace: Workspace, staged: Mapping[str, Any], columns: Columns
     if not found:
         return
     reference = workspace.reference
-    state = ChangeState.load(_unpacked(workspace, found[0]), source=reference.source, backup_id=reference.backup_id)
+    state = ChangeState.load(unpacked(workspace, found[0]), source=reference.source, backup_id=reference.backup_id)
     changed = {}
     for place, kinds in columns.items():
         table, made_of = staged["profile"]["tables"][place], staged["made_of"][place]
@@ -157,13 +156,6 @@ def _add_state(workspace: Workspace, staged: Mapping[str, Any], columns: Columns
         identity, kinds = changed.get((one.schema_name, one.name), (one.identity, {}))
         tables.append(one.model_copy(update={"identity": identity, "detected": {**one.detected, **kinds}}))
     made.add(STATE_JSON, state.model_copy(update={"tables": tuple(tables)}).to_bytes())
-
-
-def _unpacked(workspace: Workspace, member: Mapping[str, Any]) -> bytes:
-    """A small member's own bytes."""
-    with workspace.open_file(member["file"]) as file:
-        data = file.read()
-    return zlib.decompress(data, -zlib.MAX_WBITS) if member["deflated"] else data
 
 
 def _instead(before: Sequence[Mapping[str, Any]], made: Sequence[StagedMember]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from functools import partial
 from io import BytesIO
 from itertools import count
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..anonymize.leaks import Finding, scan, scan_names
 from ..anonymize.originals import Originals
@@ -22,6 +23,7 @@ from ..format.tree_index import index_parts, read_paths
 from ..sources.port import table_title
 from .archives import PIECE
 from .classifying import policy_of
+from .members import unpacked
 from .parallel import THREADS, run_all
 from .samples import read_sample
 from .wiring import Progress
@@ -29,6 +31,10 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+DEFINITIONS: Final = "definitions"
+"""What findings call them."""
+_CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]+")
 
 
 def search_tables(
@@ -73,6 +79,15 @@ def search_names(workspace: Workspace, staged: Mapping[str, Any], finding: Findi
         for paths in read_paths(part, name):
             finding.add(scan_names("files.path", paths, nothing))
     return len(files)
+
+
+def search_definitions(workspace: Workspace, staged: Mapping[str, Any], originals: Originals, finding: Finding) -> int:
+    """Adds what the definitions of tables, views and functions show, by line; returns how many members there are."""
+    members = [member for member in staged["members"] if member["name"].startswith("schema/")]
+    for member in members:
+        lines = _CONTROLS.split(unpacked(workspace, member))  # texts of pg_dump's archive are clear, and between bytes
+        finding.add(scan_names(DEFINITIONS, lines, originals))
+    return len(members)
 
 
 def titles_of(table: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -78,3 +79,10 @@ class StagedMembers:
         )
         self.members.append(member)
         return member
+
+
+def unpacked(workspace: Workspace, member: Mapping[str, Any]) -> bytes:
+    """A small member's own bytes; ``member``: as ``to_json`` gives it."""
+    with workspace.open_file(member["file"]) as file:
+        data = file.read()
+    return zlib.decompress(data, -zlib.MAX_WBITS) if member["deflated"] else data

@@ -127,6 +127,14 @@ def test_a_text_that_is_scrubbed_and_still_holds_an_original_is_tokenized_whole(
     assert_restored(chatty, done)
 
 
+def test_personal_data_in_definitions_is_told(chatty: World) -> None:
+    change(chatty, f"CREATE VIEW mine AS SELECT * FROM people WHERE email = '{EMAILS[0]}' OR note = 'a@b.example'")
+    done = backup(chatty.wiring(), "app", Kind.FULL)
+    hits = [warning.rpartition(" in ")[0] for warning in done.warnings if warning.startswith("personal data")]
+    assert hits == [f"personal data: definitions: {what}" for what in ("email", "original values of people.email")]
+    assert (done.complete, told(done)) == (True, [])
+
+
 def test_a_key_that_json_has_since_last_night_is_not_saved_in_clear(chatty: World) -> None:
     note = "json_object('email', 'e' || id || '@k.example', 'tel', '+27 11 555 ' || (1000 + id))"
     change(chatty, "UPDATE people SET note = json_object('email', 'e' || id || '@k.example')")

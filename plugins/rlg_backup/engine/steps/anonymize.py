@@ -14,7 +14,7 @@ from ...core.errors import LeakFound
 from ..classifying import policy_of
 from ..covering import cover
 from ..heartbeat import heartbeat
-from ..leak_search import label_of, search_names, search_tables, titles_of
+from ..leak_search import DEFINITIONS, label_of, search_definitions, search_names, search_tables, titles_of
 from ..warnings import tokenized
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -30,7 +30,8 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     configuration says so or that cannot be, the run ends with LeakFound; what is accepted by name, or rare, is a
     warning in the finding.
 
-    A tree's contents are saved as they are; personal data in its file names is a warning.
+    A tree's contents are saved as they are, and so are a database's definitions; personal data in names of files and in
+    definitions is a warning.
     """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged = workspace.record("snapshot")
@@ -38,7 +39,9 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     with heartbeat(wiring, reference):
         if isinstance(settings, TableSettings):
             finding = _finding(settings, staged["profile"]["tables"])
-            checked = search_tables(workspace, staged, settings, _originals(workspace), finding, wiring.progress)
+            originals = _originals(workspace)
+            checked = search_tables(workspace, staged, settings, originals, finding, wiring.progress)
+            checked += search_definitions(workspace, staged, originals, finding)
             instead = _covered(wiring, workspace, staged, settings, finding)
         else:
             finding = Finding(allowed=frozenset({"files.path"}))
@@ -116,7 +119,7 @@ def _leak(reference: Reference, found: Sequence[Hit]) -> LeakFound:
 def _finding(settings: TableSettings, tables: Sequence[Mapping[str, Any]]) -> Finding:
     """A finding that knows the columns whose owner lets them hold personal data in clear, and those without a way back,
     as it calls them."""
-    allowed, for_ever = set(), set()
+    allowed, for_ever = {DEFINITIONS}, set()
     for table in tables:
         for column in table["columns"]:
             label = label_of(settings, table, column["name"])
