@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
+from string import digits
 from typing import Final
 
 from .column_words import ABOUT, ADDRESS, ASKING, NAME, PERSONS, PHRASES, PLACE
@@ -41,10 +42,13 @@ def kinds_of_name(table: str, column: str) -> Mapping[str, float]:
 
 
 def _phrase_at(words: Sequence[str]) -> tuple[int, tuple[str, float] | None]:
-    """How many words the longest phrase takes that begins here, and what it says; 1 and None where none does."""
+    """How many words the longest phrase takes that begins here, and what it says; 1 and None where none does. A number
+    behind it is one of several: ``phone2``."""
     for size in range(len(words), 0, -1):
-        if (said := _phrases().get(" ".join(words[:size]))) is not None:
-            return size, said
+        phrase = " ".join(words[:size])
+        for spelt in (phrase, phrase.rstrip(digits)):
+            if (said := _phrases().get(spelt)) is not None:
+                return size, said
     return 1, None
 
 

@@ -42,6 +42,7 @@ PHRASES: Final = {
     (NAME, 0.9): _phrases(
         "full name, first name, last name, middle name, given name, family name, legal name, nick name, "
         "maiden name, display name, screen name, preferred name, birth name, fullname, firstname, lastname, "
+        "fname, lname, next of kin, emergency contact, spouse, guardian, "
         "middlename, surname, forename, nickname, displayname, contact person, cardholder, vorname, nachname, "
         "familienname, prenom, nom famille, nombre completo, apellido, apellidos, sobrenome, cognome, voornaam, "
         "achternaam, imie, nazwisko, jmeno, prijmeni, isibongo, igama lomuntu, שם פרטי, שם משפחה, שם מלא, "
@@ -57,28 +58,33 @@ PHRASES: Final = {
         "street, adresse, adres, direccion, endereco, indirizzo, domicilio, domicile, ikheli, anwani, straat, "
         "כתובת, רחוב, адрес, улица, 住所, 地址, عنوان, पता"
     ),
-    (ADDRESS, 0.6): _phrases("address, address1, address2, addr"),
+    (ADDRESS, 0.6): _phrases("address, addr"),
     (BIRTH, 0.9): _phrases(
         "date of birth, birth date, birthdate, birthday, birth day, birth year, dob, dateofbirth, geburtsdatum, "
         "geburtstag, date naissance, naissance, fecha nacimiento, nacimiento, data nascimento, nascimento, "
         "nascita, geboortedatum, urodzenia, תאריך לידה, לידה, рождения, 生年月日, 出生, ميلاد, जन्म"
     ),
     (IDENTITY, 0.9): _phrases(
-        "national id, id number, id card, identity number, identity card, identity document, ssn, sin number, "
-        "social security, passport, passport number, passportnumber, tax id, tax number, taxid, cpf, curp, dni, "
+        "national id, id number, id no, id card, identity number, identity card, identity document, ssn, sin number, "
+        "social security, passport, passport number, passportnumber, tax id, tax number, tax no, taxid, "
+        "insurance number, insurance no, nin, bvn, cpf, curp, dni, "
         "cedula, pesel, nino, personnummer, steuernummer, steuer id, sozialversicherungsnummer, aadhaar, "
         "numero securite sociale, codice fiscale, teudat zehut, driver license, drivers license, "
         "driving license, driver licence, drivers licence, driving licence, license plate, number plate, "
         "תעודת זהות, מספר זהות, инн, снилс, паспорт, 身份证, マイナンバー, رقم الهوية"
     ),
     (ACCOUNT, 0.9): _phrases(
-        "iban, bank account, account number, account no, kontonummer, card number, cardnumber, credit card, "
+        "iban, bank account, account number, account no, kontonummer, card number, card no, cardnumber, credit card, "
         "debit card, kartennummer, cvv, cvc, routing number, sort code, numero compte, numero cuenta"
     ),
     (IP, 0.9): _phrases("ip, ip address, ipaddress, ipaddr, ipv4, ipv6, client ip, remote addr, remote ip, signup ip"),
-    (DEVICE, 0.7): _phrases("user agent, useragent, device id, mac address, imei, advertising id, idfa"),
+    (DEVICE, 0.7): _phrases(
+        "user agent, useragent, device id, mac address, imei, advertising id, idfa, twitter handle, instagram handle"
+    ),
     (SENSITIVE, 0.7): _phrases(
-        "gender, sex, religion, ethnicity, diagnosis, blood type, disability, sexual orientation"
+        "gender, sex, religion, ethnicity, nationality, citizenship, marital status, sexual orientation, diagnosis, "
+        "blood type, disability, health status, medical history, medical notes, medical record, allergies, hiv, "
+        "biometric, biometrics"
     ),
     (PLACE, 0.8): _phrases(
         "country, countries, region, city, cities, town, province, county, district, suburb, village, continent, "

@@ -57,6 +57,16 @@ def test_names_are_split_at_case_and_underscores(name: str, words: list[str]) ->
         ("תעודת_זהות", "identity"),
         ("iban", "account"),
         ("client_ip", "ip"),
+        ("email2", "email"),
+        ("phone_number2", "phone"),
+        ("address1", "address"),
+        ("next_of_kin", "name"),
+        ("lname", "name"),
+        ("insurance_no", "identity"),
+        ("tax_no", "identity"),
+        ("card_no", "account"),
+        ("nationality", "sensitive"),
+        ("health_status", "sensitive"),
         ("ip_address", "ip"),
     ],
 )
@@ -78,6 +88,9 @@ def test_a_name_alone_says_that_a_column_is_personal(column: str, kind: str) -> 
         ("users", "phone_verified"),
         ("orders", "address_id"),
         ("orders", "item"),
+        ("logins", "oauth2"),
+        ("people", "email2_verified"),
+        ("people", "emergency_contact_id"),
     ],
 )
 def test_a_name_that_speaks_of_something_else_is_not_personal(table: str, column: str) -> None:
