@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SOURCE ?= sqlite
 SIZE ?= 2000
 WHAT ?= memory
+# What was compiled is kept, also where the environment says otherwise: a process of Airflow imports 2,000 modules.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test soak bench lint format lock clean
