@@ -15,7 +15,7 @@ from .pseudonyms import LONGEST, SHAPES
 from .tokens import OVERHEAD, TokenKey
 from .values import changed, on_text, strings
 
-_COVERED: Final = re.compile(r"[^\W_]")  # a letter or a digit
+_COVERED: Final = re.compile(r"[0-9A-Za-z\x80-\U0010ffff]")  # Hindi vowel signs are no letters
 _OFFSETS = 2**31 - 1  # bytes an Arrow binary column can hold
 
 ALL: Final = frozenset(("any", "text", "bytes", "number", "boolean", "date", "ip", "json", "array", "other"))
@@ -162,7 +162,7 @@ class Pseudonym(_Whole):
 
 @dataclass(frozen=True)
 class Mask(_Whole):
-    """Letters and digits become ``*``, but for the last ``keep_last``, and never more than half of them."""
+    """Letters, digits and all that is not ASCII become ``*``, but for the last ``keep_last`` and no more than half."""
 
     keep_last: int
 

@@ -44,6 +44,8 @@ def left(action: Action, values: pa.Array, *, nullable: bool = True) -> list[Any
         ("", ""),
         (" - ", " - "),
         ("Zoë Müller", "*** **ller"),
+        ("मिरियम हिंदी", "****** *िंदी"),
+        ("דָּוִד", "***וִד"),
     ],
 )
 def test_a_mask_keeps_separators_and_the_last_and_never_more_than_half(text: str, masked: str) -> None:
