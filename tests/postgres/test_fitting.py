@@ -217,6 +217,22 @@ def test_nothing_in_a_unique_index_that_takes_nothing_once_is_told(database: Add
     assert warned_and_restored(world, database) == ([told], False)
 
 
+def test_a_reference_whose_case_does_not_count_is_told_and_left_out(database: Address, tmp_path: Path) -> None:
+    statements = (
+        "CREATE EXTENSION citext",
+        "CREATE TABLE u (email citext PRIMARY KEY)",
+        "INSERT INTO u VALUES ('Hippo')",
+        "CREATE TABLE t (email citext REFERENCES u)",
+        "INSERT INTO t VALUES ('hippo')",
+    )
+    world = in_world(tmp_path, database, statements, {"*.email": "hash"})
+    world.source["allow_breaking"] = ["t.email", "u.email"]
+    world.save()
+    what = "it may refer to u.email in another case, of which 'hash' makes another value"
+    told = f"table 't': column 'email': {what}: a restore would leave the reference out"
+    assert warned_and_restored(world, database) == ([told], True)
+
+
 def warned_and_restored(world: World, address: Address) -> tuple[list[str], bool]:
     """What the backup warns of, and whether it can be restored beside its source."""
     with connected(app=address):

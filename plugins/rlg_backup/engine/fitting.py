@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ..anonymize.actions import Action, Pseudonym, Redact
 from ..anonymize.generalizing import Generalize
 from ..core.errors import PolicyMismatch
-from ..sources.kinds import unit_of
+from ..sources.kinds import CASELESS, unit_of
 from ..sources.port import Column, Rule, Table
 
 ActionOf = Callable[[str, str], Action | None]
@@ -56,7 +56,12 @@ def doubts(table: Table, for_ever: Mapping[str, Action]) -> Iterator[str]:
     for rule in table.rules:
         for name in rule.columns:
             action = for_ever.get(name)
-            if action is None or rule.kind not in ("computed", "distinct"):
+            if action is None or rule.kind == "place":
+                continue
+            if rule.kind == "reference":
+                if columns[name].declared_type == CASELESS and not _empties(action, columns[name]):
+                    what = f"it may refer to {rule.words} in another case, of which '{action.name}' makes another value"
+                    yield f"table '{table.title}': column '{name}': {what}: a restore would leave the reference out"
                 continue
             if rule.kind == "computed" or may_repeat(action, columns.get(name)) or action == Pseudonym("phone"):
                 what = f"{rule.words} may not take what '{action.name}' leaves there: a restore would fail"

@@ -8,8 +8,10 @@ from typing import Final
 ANY: Final = "any"  # every value: SQLite's columns, whatever they are declared as
 OTHER: Final = "other"  # a type of which nothing is known but that its values have a text
 
+CASELESS: Final = "public.citext"  # to which values are equal that differ in case
+
 _NAMES: Final = {
-    "text": ("text", "character varying", "public.citext"),
+    "text": ("text", "character varying", CASELESS),
     "bytes": ("bytea",),
     "number": ("smallint", "integer", "bigint", "double precision", "numeric"),
     "boolean": ("boolean",),
