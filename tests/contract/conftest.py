@@ -69,6 +69,7 @@ class Target:
 
 ATTRIBUTES = "every file system here keeps extended attributes; tests/unit/storage/test_local_locks.py takes them away"
 ONE_TIER = "a folder has one tier"
+LEASE = "what comes last into a folder stays; the lease keeps writers apart"
 
 
 @pytest.fixture(params=["local", "wrapped", "memory", "s3", "gcs", "azure"])
@@ -91,7 +92,7 @@ def folder_target(root: Path, *, wrapped: bool) -> Target:
     def storage() -> Storage:  # the harness of damage tests, without a fault, changes nothing
         return FaultyStorage(LocalStorage("t", root)) if wrapped else LocalStorage("t", root)
 
-    cannot = {"lockless": ATTRIBUTES, "tiers": ONE_TIER, "thaw": ONE_TIER}
+    cannot = {"lockless": ATTRIBUTES, "tiers": ONE_TIER, "thaw": ONE_TIER, "race to replace": LEASE}
     return Target(storage, lambda keys: seed_files(root, keys), storage, cannot=cannot)
 
 

@@ -137,6 +137,43 @@ def test_a_file_may_be_put_in_the_place_of_whatever_stands_there(storage, file, 
     assert keys(storage) == ["app/a"]
 
 
+@pytest.mark.parametrize("size", [100, 11 * MIB])
+def test_what_a_file_is_to_replace_stays_where_that_fails(storage, file, size):
+    """Where no versions are kept nobody could bring it back: most of a damaged copy can be read."""
+    sound = pattern(size)
+    storage.put_bytes("a", b"damaged")
+    with pytest.raises(ObjectDamaged):
+        storage.put_file("a", file(sound), sha256=sha256(b"another"), replacing=True)
+    assert read_whole(storage, "a") == b"damaged"
+    assert keys(storage) == ["a"]
+
+
+def test_what_a_file_is_to_replace_is_there_until_it_is(storage, file):
+    sound, seen = pattern(11 * MIB), []
+    storage.put_bytes("a", b"damaged")
+    storage.put_file(
+        "a", file(sound), sha256=sha256(sound), replacing=True, progress=lambda _: seen.append(storage.stat("a").size)
+    )
+    assert len(seen) > 1 and set(seen[:-1]) == {len(b"damaged")}
+    assert storage.stat("a").size == len(sound)
+
+
+def test_what_came_while_a_file_was_sent_to_replace_another_is_not_replaced(target, file):
+    target.require("race to replace")
+    storage, sound, other = target.open(), pattern(11 * MIB), b"of another writer"
+    info = storage.put_bytes("a", b"damaged")
+
+    def replace_once(_: int) -> None:
+        nonlocal info
+        if info.size == len(b"damaged"):
+            info = storage.put_bytes("a", other, replacing=info.tag)
+
+    with pytest.raises(ObjectExists) as caught:
+        storage.put_file("a", file(sound), sha256=sha256(sound), replacing=True, progress=replace_once)
+    assert str(caught.value).startswith("unable to store 'a': another writer replaced or removed it on target '")
+    assert read_whole(storage, "a") == other
+
+
 def test_a_file_that_cannot_be_read_leaves_nothing_visible(storage, tmp_path):
     with pytest.raises(ObjectDamaged) as caught:
         storage.put_file("a", tmp_path / "gone", sha256=sha256(b""))

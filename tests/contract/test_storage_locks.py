@@ -63,6 +63,9 @@ def test_a_file_stored_with_a_lock_is_locked_from_the_first_moment(vault, file, 
     assert info.locked_until == UNTIL
     found = vault.stat("a")
     assert (found.size, found.tag, found.locked_until) == (size, info.tag, UNTIL)
+    with pytest.raises(ObjectLocked) as caught:
+        vault.put_file("a", file(b"other"), sha256=sha256(b"other"), replacing=True)
+    assert str(caught.value) == f"unable to store 'a': {LOCKED}"
     refuses_everything(vault, "a", data, LOCKED)
 
 

@@ -104,9 +104,8 @@ class MemoryStorage:
         until = self._lock_time("store", check_key("store", key), locked_until)
         content = Content()
         with PromisedFile("store", key, path, sha256) as source:
-            if replacing:
-                self.delete(key)
-            if key in self.shelf.objects:
+            standing = self.shelf.objects.get(key)
+            if standing is not None and not replacing:
                 raise faults.exists("store", key, self.name)
             while block := source.read(_PIECE):
                 content.append(block)
@@ -114,8 +113,10 @@ class MemoryStorage:
                     progress(len(block))
             source.verify()
         with self.shelf.lock:
-            if key in self.shelf.objects:
-                raise faults.exists("store", key, self.name)
+            if self.shelf.objects.get(key) != standing:
+                raise (faults.replaced if replacing else faults.exists)("store", key, self.name)
+            if standing is not None:
+                self._take_down("store", key)
             return self._place(key, content, until)
 
     def put_bytes(

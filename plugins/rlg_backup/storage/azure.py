@@ -93,14 +93,14 @@ class AzureStorage(RemoteStorage):
         replacing: bool = False,
     ) -> ObjectInfo:
         until = lock_time("store", check_key("store", key), locked_until)
+        standing = self._standing(key) if replacing else None
         with PromisedFile("store", key, path, sha256) as source:
             return self._sent(
                 source,
                 progress,
-                replaced=key if replacing else None,
                 single=self._part_size,
-                small=lambda data: self._put(key, data, None, until),
-                large=lambda: self._put_blocks(key, source, until, progress),
+                small=lambda data: self._put(key, data, standing, until),
+                large=lambda: self._put_blocks(key, source, standing, until, progress),
             )
 
     def put_bytes(
@@ -163,29 +163,36 @@ class AzureStorage(RemoteStorage):
         return 0
 
     def _put_blocks(
-        self, key: str, source: PromisedFile, until: datetime | None, progress: Progress | None
+        self,
+        key: str,
+        source: PromisedFile,
+        replacing: str | None,
+        until: datetime | None,
+        progress: Progress | None,
     ) -> ObjectInfo:
-        self._refuse_taken(key)
+        if replacing is None:
+            self._refuse_taken(key)
         write_id, options = self._options(key, until)
+        options |= _condition(replacing)
         upload = BlockUpload(self._container, key, write_id, self._part_size, self._threads, options, progress)
 
         def write() -> ObjectInfo:
             with self._container.errors("store", key):
                 return self._container.made(key, source.size, upload.run(source), until)
 
-        return self._written(key, write_id, write)
+        return self._written(key, write_id, write, replacing=replacing is not None)
 
     def _put(self, key: str, data: bytes, replacing: str | None, until: datetime | None) -> ObjectInfo:
         from azure.storage.blob import ContentSettings
 
         write_id, options = self._options(key, until)
-        condition = if_free() if replacing is None else if_still(replacing)
+        options |= _condition(replacing)
         options |= {"content_settings": ContentSettings(content_type=CONTENT_TYPE), "overwrite": replacing is not None}
 
         def write() -> ObjectInfo:
             blob, asked = self._container.blob(key), whole(*DATED)
             with self._container.errors("store", key):
-                said = blob.upload_blob(data, length=len(data), validate_content=True, **condition, **options, **asked)
+                said = blob.upload_blob(data, length=len(data), validate_content=True, **options, **asked)
                 return self._container.made(key, len(data), said, until)
 
         return self._written(key, write_id, write, replacing=replacing is not None)
@@ -195,3 +202,8 @@ class AzureStorage(RemoteStorage):
         write_id = secrets.token_hex(16)
         lock = azure_versions.lock_options(self._container, key, until)
         return write_id, {"metadata": {WRITE_ID: write_id}, **self._container.sealing, **lock}
+
+
+def _condition(replacing: str | None) -> dict[str, Any]:
+    """That nothing has the key yet, or that what has it still has this tag."""
+    return if_free() if replacing is None else if_still(replacing)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlg_backup.core.beside import Beside
-from rlg_backup.storage.azure_container import DATED, Container, if_free, whole
+from rlg_backup.storage.azure_container import DATED, Container, whole
 from rlg_backup.storage.intake import PromisedFile
 from rlg_backup.storage.parts import part_size_for, send_parts, threads_for
 from rlg_backup.storage.port import Progress
@@ -31,7 +31,7 @@ class BlockUpload:
     progress: Progress | None
 
     def run(self, source: PromisedFile) -> Mapping[str, Any]:
-        """Send everything, compare the digest, commit on condition that the name is free; returns the answer.
+        """Send everything, compare the digest, commit on the condition of ``options``; returns the answer.
 
         Each block goes with an MD5 that the service compares; the MD5 of the whole is stored with the blob, to be
         compared with when it is read. Raises the SDK's errors, and ObjectDamaged: then nothing is visible.
@@ -52,7 +52,7 @@ class BlockUpload:
         beside.wait()
         settings = ContentSettings(content_type=CONTENT_TYPE, content_md5=bytearray(md5.digest()))
         asked = {"content_settings": settings, "validate_content": True, **whole(*DATED)}
-        return self.container.blob(self.key).commit_block_list(blocks, **if_free(), **self.options, **asked)
+        return self.container.blob(self.key).commit_block_list(blocks, **self.options, **asked)
 
     def _send(self, number: int, block: bytes) -> Any:
         from azure.storage.blob import BlobBlock

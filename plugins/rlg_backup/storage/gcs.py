@@ -95,14 +95,14 @@ class GcsStorage(RemoteStorage):
         replacing: bool = False,
     ) -> ObjectInfo:
         blob = self._new(key, locked_until)
+        generation = int(self._standing(key) or 0) if replacing else 0
         with PromisedFile("store", key, path, sha256) as source:
             return self._sent(
                 source,
                 progress,
-                replaced=key if replacing else None,
                 single=self._single,
-                small=lambda data: self._put(key, blob, data, 0),
-                large=lambda: self._put_resumable(key, blob, source, progress),
+                small=lambda data: self._put(key, blob, data, generation),
+                large=lambda: self._put_resumable(key, blob, source, generation, progress),
             )
 
     def put_bytes(
@@ -172,9 +172,13 @@ class GcsStorage(RemoteStorage):
             gcs_versions.retain(blob, until, self._lock_mode)
         return blob
 
-    def _put_resumable(self, key: str, blob: Blob, source: PromisedFile, progress: Progress | None) -> ObjectInfo:
-        self._refuse_taken(key)
-        return self._made(key, blob, 0, Resumable(self._bucket, key, blob, source, progress).run)
+    def _put_resumable(
+        self, key: str, blob: Blob, source: PromisedFile, generation: int, progress: Progress | None
+    ) -> ObjectInfo:
+        if not generation:
+            self._refuse_taken(key)
+        upload = Resumable(self._bucket, key, blob, source, generation, progress)
+        return self._made(key, blob, generation, upload.run)
 
     def _put(self, key: str, blob: Blob, data: bytes, generation: int) -> ObjectInfo:
         def send() -> Mapping[str, Any]:

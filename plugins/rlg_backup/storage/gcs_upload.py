@@ -42,18 +42,19 @@ class Resumable:
     key: str
     blob: Blob
     source: PromisedFile
+    generation: int  # of the object it takes the place of; 0 for none
     progress: Progress | None
     _url: str = field(init=False, default="")
     _at: int = field(init=False, default=0)  # how many bytes the target is known to have
     _crc32c: Crc32c = field(init=False, default_factory=Crc32c)
 
     def run(self) -> Mapping[str, Any]:
-        """Send everything, compare the digest before the last request, end on condition that the key is free.
+        """Send everything, compare the digest before the last request, end on condition that the key has that object.
 
         Returns the object's resource. Raises the SDK's errors, and ours; either way the upload is cancelled.
         """
         self._url = self.blob.create_resumable_upload_session(
-            CONTENT_TYPE, self.source.size, if_generation_match=0, checksum=None, **self.bucket.calls
+            CONTENT_TYPE, self.source.size, if_generation_match=self.generation, checksum=None, **self.bucket.calls
         )
         try:
             return self._send_all()

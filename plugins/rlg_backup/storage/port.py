@@ -79,8 +79,9 @@ class Storage(Protocol):
         becomes visible and ObjectDamaged is raised. With ``locked_until`` the object is locked from the
         moment it is visible; LockUnavailable where the target keeps no locks, and nothing is stored.
 
-        ``replacing``: whatever stands under the key is no ObjectExists, but goes as ``delete`` has it go; in a folder
-        only once the new object is whole.
+        ``replacing``: whatever stands under the key is no ObjectExists, but is there until the new object takes its
+        place, at once. ObjectLocked where it is locked; of a remote target, ObjectExists where another took its place
+        meanwhile.
         """
         ...
 

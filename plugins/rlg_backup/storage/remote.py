@@ -54,10 +54,6 @@ class RemoteStorage(ABC):
     def _seen(self, verb: str, key: str) -> tuple[ObjectInfo, str | None]:
         """An object as it is, and the id of the write that made it, if it was ours; raises StorageError."""
 
-    @abstractmethod
-    def delete(self, key: str) -> None:
-        """See the port."""
-
     def get_bytes(self, key: str, *, limit: int) -> tuple[bytes, ObjectInfo]:
         with self._stream(check_key("read", key)) as stream:
             if stream.info.size > limit:
@@ -84,16 +80,12 @@ class RemoteStorage(ABC):
         source: PromisedFile,
         progress: Progress | None,
         *,
-        replaced: str | None,
         single: int,
         small: Callable[[bytes], ObjectInfo],
         large: Callable[[], ObjectInfo],
     ) -> ObjectInfo:
         """A file as one request, of ``single`` bytes at most and once its digest is known, or else as ``large`` sends
-        it, which tells the progress and compares the digest itself. The object at ``replaced`` goes before: where a
-        bucket keeps no versions, there is none for as long as that takes."""
-        if replaced is not None:
-            self.delete(replaced)
+        it, which tells the progress and compares the digest itself."""
         if source.size > single:
             return large()
         data = source.read(single + 1)
@@ -123,6 +115,16 @@ class RemoteStorage(ABC):
         except (StorageError, ObjectDamaged):
             return None  # the error of the write is the one to report
         return info if found == write_id else None
+
+    def _standing(self, key: str) -> str | None:
+        """The tag of the object that another is to replace; None where there is none. ObjectLocked."""
+        try:
+            info, _ = self._seen("store", check_key("store", key))
+        except (ObjectMissing, ObjectExists):  # as a write is told of what is not there
+            return None
+        if info.locked_until:
+            raise faults.locked("store", key, info.locked_until)
+        return info.tag
 
     def _refuse_taken(self, key: str) -> None:
         # Before hours of upload. One who may write but not look is told at the end, by the condition.

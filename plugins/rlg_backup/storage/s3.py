@@ -1,7 +1,7 @@
 """A target that is an S3 bucket, at Amazon or at a service that speaks the same protocol.
 
-What the service must do: conditional writes (If-None-Match and If-Match on PutObject, If-None-Match on
-CompleteMultipartUpload: Amazon S3 User Guide, "Conditional writes") and strong consistency.
+What the service must do: conditional writes (If-None-Match and If-Match, on PutObject and on CompleteMultipartUpload:
+Amazon S3 User Guide, "Conditional writes") and strong consistency.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ class S3Storage(RemoteStorage):
         replacing: bool = False,
     ) -> ObjectInfo:
         options = self._options("store", key, locked_until, self._upload_options)
+        standing = self._standing(key) if replacing else None
         with PromisedFile("store", key, path, sha256) as source:
             return self._sent(
                 source,
                 progress,
-                replaced=key if replacing else None,
                 single=self._part_size,
-                small=lambda data: self._put(key, data, None, options),
-                large=lambda: self._put_parts(key, source, options, progress),
+                small=lambda data: self._put(key, data, standing, options),
+                large=lambda: self._put_parts(key, source, standing, options, progress),
             )
 
     def put_bytes(
@@ -180,26 +180,31 @@ class S3Storage(RemoteStorage):
         return {**(options or {}), **self._bucket.making(), **lock}
 
     def _put_parts(
-        self, key: str, source: PromisedFile, options: Mapping[str, Any], progress: Progress | None
+        self,
+        key: str,
+        source: PromisedFile,
+        replacing: str | None,
+        options: Mapping[str, Any],
+        progress: Progress | None,
     ) -> ObjectInfo:
-        self._refuse_taken(key)
+        if replacing is None:
+            self._refuse_taken(key)
         part_size = part_size_for(source.size, self._part_size, MAX_PARTS)
         threads = threads_for(part_size, self._threads)
         write_id = secrets.token_hex(16)
         request = {**options, "Metadata": {WRITE_ID: write_id, PART_SIZE: str(part_size)}}
-        upload = Multipart(self._bucket, key, part_size, threads, request, progress)
+        upload = Multipart(self._bucket, key, part_size, threads, _condition(replacing), request, progress)
 
         def send() -> ObjectInfo:
             with self._storing(key, options):
                 return self._bucket.info(key, source.size, {**options, **upload.run(source)})
 
-        return self._written(key, write_id, send)
+        return self._written(key, write_id, send, replacing=replacing is not None)
 
     def _put(self, key: str, data: bytes, replacing: str | None, options: Mapping[str, Any]) -> ObjectInfo:
         write_id = secrets.token_hex(16)
-        condition = {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": quoted(replacing)}
         kept = {"ChecksumAlgorithm": WHOLE, **checksum(data, WHOLE), "Metadata": {WRITE_ID: write_id}}
-        request = {**options, **condition, **kept}
+        request = {**options, **_condition(replacing), **kept}
 
         def send() -> ObjectInfo:
             with self._storing(key, options):
@@ -228,3 +233,8 @@ class S3Storage(RemoteStorage):
                     raise
                 time.sleep(wait)
         return client.put_object(**self._bucket.address(key), Body=data, **request)
+
+
+def _condition(replacing: str | None) -> dict[str, Any]:
+    """That nothing has the key yet, or that what has it still has this tag."""
+    return {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": quoted(replacing)}

@@ -26,12 +26,13 @@ class Multipart:
     key: str
     part_size: int
     threads: int
+    condition: Mapping[str, Any]  # of CompleteMultipartUpload
     options: Mapping[str, Any]  # of CreateMultipartUpload
     progress: Progress | None
     _id: str = field(init=False, default="")
 
     def run(self, source: PromisedFile) -> Mapping[str, Any]:
-        """Send everything, compare the digest, complete on condition that the key is free.
+        """Send everything, compare the digest, complete on the condition.
 
         Returns the answer. Raises the SDK's errors, and ObjectDamaged; either way the upload is aborted.
         """
@@ -46,7 +47,7 @@ class Multipart:
                 **address,
                 UploadId=self._id,
                 MultipartUpload={"Parts": parts},
-                IfNoneMatch="*",
+                **self.condition,
                 **self.bucket.with_key(),
             )
         except BaseException:
