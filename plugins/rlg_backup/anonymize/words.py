@@ -27,6 +27,7 @@ _NOT_ASCII = r"[^\x00-\x7f]"
 _FOLDED = {"ς": "σ", "ß": "ss"}  # what lower case leaves apart, and case folding does not
 MULTIPLIER = np.uint64(6364136223846793005)  # odd: multiplying by it loses nothing modulo 2^64
 _STRIDE = 8
+_HASHED = 4096  # bytes of a word, with its size: a picture in hexadecimal is one word, and would take a second for each MB
 _MASKS = np.array([2 ** (8 * size) - 1 for size in range(_STRIDE + 1)], np.uint64)
 
 _ESCAPED = r"\\|%[0-9A-Fa-f]{2}|&#?\w+;"  # cells that may say more once unwrapped
@@ -132,7 +133,8 @@ def _folded(cells: Cells) -> Cells:
 
 
 def _hashes(data: Array, starts: Array, sizes: Array, key: bytes) -> Array:
-    """A number of 64 bits for each word: eight bytes at a time are mixed in, with two factors made of the key.
+    """A number of 64 bits for each word: eight bytes at a time are mixed in, with two factors made of the key; of a word
+    that is longer than ``_HASHED`` its beginning and its size.
 
     Who knows such numbers without the key cannot tell words from them, and who has it could try words with any hash: no
     more is asked of it, and SHA-256 of each word took as long as all the rest of the search.
@@ -143,9 +145,10 @@ def _hashes(data: Array, starts: Array, sizes: Array, key: bytes) -> Array:
     padded[: len(data)] = data
     ahead = np.ndarray((len(data) + 1,), "<u8", padded, 0, (1,))  # the eight bytes that begin at each place
     hashes = seed ^ (sizes.astype(np.uint64) * one)
+    hashed = np.minimum(sizes, _HASHED)
     at, rest = 0, np.arange(len(starts))
     while len(rest):
-        left = sizes[rest] - at
+        left = hashed[rest] - at
         mixed = (hashes[rest] ^ (ahead[starts[rest] + at] & _MASKS[np.minimum(left, _STRIDE)])) * one
         hashes[rest] = mixed ^ (mixed >> np.uint64(32))
         at, rest = at + _STRIDE, rest[left > _STRIDE]

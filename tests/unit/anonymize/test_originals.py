@@ -166,6 +166,14 @@ def test_another_key_gives_other_hashes() -> None:
     assert ours._entries["run"].item() != theirs._entries["run"].item()
 
 
+def test_a_word_of_a_megabyte_is_told_by_its_beginning_and_its_size_and_not_read_to_its_end() -> None:
+    picture = "ffd8ffe0" * (1 << 17)
+    texts = [picture, picture[:-1] + "9", picture + "0", "0" + picture[1:]]
+    same, other_end, longer, other_beginning = Words(pl.Series(texts), KEY).hash.tolist()
+    assert same == other_end and len({same, longer, other_beginning}) == 3
+    assert found_in(filled(picture), *texts) == [0, 1]
+
+
 def test_its_repr_holds_counts_only() -> None:
     assert repr(filled("jane.doe@example.org")) == "Originals(1 entries of 1 columns, share 1.0000)"
 
