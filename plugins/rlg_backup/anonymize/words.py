@@ -27,7 +27,7 @@ _NOT_ASCII = r"[^\x00-\x7f]"
 _FOLDED = {"ς": "σ", "ß": "ss"}  # what lower case leaves apart, and case folding does not
 MULTIPLIER = np.uint64(6364136223846793005)  # odd: multiplying by it loses nothing modulo 2^64
 _STRIDE = 8
-_HASHED = 4096  # bytes of a word, with its size: a picture in hexadecimal is one word, and would take a second for each MB
+_HASHED = 4096  # bytes of a word: a picture in hexadecimal is one word, and would take a second for each megabyte
 _MASKS = np.array([2 ** (8 * size) - 1 for size in range(_STRIDE + 1)], np.uint64)
 
 _ESCAPED = r"\\|%[0-9A-Fa-f]{2}|&#?\w+;"  # cells that may say more once unwrapped
@@ -133,8 +133,8 @@ def _folded(cells: Cells) -> Cells:
 
 
 def _hashes(data: Array, starts: Array, sizes: Array, key: bytes) -> Array:
-    """A number of 64 bits for each word: eight bytes at a time are mixed in, with two factors made of the key; of a word
-    that is longer than ``_HASHED`` its beginning and its size.
+    """A number of 64 bits for each word: eight bytes at a time are mixed in, with two factors made of the key; of a
+    word that is longer than ``_HASHED`` its beginning and its size.
 
     Who knows such numbers without the key cannot tell words from them, and who has it could try words with any hash: no
     more is asked of it, and SHA-256 of each word took as long as all the rest of the search.
