@@ -107,6 +107,19 @@ def test_a_copy_tells_what_it_masked_and_the_backup_stays_what_it_was(world: Wor
     assert dump(world.root / "back.db") == dump(world.root / "app.db")
 
 
+def test_what_is_kept_though_its_name_says_personal_data_is_told(world: World) -> None:
+    world.source["policies"] |= {"*.phone": "keep", "people.note": "keep"}
+    world.save()
+    world.back_up("app")
+    told = "note: in this copy as in the source, though their names say personal data: people.phone\n"
+    done = world.run("restore", "--source", "app", "--to", world.root / "dev.db", "--fidelity", "masked")
+    assert (done.code, told in done.out) == (0, True)
+    world.source["masked"]["*.phone"] = "keep"
+    world.save()
+    done = world.run("restore", "--source", "app", "--to", world.root / "again.db", "--fidelity", "masked")
+    assert (done.code, "though their names" in done.out) == (0, False)
+
+
 def test_a_copy_of_a_chain_is_of_the_point_it_is_asked_for(world: World) -> None:
     world.back_up("app")
     execute(

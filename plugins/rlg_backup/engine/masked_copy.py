@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from ..anonymize.actions import TEXTS, Action, Hash, Keep, Mask, Pseudonym, Redact
+from ..anonymize.actions import TEXTS, Action, Hash, Keep, Mask, Pseudonym, Redact, Tokenize
+from ..anonymize.detect import classify
 from ..anonymize.generalizing import Generalize
 from ..anonymize.policies import Policies
 from ..anonymize.resolution import KEYED, resolve
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HINT: Final = "name another form for it under 'masked'"
+_SHOWN: Final = 5
 _FORMS: Final[tuple[tuple[frozenset[str], re.Pattern[str], Action], ...]] = (
     (TEXTS, re.compile(r"e?[-_]?mail", re.IGNORECASE), Pseudonym("email")),
     (TEXTS, re.compile(r"phone|mobile|(^|_)(tel|fax|msisdn)($|_)", re.IGNORECASE), Pseudonym("phone")),
@@ -67,10 +69,14 @@ class MaskedCopy:
         self._tables = {_place(one): _described(one) for one in profile.tables}
         self._coarse = CoarsePlaces(settings.geography, read)
         self.warnings: list[str] = []
+        self._kept: list[str] = []  # columns whose names say personal data, and of which nobody said what becomes
         with _in_words_of_copies():
             self._actions = {_place(one): self._chosen(one) for one in profile.tables}
             for place in self._tables:
                 self._require(place)
+        if self._kept:
+            shown = f"{', '.join(self._kept[:_SHOWN])}{', ...' if self._kept[_SHOWN:] else ''}"
+            self.warnings.append(f"in this copy as in the source, though their names say personal data: {shown}")
         self._policies = {place: self._policies_of(place, key) for place in self._tables}
         self._seen = {place: _Seen(self._new(), self._new()) for place in self._tables}
         self._one = Lock()
@@ -121,6 +127,8 @@ class MaskedCopy:
         found: dict[str, Action] = {}
         for told, column in zip(profile.stored_columns, table.columns, strict=True):
             action = named.get(column.name) or (_form_of(table, column) if told.policy in KEYED else Keep())
+            if column.name not in named and told.policy == Keep.name and _says_personal(table, column):
+                self._kept.append(f"{table.title}.{column.name}")
             if not isinstance(action, Keep):
                 found[column.name] = self._coarse.known_to(table, column.name, action)
         return found
@@ -193,6 +201,10 @@ def _form_of(table: Table, column: Column) -> Action:
     raise _refused(
         f"{table.title}.{column.name}", f"no form fits a column of the type {column.declared_type} by itself"
     )
+
+
+def _says_personal(table: Table, column: Column) -> bool:
+    return column.kind in Tokenize.takes and classify(table.root, column.name, None).personal
 
 
 def _repeats(action: Action | None, column: Column) -> bool:
