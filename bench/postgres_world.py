@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.database import BY_CHANCE, GEOGRAPHY, POLICIES, TOTALS, UNCOVERED
+from bench.database import BY_CHANCE, GEOGRAPHY, KEPT, POLICIES, TOTALS
 from bench.world import configure
 from rlg_backup.cli.setup_commands import write_keys
 
@@ -19,7 +19,7 @@ def main(folder: str, tracked: str = "") -> None:
     root = Path(folder)
     public = write_keys(root / "keys", False)
     sources = {
-        "plain": _database(personal_text_allowed=UNCOVERED),
+        "plain": _database(policies=KEPT),
         "policies": _database(policies=POLICIES, geography=GEOGRAPHY, totals=TOTALS, personal_text_allowed=BY_CHANCE),
     }
     configure(root, public, sources, tracked=bool(tracked))

@@ -63,7 +63,8 @@ class Cells:
             return self._foreign
         edges = _edges(wide)
         edges[1::2] += _FEWEST - 1  # no further than the end of the text: what a text ends with is no glue
-        enough = np.add.reduceat(self.digits, edges, dtype=np.int64)[::2] >= _FEWEST
+        digits = np.searchsorted(np.flatnonzero(self.digits), edges)  # that come before each edge
+        enough = digits[1::2] - digits[::2] >= _FEWEST
         return self._marked(edges[::2][enough]) | self._foreign
 
     def addresses(self) -> Array:

@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
+import pyarrow as pa
+
 from ..config.residency import BASE
 from ..core.beside import Beside
 from ..core.errors import (
@@ -45,8 +47,6 @@ from .staged_files import make_private, staging_disk
 from .wiring import Wiring
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from ..storage.port import Storage
 
 PIECE = 1 << 20
@@ -292,7 +292,7 @@ def rows_of(archive: Archive, table: TableProfile, members: Sequence[str]) -> It
     """
     expected = [column.name for column in table.stored_columns]
     for name in members:
-        for batch in read_part(BytesIO(whole_member(archive, name)), name):
+        for batch in read_part(pa.BufferReader(whole_member(archive, name)), name):
             if [field.name for field in batch.schema if not role_of(field)] != expected:
                 raise MemberDamaged("read", name, "its columns are not those of the profile")
             yield batch

@@ -32,6 +32,7 @@ _CLASSES: Final = {
 }
 _OF_VARIANT: Final = {INTEGER: ("i", b"i"), REAL: ("r", b"r"), TEXT: ("b", b"t"), BLOB: ("b", b"b")}
 _LOW: Final = np.uint64(2**32 - 1)
+_BLOCK: Final = 4096  # words mixed at a time: what is made of them stays in the processor's cache
 
 
 def numbers(batch: pa.RecordBatch, key: bytes) -> Lanes:
@@ -102,11 +103,13 @@ def _words(array: pa.Array) -> Words:
 def _mixed(words: Words, seed: int) -> Words:
     """SplitMix64's finalizer of the sum with a seed: each bit depends on all of the word."""
     mixed = words + np.uint64(seed)
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
+    for start in range(0, len(mixed), _BLOCK):
+        some = mixed[start : start + _BLOCK]
+        some ^= some >> np.uint64(30)
+        some *= np.uint64(0xBF58476D1CE4E5B9)
+        some ^= some >> np.uint64(27)
+        some *= np.uint64(0x94D049BB133111EB)
+        some ^= some >> np.uint64(31)
     return mixed
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.anonymize.columns import KEY, VARIANT, batch_of, variant_cell
 
 from rlg_backup.anonymize.actions import Action, Hash, Redact, Tokenize
-from rlg_backup.anonymize.leaks import Finding, Hit, Seen, scan, scan_name, scan_names
+from rlg_backup.anonymize.leaks import Finding, Hit, Seen, kinds_by_shape, scan, scan_name, scan_names
 from rlg_backup.anonymize.originals import Originals
 from rlg_backup.anonymize.policies import Policies
 from rlg_backup.anonymize.text import PIECE, pieces_of
@@ -236,3 +236,10 @@ def test_random_bytes_have_no_shape_yet_an_original_value_among_them_is_found() 
         finding.add(seen)
     assert [str(hit) for hit in finding.hits] == ["files.picture: original values of people.email in 1 of 2"]
     assert finding.undeclared == []
+
+
+def test_of_many_values_that_look_personal_an_even_part_is_looked_at_and_stands_for_all() -> None:
+    phones = [f"+27 82 {n % 900 + 100} {n // 900:04}" for n in range(9000)]
+    mixed = [text if n % 3 else f"order {n:09}" for n, text in enumerate(phones)]
+    assert kinds_by_shape(pl.Series("value", phones)) == {"phone": 9000}
+    assert abs(kinds_by_shape(pl.Series("value", mixed))["phone"] - 6000) < 600

@@ -20,9 +20,9 @@ def resident():
 give_back_large_pieces()
 block = bytearray(30 << 20)  # by itself the C library then keeps whatever is no larger
 del block
-large, small, filled = [], [], b"x" * (1 << 20)
-for _ in range(64):
-    large.append(bytearray(1 << 20))
+large, small, filled = [], [], b"x" * (2 << 20)
+for _ in range(32):
+    large.append(bytearray(2 << 20))
     large[-1][:] = filled
     small.append(bytearray(100_000))
 full = resident()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
 
+_PIECE: Final = 128 << 10
 _SPECIAL: Final = r"[\\\t\n\r]"
 _PLAIN: Final = ["\\", "\t", "\n", "\r"]
 _ESCAPED: Final = ["\\\\", "\\t", "\\n", "\\r"]
@@ -62,10 +63,14 @@ def _copy(
 
     total = 0
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    text = io.BytesIO()  # the same for all batches: new memory for each costs more than to fill it
     with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(place, columns)) as copy:
         for batch in batches:
             if batch.num_rows:
-                copy.write(_encoded(batch))
+                _encode(batch, text)
+                with text.getbuffer() as held:
+                    for start in range(0, text.tell(), _PIECE):  # the driver copies what it is given
+                        copy.write(held[start : min(start + _PIECE, text.tell())])
             total += batch.num_rows
     return total
 
@@ -83,14 +88,13 @@ def _own_columns(batch: pa.RecordBatch, names: Sequence[str], title: str) -> pa.
     return own
 
 
-def _encoded(batch: pa.RecordBatch) -> memoryview:
-    """The rows of a batch in COPY's text form."""
+def _encode(batch: pa.RecordBatch, text: io.BytesIO) -> None:
+    """Writes the rows of a batch in COPY's text form to the beginning of ``text``, up to its position then."""
     import polars as pl
 
     columns = {str(place): _text(pl.Series(column)) for place, column in enumerate(batch.columns)}
-    text = io.BytesIO()
+    text.seek(0)
     pl.DataFrame(columns).write_csv(text, include_header=False, separator="\t", null_value="\\N", quote_style="never")
-    return text.getbuffer()
 
 
 def _text(column: pl.Series) -> pl.Series:

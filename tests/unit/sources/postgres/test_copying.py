@@ -172,3 +172,11 @@ def test_batches_that_are_no_rows_of_the_table_are_refused_and_leave_none(
         copy_rows(connection, table("v"), [good, batch], line_values=line_values)
     assert str(caught.value) == f"unable to load 'T t': {cause}"
     assert connection.execute('SELECT count(*) FROM "T t"').fetchall() == [(0,)]
+
+
+def test_what_is_left_of_a_longer_batch_before_is_not_loaded(connection: psycopg.Connection[Any]) -> None:
+    connection.execute('CREATE TABLE "T t" (v text)')
+    batches = [pa.record_batch({"v": pa.array(values)}) for values in (["long" * 100_000, "b"], ["c"], ["d" * 200_000])]
+    assert copy_rows(connection, table("v"), batches) == 4
+    found = connection.execute('SELECT v FROM "T t" ORDER BY ctid').fetchall()
+    assert found == [("long" * 100_000,), ("b",), ("c",), ("d" * 200_000,)]
