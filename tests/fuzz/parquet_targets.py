@@ -20,7 +20,7 @@ from rlg_backup.format.digest import EntryDigest, Xxh3RowDigest
 from rlg_backup.format.forms import to_python
 from rlg_backup.format.row_numbers import Addresses, read_numbers, write_numbers
 from rlg_backup.format.rows import PartWriter, read_part
-from rlg_backup.format.tree_index import IndexRow, IndexWriter, read_index, read_paths
+from rlg_backup.format.tree_index import IndexRow, IndexWriter, read_index, read_names
 from rlg_backup.format.tree_state import UNSURE, FileRow, read_files, write_files
 from rlg_backup.sources.files_destination import FileDestination
 from rlg_backup.sources.port import Entry
@@ -99,8 +99,8 @@ def tree_index(data: bytes) -> int:
             digest.update(row, row.sha256)
             entry = Entry(row.path, row.kind, row.mode, row.mtime_ns, row.size, row.target, row.holes, row.xattrs)
             destination.make(entry, io.BytesIO(bytes(min(row.size, 100))) if row.member is not None else None)
-    for paths in read_paths(io.BytesIO(data), "part-00000.parquet"):
-        assert all(isinstance(path, bytes) for path in paths)
+    for names in read_names(io.BytesIO(data), "part-00000.parquet"):
+        assert all(isinstance(value, bytes) for values in names.values() for value in values)
     return digest.entries
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def test_personal_data_in_the_name_of_a_file_is_found_by_the_scan_and_told_by_a_
     assert world.run("privacy", "scan", "app", "--json").json["kinds"] == {"email": 1}
     done = world.run("backup", "--json", "--source", "app")
     assert json.loads(done.out)[0]["warnings"] == ["personal data: files.path: email in 1 of 3"]
+    (folder / "link").symlink_to(f"/home/{EMAILS[1]}/report.pdf")
+    os.setxattr(folder / "report.pdf", "user.author", EMAILS[2].encode())
+    assert world.run("privacy", "scan", "app", "--json").json["kinds"] == {"email": 3}
+    done = world.run("backup", "--json", "--source", "app", "--kind", "full")
+    hits = [("path", "1 of 4"), ("target", "1 of 1"), ("xattrs", "1 of 1")]
+    told = [f"personal data: files.{what}: email in {rate}" for what, rate in hits]
+    assert json.loads(done.out)[0]["warnings"] == told
 
 
 def test_a_source_that_is_not_there_is_an_error_of_configuration(world: World) -> None:

@@ -19,7 +19,7 @@ from ..anonymize.sampling import READ_WHOLE, Gathered, Sample
 from ..config.settings import TableSettings
 from ..format.names import table_segment
 from ..format.rows import read_texts
-from ..format.tree_index import index_parts, read_paths
+from ..format.tree_index import index_parts, read_names
 from ..sources.port import table_title
 from .archives import PIECE
 from .classifying import policy_of
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DEFINITIONS: Final = "definitions"
-"""What findings call them."""
+FILES: Final = "files"
+"""What findings call what no policy changes: in ``files`` a ``path``, the ``target`` of a link, and ``xattrs``."""
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]+")
 
 
@@ -70,14 +71,16 @@ def search_tables(
 
 
 def search_names(workspace: Workspace, staged: Mapping[str, Any], finding: Finding) -> int:
-    """Adds what the names of a staged tree show; returns how many members there are."""
+    """Adds what the names of a staged tree show, and what links and extended attributes say; returns how many members
+    there are."""
     files = {member["name"]: member["file"] for member in staged["members"]}
     nothing = Originals(bytes(32))
     for name in index_parts(files):
         with workspace.open_file(files[name]) as file:
             part = _whole(file)  # bounded, as a table's part is
-        for paths in read_paths(part, name):
-            finding.add(scan_names("files.path", paths, nothing))
+        for names in read_names(part, name):
+            for what, values in names.items():
+                finding.add(scan_names(f"{FILES}.{what}", values, nothing))
     return len(files)
 
 

@@ -107,7 +107,9 @@ def _names(wiring: Wiring, source: str) -> Scanned:
     kinds, nothing, names = Counter[str](), Originals(bytes(32)), 0
     with wiring.file_source(source).snapshot() as tree:
         for names, entry in enumerate(islice(tree.entries(), NAMES), 1):
-            kinds.update(scan_name(entry.path, nothing))
+            said = [entry.path, *(value for _, value in entry.xattrs)]
+            said += [entry.target] if entry.kind == "symlink" else []
+            kinds.update(frozenset[str]().union(*(scan_name(one, nothing) for one in said)))
             if names % 1000 == 0:
                 wiring.progress(f"scan {source}", names, 0)
     return Scanned(source, names=names, kinds=tuple(sorted(kinds.items())))

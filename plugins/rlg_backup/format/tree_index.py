@@ -125,11 +125,20 @@ def read_index(file: BinaryIO, name: str) -> Iterator[IndexRow]:
                 yield IndexRow(**row)
 
 
-def read_paths(file: BinaryIO, name: str) -> Iterator[list[bytes]]:
-    """The paths alone of the part ``name``, some thousand at a time; raises MemberDamaged when it is not one."""
+def read_names(file: BinaryIO, name: str) -> Iterator[dict[str, list[bytes]]]:
+    """What the part ``name`` says besides contents, some thousand entries at a time: each ``path``, the ``target`` of
+    each symbolic link, and the value of each of the ``xattrs``. Raises MemberDamaged when it is not one."""
     with parquet_faults(name, "a Parquet file of entries", TypeError, KeyError):
-        for batch in _part(file, name).iter_batches(batch_size=ROWS_AT_ONCE, columns=["path"]):
-            yield batch.column(0).to_pylist()
+        for batch in _part(file, name).iter_batches(
+            batch_size=ROWS_AT_ONCE, columns=["path", "kind", "target", "xattrs"]
+        ):
+            rows = batch.to_pylist()
+            pairs = (pair for row in rows for pair in _pairs(row["xattrs"], "name", "value"))
+            yield {
+                "path": [row["path"] for row in rows],
+                "target": [row["target"] for row in rows if row["kind"] == "symlink"],
+                "xattrs": [value for _, value in pairs],
+            }
 
 
 def _part(file: BinaryIO, name: str) -> pq.ParquetFile:

@@ -13,9 +13,9 @@ import pytest
 
 from rlg_backup.core.errors import MemberDamaged
 from rlg_backup.format import tree_index
-from rlg_backup.format.tree_index import IndexRow, IndexWriter, index_part, index_parts, read_index, read_paths
+from rlg_backup.format.tree_index import IndexRow, IndexWriter, index_part, index_parts, read_index, read_names
 
-READERS: list[Callable[[BinaryIO, str], Iterator[Any]]] = [read_index, read_paths]
+READERS: list[Callable[[BinaryIO, str], Iterator[Any]]] = [read_index, read_names]
 
 
 def row(path: bytes, *, value: bytes = b"") -> IndexRow:
@@ -35,7 +35,10 @@ def test_rows_and_paths_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(tree_index, "ROWS_AT_ONCE", 2)
     rows = [row(b"%d" % number, value=b"\xff") for number in range(5)]
     assert list(read_index(part(*rows), "p")) == rows
-    assert list(read_paths(part(*rows), "p")) == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
+    named = [
+        {"path": some, "target": [], "xattrs": [b"\xff"] * len(some)} for some in ([b"0", b"1"], [b"2", b"3"], [b"4"])
+    ]
+    assert list(read_names(part(*rows), "p")) == named
     assert list(read_index(part(), "p")) == []
 
 

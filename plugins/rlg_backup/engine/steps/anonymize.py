@@ -14,7 +14,7 @@ from ...core.errors import LeakFound
 from ..classifying import policy_of
 from ..covering import cover
 from ..heartbeat import heartbeat
-from ..leak_search import DEFINITIONS, label_of, search_definitions, search_names, search_tables, titles_of
+from ..leak_search import DEFINITIONS, FILES, label_of, search_definitions, search_names, search_tables, titles_of
 from ..warnings import tokenized
 from ..wiring import Wiring
 from ..workspace import Reference, Workspace
@@ -30,8 +30,8 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
     configuration says so or that cannot be, the run ends with LeakFound; what is accepted by name, or rare, is a
     warning in the finding.
 
-    A tree's contents are saved as they are, and so are a database's definitions; personal data in names of files and in
-    definitions is a warning.
+    A tree's contents are saved as they are, and so are a database's definitions; personal data in names of files, in
+    what links and extended attributes say, and in definitions is a warning.
     """
     workspace = Workspace.resume(wiring.settings.staging.folder, wiring.staging_key, reference)
     staged = workspace.record("snapshot")
@@ -44,7 +44,7 @@ def anonymize(wiring: Wiring, reference: Reference) -> Reference:
             checked += search_definitions(workspace, staged, originals, finding)
             instead = _covered(wiring, workspace, staged, settings, finding)
         else:
-            finding = Finding(allowed=frozenset({"files.path"}))
+            finding = Finding(allowed=frozenset(f"{FILES}.{what}" for what in ("path", "target", "xattrs")))
             checked = search_names(workspace, staged, finding)
             instead = {}
     return workspace.put_record(
