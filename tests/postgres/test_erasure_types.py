@@ -31,6 +31,7 @@ DEFINITIONS = [
     "CREATE TABLE parted (id int, at int) PARTITION BY LIST (at)",
     "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)",
     "CREATE TABLE parted_2 PARTITION OF parted DEFAULT",
+    "CREATE TABLE tight (id int PRIMARY KEY, code varchar(8) NOT NULL UNIQUE)",
     "CREATE TABLE sold (id int PRIMARY KEY, code char(8) REFERENCES padded)",
     "ALTER TABLE sold ADD by char(8), ADD FOREIGN KEY (by) REFERENCES padded NOT VALID",
 ]
@@ -88,6 +89,10 @@ def test_keys_that_the_database_holds_for_equal_are_found(
             "named.name': case does not count in it, and does in requests of the kind 'person'",
         ),
         ({"table": "of_named", "column": "names"}, "of_named.names': a value of it is no single key"),
+        (
+            {"table": "tight", "column": "id", "action": "anonymize", "columns": ["code"]},
+            "tight.code': no two rows may hold the same in it, and it is too short for texts that differ",
+        ),
         ({"table": "parted_1", "column": "id"}, "parted_1': it is a part of 'parted'"),
         (
             {"table": "padded", "column": "code", "tables": {"sold": {"through": "code"}}},

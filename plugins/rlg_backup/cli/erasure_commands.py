@@ -13,6 +13,7 @@ from .commands import json_option, wire
 from .output import Output
 
 if TYPE_CHECKING:
+    from ..engine.erasure import Trial
     from ..engine.wiring import Wiring
 
 
@@ -23,11 +24,19 @@ if TYPE_CHECKING:
 @click.option("--kind", help="What the key is of, as 'erasure.subjects' calls it; may be left out when there is one.")
 @click.option("--reason", default="request", show_default=True, metavar="CODE", help="Short, in clear: gdpr-17, say.")
 @click.option("--print-hash", is_flag=True, help="Print what stands for the subject, for rlg_erasure; record nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be left out of the newest backups; record nothing.")
 @click.option("--complete", is_flag=True, help="Put requests on targets that were down, and mend what is damaged.")
 @json_option
 @click.pass_obj
 def erase(
-    config: Path, subject: str | None, kind: str | None, reason: str, print_hash: bool, complete: bool, as_json: bool
+    config: Path,
+    subject: str | None,
+    kind: str | None,
+    reason: str,
+    print_hash: bool,
+    dry_run: bool,
+    complete: bool,
+    as_json: bool,
 ) -> int:
     """Record that somebody is to be forgotten: every later restore and drill leaves out what is theirs.
 
@@ -36,19 +45,22 @@ def erase(
 
     \b
     Examples:
+      rlg-backup erase --subject - --kind account --dry-run
       rlg-backup erase --subject - --kind account --reason gdpr-17
       rlg-backup erase --complete
     """
     from ..engine import erasure
 
-    if complete and (subject is not None or print_hash):
+    if complete and (subject is not None or print_hash or dry_run):
         raise click.UsageError("--complete goes alone")
-    if print_hash and subject is None:
-        raise click.UsageError("--print-hash needs a --subject")
+    if (print_hash or dry_run) and subject is None:
+        raise click.UsageError(f"{'--print-hash' if print_hash else '--dry-run'} needs a --subject")
     out, wiring = Output(as_json), wire(config)
     if subject is None:
         return _show(out, wiring, complete)
     named, texts = _kind(wiring, kind), _lines() if subject == "-" else [subject]
+    if dry_run:
+        return _try_out(out, wiring, named, texts)
     if print_hash:
         hashes = [erasure.subject_for(wiring, named, text).text for text in texts]
         for found in hashes:
@@ -62,6 +74,34 @@ def erase(
         data = [done.to_json() for done in recorded]
     out.data(data if subject == "-" else data[0])
     return 0
+
+
+def _try_out(out: Output, wiring: Wiring, kind: str, texts: list[str]) -> int:
+    from ..engine import erasure
+
+    hashes: dict[str, list[str]] = {}
+    for text in texts:
+        found = erasure.subject_for(wiring, kind, text)
+        hashes.setdefault(found.key, []).append(found.sha256)
+    trials = erasure.try_out(wiring, kind, hashes)
+    verdict = Verdict.of(one.verdict for one in trials)
+    out.verdict(verdict, f"{len(texts)} of kind {kind}; nothing was recorded")
+    for one in trials:
+        out.say(f"{one.source}  {one.backup_id or 'no backup'}")
+        rows = [[title, what, f"{one.rows[title]:,}", *_counts(one, title)] for title, what in one.does.items()]
+        if rows:
+            out.table(["TABLE", "WHAT", "ROWS", "DELETED", "EMPTIED"], rows, right=(2, 3, 4))
+        if one.why:
+            out.say(f"  not all was tried: {one.why}", "yellow")
+    out.data({"verdict": verdict.value, "kind": kind, "sources": [one.to_json() for one in trials]})
+    return verdict.exit_code
+
+
+def _counts(trial: Trial, title: str) -> tuple[str, str]:
+    if trial.erased is None:
+        return "not read", "not read"
+    found = trial.erased.get(title)
+    return (f"{found.deleted:,}", f"{found.anonymized:,}") if found else ("0", "0")
 
 
 def _lines() -> list[str]:

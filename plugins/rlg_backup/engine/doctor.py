@@ -16,7 +16,7 @@ from ..core.errors import BackupError
 from ..core.model import Check, Verdict
 from ..format.signing import SignerOf
 from .doctor_targets import faults, reachable, residence, together, told
-from .erasure import known
+from .erasure import known, require_fitting
 from .quota import usage_of
 from .residency import misplaced
 from .retention.standing import standing
@@ -48,6 +48,7 @@ def examine(wiring: Wiring) -> list[Check]:
         checks.append(_check("targets", f"{name}: properties", partial(_target, wiring, name)))
     checks += [_check("retention", name, partial(_retention, wiring, name)) for name in wiring.settings.sources]
     checks.append(_check("erasures", "ledger", partial(_ledger, wiring)))
+    checks += [_check("erasures", f"rules of {kind}", partial(_rules, wiring, kind)) for kind in _kinds(wiring)]
     checks += _airflow(wiring)
     return checks
 
@@ -111,6 +112,17 @@ def _ledger(wiring: Wiring) -> str:
     if lacking := [name for name, length in found.lengths.items() if length < len(found.entries)]:
         raise _Wrong(f"requests are missing on {', '.join(lacking)}: rlg-backup erase --complete")
     return f"{len(found.entries)} requests on every target"
+
+
+def _kinds(wiring: Wiring) -> list[str]:
+    """Those whose rules can be tried here: where backups can be opened."""
+    return sorted(wiring.settings.erasure.subjects) if wiring.settings.encryption.identities else []
+
+
+def _rules(wiring: Wiring, kind: str) -> str:
+    if unread := require_fitting(wiring, kind):
+        raise _Unseen("; ".join(f"{source}: {why}" for source, why in unread.items()))
+    return f"they fit the newest backups of {', '.join(wiring.settings.erasure.subjects[kind])}"
 
 
 def _identities(wiring: Wiring) -> str:

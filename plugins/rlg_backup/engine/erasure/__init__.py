@@ -1,12 +1,13 @@
 """Erasure: requests to be forgotten, on record at every target, and replayed in every restore."""
 
 from .aside import NOTHING_ASIDE, SetAside
-from .counts import Erased, ErasedRows, less, less_erased, told
-from .files import TREE, TreeErasing
-from .ledger import at_commit, known, mend
+from .counts import TREE, Erased, ErasedRows, less, less_erased, told
+from .files import TreeErasing
+from .ledger import at_commit, known, lock_entries, mend
 from .replay import Replay, replay_for
 from .requests import Recorded, finish, record, subject_for
 from .rows import TableErasing
+from .trial import Trial, require_fitting, try_out
 
 __all__ = [
     "NOTHING_ASIDE",
@@ -18,14 +19,18 @@ __all__ = [
     "SetAside",
     "TableErasing",
     "TreeErasing",
+    "Trial",
     "at_commit",
     "finish",
     "known",
     "less",
     "less_erased",
+    "lock_entries",
     "mend",
     "record",
     "replay_for",
+    "require_fitting",
     "subject_for",
     "told",
+    "try_out",
 ]

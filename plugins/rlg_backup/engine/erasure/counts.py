@@ -10,6 +10,7 @@ from ...core.model import LEVELS
 from ...format.profile import Profile, TableProfile
 from ...sources.port import table_title
 
+TREE = "files and folders"  # what a tree is called among tables
 SHOWN_LEVELS = LEVELS[:2]
 """Geography that is told of what was erased: a city or a town of one row may tell who it was."""
 

@@ -10,10 +10,8 @@ from ...config.erasure import path_expression
 from ...format.digest import EntryDigest
 from ...format.profile import Profile, TreeProfile
 from ...format.tree_index import IndexRow
-from .counts import ErasedRows
+from .counts import TREE, ErasedRows
 from .subjects import Subjects
-
-TREE = "files and folders"
 
 
 class TreeErasing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
@@ -15,6 +16,7 @@ from ...core.errors import BackupError, KeyUnavailable, LedgerForged, LedgerShor
 from ...core.model import Kind
 from ...format.commit import CommitRecord, Erasures
 from ...format.erasure import FOLDER, Written
+from ...storage.port import ObjectInfo
 from ..warnings import ledger_fault
 from ..wiring import Wiring
 
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_THREADS = 8
 _EVERY = "*"  # stands for all targets together among the heads that this machine has seen
 
 
@@ -121,14 +124,41 @@ def _is_known(wiring: Wiring, one: Written) -> bool:
         return True
 
 
-def lock_time(wiring: Wiring, target: str) -> datetime | None:
-    """Until when an entry is locked on a target that locks: while any backup there is kept that was made before it."""
+def lock_time(wiring: Wiring, target: str, made: datetime | None = None) -> datetime | None:
+    """Until when an entry that was ``made`` then (else: now) is locked on a target that locks: while any backup there
+    is kept that was made before it."""
     if wiring.settings.targets[target].lock == "none":
         return None
-    sources = [name for name, source in wiring.settings.sources.items() if target in source.targets]
-    rules = [wiring.settings.retention.rules(name, target) for name in sources]
-    ages = [one.age(kind) for one in rules for kind in Kind] + [one.archive.keep for one in rules if one.archive]
-    return max(age.after(wiring.clock()) for age in ages)
+    return max(_kept(wiring, source, target, made or wiring.clock()) for source in _sources(wiring, target))
+
+
+def lock_entries(wiring: Wiring, source: str, target: str, held: datetime | None) -> None:
+    """Locks every entry on a target for as long as the rules of now keep what was made before it, and until ``held``
+    where a backup of the source is. Of several sources the one that keeps longest does it, and each that holds one.
+    Idempotent: a lock only ever becomes longer. Nothing where no locks are wanted; raises StorageError."""
+    if wiring.settings.targets[target].lock == "none":
+        return
+    now = wiring.clock()
+    if held is None and source != max(_sources(wiring, target), key=lambda one: _kept(wiring, one, target, now)):
+        return
+    storage = wiring.storage(target)
+
+    def lock(info: ObjectInfo) -> None:
+        storage.lock(info.key, max(filter(None, (lock_time(wiring, target, info.modified), held))))
+
+    with ThreadPoolExecutor(_THREADS) as pool:  # a request to a cloud takes 30 ms
+        list(pool.map(lock, storage.list(FOLDER)))
+
+
+def _sources(wiring: Wiring, target: str) -> list[str]:
+    return [name for name, source in wiring.settings.sources.items() if target in source.targets]
+
+
+def _kept(wiring: Wiring, source: str, target: str, made: datetime) -> datetime:
+    """Until when a backup of that time is kept at most."""
+    rules = wiring.settings.retention.rules(source, target)
+    ages = [*(rules.age(kind) for kind in Kind), *([rules.archive.keep] if rules.archive else [])]
+    return max(age.after(made) for age in ages)
 
 
 def _require_asked(wiring: Wiring, ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...config.erasure import Erased, ErasedChild, ErasureRule
 from ...core.errors import ErasureUndecided
 from ...format.profile import ColumnProfile, Profile, TableProfile
-from ...sources.kinds import kind_of
+from ...sources.kinds import kind_of, longest_text
 from ...sources.port import ROW_IDENTITY, ForeignKey, table_title
 from .counts import title_of
 from .subjects import Subjects, is_caseless
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _CASELESS = "citext"
+_SHORTEST = 12  # characters, hex digits all
 Place = tuple[str, str]  # schema and name
 _OTHER_NAME = (
     "add a rule for the table that held them at the time of the backup; 'optional: true' where a table is not in each"
@@ -279,6 +280,9 @@ class _Rule:
             if columns[name].key or (cut and name == looked_at[0] and not columns[name].nullable):
                 cause = "it allows no NULL, and what it refers to is deleted" if cut else "it is of the primary key"
                 raise _undecided(f"{title}.{name}", cause, _STAYS)
+            if _too_short_to_differ(table, columns[name]):
+                cause = "no two rows may hold the same in it, and it is too short for texts that differ"
+                raise _undecided(f"{title}.{name}", cause, _STAYS)
             if not _can_be_empty(table, columns[name]):
                 cause = "it allows no NULL and holds no text, so that it cannot be emptied"
                 raise _undecided(f"{title}.{name}", cause, _STAYS)
@@ -287,6 +291,12 @@ class _Rule:
 def _can_be_empty(table: TableProfile, column: ColumnProfile) -> bool:
     """SQLite takes a text in every column."""
     return column.nullable or ROW_IDENTITY in table.options or kind_of(column.declared_type) == "text"
+
+
+def _too_short_to_differ(table: TableProfile, column: ColumnProfile) -> bool:
+    """Of a column that is emptied to texts of their own: 48 bits tell a million of them apart."""
+    unique = any(rule.kind == "distinct" and column.name in rule.columns for rule in table.rules)
+    return unique and not column.nullable and (longest_text(column.declared_type) or _SHORTEST) < _SHORTEST
 
 
 def _declared(table: TableProfile, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -14,6 +15,9 @@ from ..wiring import Wiring
 from .aside import numbers_told
 from .ledger import complete, known, lock_time, remember
 from .subjects import spelled
+from .trial import require_fitting
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20  # requests that others record while this one is at it
 _AGAIN = "ask again, or 'rlg-backup erase --complete', once it answers"
@@ -61,10 +65,14 @@ def record(wiring: Wiring, kind: str, texts: Sequence[str], reason: str) -> list
 
     The first target decides the order: what it has is recorded, and what is not on all targets yet is not answered as
     done. Raises as ``subject_for`` for any of them and as ``known`` before one is recorded; SignerUnknown for a signing
-    key that nobody trusts, and ErasureIncomplete naming the targets that did not take them: the next call finishes.
+    key that nobody trusts, ErasureUndecided for new ones whose rules do not fit the newest backups, as far as these can
+    be read here, and ErasureIncomplete naming the targets that did not take them: the next call finishes.
     """
     asked = [_same(wiring, kind, text) for text in texts]
     recording = _Recording(wiring, kind, reason, known(wiring))
+    if any(recording.entry_of(same) is None for same in asked):
+        for source, why in require_fitting(wiring, kind).items():
+            log.info("the rules of '%s' were not tried on a backup of '%s': %s", kind, source, why)
     found = [recording.add(same) for same in asked]
     _complete(wiring, recording.ledger, _named([one.entry.sequence for one, _ in found]))
     targets = tuple(wiring.ledger_targets)
@@ -86,11 +94,14 @@ class _Recording:
         self._new = 0
         self._by_subject = self._indexed(self.ledger.entries)
 
+    def entry_of(self, same: Sequence[Subject]) -> Written | None:
+        """The request of a subject, if there is one."""
+        return next((one for subject in same if (one := self._by_subject.get(subject))), None)
+
     def add(self, same: Sequence[Subject]) -> tuple[Written, bool]:
         """The entry of a subject, by whichever of its hashes, and whether it is new."""
         for _ in range(_ATTEMPTS):
-            there = next((one for subject in same if (one := self._by_subject.get(subject))), None)
-            if there is not None:
+            if (there := self.entry_of(same)) is not None:
                 return there, False
             signed = self._entry(same[0]).sign(self.wiring.signing_key)
             # What readers would refuse is never written: it is read back from its bytes first.

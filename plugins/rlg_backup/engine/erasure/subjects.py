@@ -46,7 +46,7 @@ class Subjects:
             hint = f"name it under erasure.old_keys; {HINT.format(numbers_told(numbers))}"
             raise KeyUnavailable("replay", "erasure ledger", cause, hint)
         found = [(keys[name], frozenset(hashes)) for name, hashes in by_key.items()]
-        made = cls(kind, found, caseless=_caseless(wiring, kind))
+        made = cls(kind, found, caseless=is_caseless_kind(wiring, kind))
         made.asked = {one.entry.subject: one.entry.requested_at for one in ledger.entries if one.entry.kind == kind}
         return made
 
@@ -69,10 +69,11 @@ class Subjects:
 
 def spelled(wiring: Wiring, kind: str, text: str) -> str:
     """A subject's key as it is hashed: in small letters where the configuration says that it is an e-mail address."""
-    return text.lower() if _caseless(wiring, kind) else text
+    return text.lower() if is_caseless_kind(wiring, kind) else text
 
 
-def _caseless(wiring: Wiring, kind: str) -> bool:
+def is_caseless_kind(wiring: Wiring, kind: str) -> bool:
+    """Whether in the keys of a kind case does not count."""
     return wiring.settings.erasure.normalise.get(kind) == "email"
 
 

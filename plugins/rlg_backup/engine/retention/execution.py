@@ -18,13 +18,14 @@ from ...catalog import Lease
 from ...core.errors import BackupError, ObjectLocked
 from ...core.model import Verdict
 from ...format.retention import LINE, Archived, Erased, Event, Expired, Kept, ListedObject, Mark, Marked, Removal, State
+from ..erasure import lock_entries
 from ..lease import held
 from ..verify import verdict_of
 from ..wiring import Wiring
 from .holds import not_yet_held
 from .planning import Action, Decision, held_with_chains
 from .record import put_on_record
-from .removal import erase_backup, lock_held, move_archives, remove_abandoned
+from .removal import erase_backup, held_until, lock_held, move_archives, remove_abandoned
 from .shelf import Shelf, decisions_on, read_shelf, require_removable, rules_of, without_room
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
     outcome.warnings += without_room(shelf, outcome.decisions)
     put_on_record(wiring, lease, lambda state: not_yet_held(shelf.handed_on, state))
     put_on_record(wiring, lease, lambda state: changes(outcome.decisions, state, now))
-    _lock_held(wiring, shelf, outcome, now)
+    _lock_held(wiring, shelf, outcome, held_until(now))
     cold = [one for one in outcome.decisions if one.action is Action.IS_ARCHIVED]
     for start in range(0, len(cold), BATCH):
         _archive(wiring, lease, shelf, cold[start : start + BATCH], outcome)
@@ -133,14 +134,19 @@ def _carry_out(wiring: Wiring, lease: Lease, outcome: Outcome) -> None:
             log.info("%s", error)
 
 
-def _lock_held(wiring: Wiring, shelf: Shelf, outcome: Outcome, now: datetime) -> None:
-    """Where the target is to lock, what is held is locked on, with its chain; what cannot be does not stop the rest."""
-    if wiring.settings.targets[shelf.target].lock == "none" or not shelf.state.holds:
+def _lock_held(wiring: Wiring, shelf: Shelf, outcome: Outcome, until: datetime) -> None:
+    """Where the target is to lock, what is held is locked on, with its chain, and requests to erase for as long as what
+    they are replayed in; what cannot be does not stop the rest."""
+    if wiring.settings.targets[shelf.target].lock == "none":
         return
-    records = {point.backup_id: point.key for point in wiring.catalog(shelf.target, shelf.source).points()}
-    for backup_id in sorted(held_with_chains(shelf.facts, shelf.state)):
+    jobs = [partial(lock_entries, wiring, shelf.source, shelf.target, until if shelf.state.holds else None)]
+    if shelf.state.holds:
+        records = {point.backup_id: point.key for point in wiring.catalog(shelf.target, shelf.source).points()}
+        held = sorted(held_with_chains(shelf.facts, shelf.state))
+        jobs += [partial(lock_held, wiring, shelf, backup_id, records[backup_id], until) for backup_id in held]
+    for job in jobs:
         try:
-            lock_held(wiring, shelf, backup_id, records[backup_id], now)
+            job()
         except BackupError as error:
             log.error("%s", error)
             outcome.failures.append(error)

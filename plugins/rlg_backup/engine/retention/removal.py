@@ -52,10 +52,14 @@ def move_archives(wiring: Wiring, shelf: Shelf, backup_id: str, tier: Tier) -> N
     log.info("archived '%s/%s' on '%s': tier %s", shelf.source, backup_id, shelf.target, tier)
 
 
-def lock_held(wiring: Wiring, shelf: Shelf, backup_id: str, record: str, now: datetime) -> None:
-    """Locks a held backup's archives, manifest and ``record``, for weeks and not for ever: a hold can be released.
-    Idempotent; raises StorageError."""
-    until = now + HELD - (now - WEEK_BEGAN) % WEEK  # the same for a week, in which nothing is asked for again
+def held_until(now: datetime) -> datetime:
+    """Until when what is held is locked: for weeks and not for ever, since a hold can be released. The same for a week,
+    in which nothing is asked for again."""
+    return now + HELD - (now - WEEK_BEGAN) % WEEK
+
+
+def lock_held(wiring: Wiring, shelf: Shelf, backup_id: str, record: str, until: datetime) -> None:
+    """Locks a held backup's archives, manifest and ``record``. Idempotent; raises StorageError."""
     keys = [info.key for info in shelf.objects[backup_id] if not info.key.endswith(f"/{STATE}")]
     for key in (*keys, record):
         wiring.storage(shelf.target).lock(key, until)
