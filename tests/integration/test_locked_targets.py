@@ -174,6 +174,29 @@ def test_a_lock_that_failed_after_the_commit_is_asked_for_again_and_it_is_told(s
     assert near(locks[f"app/{full}/default.zip.age"], 6)
 
 
+def test_a_lock_that_failed_is_asked_for_again_where_nothing_later_needs_that_backup(
+    server: S3Server, pair: World
+) -> None:
+    """No chain but its own leads over a differential one; and with its own record it is known to have all its locks."""
+    pair.settings["retention"]["differential"] = "6 months"
+    full, first, second = pair.back_up(), *(pair.back_up(kind="differential") for _ in range(2))
+    pair.source["targets"] = ["folder", "local"]
+    pair.save()
+    wiring, fault = pair.wiring(), Fault(Damage.FAIL, f"*{first}*", operations=("lock",), error=StorageDenied)
+    wiring._storages["local"] = FaultyStorage(wiring.storage("local"), fault)
+    (_, done) = replicate(wiring, "app")
+    assert (done.copied, type(done.error)) == ([full, first, second], StorageDenied)
+    locks = objects(server, pair)
+    (record,) = [key for key in locks if key.startswith("catalog/") and first in key]
+    assert locks[record] is None
+    assert [one.error for one in replicate(pair.wiring(), "app")] == [None, None]
+    assert (until := objects(server, pair)[record]) and near(until, 6)
+    wiring = pair.wiring()
+    wiring._storages["local"] = watched = FaultyStorage(wiring.storage("local"))
+    replicate(wiring, "app")
+    assert "lock" not in {operation for operation, _ in watched.calls}  # all of them are
+
+
 def test_what_is_held_is_locked_on_by_each_run_of_retention_and_no_longer_than_weeks(
     server: S3Server, world: World
 ) -> None:

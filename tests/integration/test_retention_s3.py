@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.s3_server import S3Server
 from tests.support.world import World, dump
+from tests.support.zoned_world import zoned_world
 
 AGES = (130, 100, 70, 40, 10)
 
@@ -33,9 +34,9 @@ def world(tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> 
     return world
 
 
-def versions(server: S3Server, world: World, backup_id: str) -> list[str]:
+def versions(server: S3Server, world: World, backup_id: str, target: str = "local") -> list[str]:
     """Every version and delete marker below a backup's name."""
-    prefix = f"{world.settings['targets']['local']['prefix']}/app/{backup_id}/"
+    prefix = f"{world.settings['targets'][target]['prefix']}/app/{backup_id}/"
     found: dict[str, Any] = server.client().list_object_versions(Bucket="kept", Prefix=prefix)
     return [item["VersionId"] for item in (*found.get("Versions", ()), *found.get("DeleteMarkers", ()))]
 
@@ -59,6 +60,28 @@ def test_what_expired_is_gone_with_every_version_and_is_certified(server: S3Serv
         "manifest.json": 1,
     }
     assert world.run("verify", "latest", "--full").code == 0
+
+
+def test_versions_of_an_archive_whose_zone_has_another_name_now_go_and_are_certified(
+    server: S3Server, world: World, tmp_path: Path
+) -> None:
+    """The backup's own manifest names it, though no listing and no setting does."""
+    zoned = zoned_world(tmp_path / "zoned")
+    zoned.settings["targets"]["il"] = {**world.settings["targets"]["local"], "jurisdiction": "IL"}
+    zoned.settings["residency"]["jurisdictions"]["IL"] = ["us-east-1"]
+    zoned.settings["retention"] = {"grace": "0 days"}
+    zoned.save()
+    made = [zoned.back_up_ago(days) for days in AGES]
+    zones = zoned.settings["residency"]["zones"]
+    zones["jerusalem"] = zones.pop("israel")
+    zoned.save()
+    below = zoned.settings["targets"]["il"]["prefix"]
+    server.client().delete_object(Bucket="kept", Key=f"{below}/app/{made[0]}/israel.zip.age")
+    done = [one for _ in range(2) for one in zoned.run("expire", "--json").json if one["target"] == "il"]
+    assert versions(server, zoned, made[0], "il") == []
+    (certificate,) = [one for one in done[-1]["certificates"] if one["removal"]["backup_id"] == made[0]]
+    erased = {one["key"].rpartition("/")[2]: (one["size"], one["versions"]) for one in certificate["objects"]}
+    assert erased["israel.zip.age"] == (0, 2)  # itself, and the marker above it
 
 
 def test_what_is_locked_stays_and_says_until_when(server: S3Server, world: World) -> None:

@@ -49,6 +49,21 @@ def lock_what_needs(wiring: Wiring, source: str, target: str, backup_ids: Collec
                 _lock(wiring, chain)
 
 
+def lock_what_is_not(wiring: Wiring, source: str, target: str) -> None:
+    """``lock_chain`` of each backup there that is not locked as long as it is kept: a run before could not, or the
+    rules were others. Its record tells: it is locked last."""
+    if wiring.settings.targets[target].lock == "none":
+        return
+    for point in wiring.catalog(target, source).points():
+        until = lock_time(wiring, source, target, point.kind, point.time)
+        if until is None or until <= wiring.clock():
+            continue
+        with suppress(DamageError, ObjectMissing):
+            present = wiring.storage(target).stat(point.key).locked_until
+            if present is None or present < until:
+                lock_chain(wiring, source, target, point.backup_id)
+
+
 def lock_record(wiring: Wiring, source: str, target: str, key: str) -> None:
     """Locks a record of decisions, by its key. Nothing where no locks are wanted; raises StorageError."""
     ends = [until for kind in Kind if (until := lock_time(wiring, source, target, kind)) is not None]
@@ -57,10 +72,12 @@ def lock_record(wiring: Wiring, source: str, target: str, key: str) -> None:
 
 
 def _lock(wiring: Wiring, chain: Sequence[Chosen]) -> None:
-    until: datetime | None = None
+    """What a backup needs before itself, its archives before its record."""
+    times: list[datetime | None] = []
     for one in reversed(chain):
         own = lock_time(wiring, one.source, one.target, one.point.kind, one.manifest.snapshot.taken_at)
-        until = max(filter(None, (own, until)), default=None)
+        times.append(max(filter(None, (own, *times[-1:])), default=None))
+    for one, until in zip(chain, reversed(times), strict=True):
         if until is not None:
             archives = [archive_name(entry.zone) for entry in held(wiring.settings, one.target, one.manifest)]
             for key in (*(f"{one.folder}/{name}" for name in (*archives, MANIFEST)), one.point.key):

@@ -21,7 +21,7 @@ from .chains import chain_of, require_archives
 from .copying import copying, fetch_object, objects_of
 from .erasure import at_commit, mend
 from .lacking import Shelf, lacking
-from .locking import lock_chain, lock_time
+from .locking import lock_chain, lock_time, lock_what_is_not
 from .restore_points import Chosen, choose, open_point
 from .retention.holds import hand_on, never_held
 from .wiring import Wiring
@@ -95,8 +95,7 @@ def _complete(wiring: Wiring, done: Replication, shelves: Mapping[str, Shelf], *
                 else:
                     done.left[backup_id] = f"target '{done.target}' has a newer backup already"
             _copy_all(wiring, done, lease, workspace, wanted)
-    if points := catalog.points():
-        lock_chain(wiring, done.source, done.target, points[-1].backup_id)  # what a run before could not lock
+    lock_what_is_not(wiring, done.source, done.target)
 
 
 def _copy_all(

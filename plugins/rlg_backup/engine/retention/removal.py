@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from ...config.residency import BASE
-from ...core.errors import ObjectDamaged
+from ...core.errors import DamageError, ObjectDamaged, ObjectMissing
 from ...core.model import Tier
+from ...format.manifest import Manifest
 from ...format.retention import Erased, ErasedObject, Removal
 from ..archives import MANIFEST, STATE
 from ..residency import archive_name
+from ..restore_points import MANIFEST_LIMIT
 from ..wiring import Wiring
 from .shelf import Shelf
 
@@ -31,7 +33,7 @@ def erase_backup(wiring: Wiring, source: str, target: str, removal: Removal) -> 
     """
     storage, folder = wiring.storage(target), f"{source}/{removal.backup_id}/"
     sizes = {one.key: one.size for one in removal.objects} | {info.key: info.size for info in storage.list(folder)}
-    versions = {key: storage.erase(key) for key in _last_the_manifest(wiring, folder, sizes)}
+    versions = {key: storage.erase(key) for key in _last_the_manifest(wiring, target, folder, sizes)}
     if left := next(iter(storage.list(folder)), None):
         raise ObjectDamaged("erase", left.key, f"target '{target}' still lists it")
     keys = [key for key in versions if key in sizes or versions[key]]
@@ -68,13 +70,25 @@ def lock_held(wiring: Wiring, shelf: Shelf, backup_id: str, record: str, until: 
 def remove_abandoned(wiring: Wiring, shelf: Shelf, name: str) -> None:
     """Removes what a run left that committed nothing. Idempotent; raises StorageError."""
     storage, folder = wiring.storage(shelf.target), f"{shelf.source}/{name}/"
-    for key in _last_the_manifest(wiring, folder, (info.key for info in shelf.objects[name])):
+    for key in _last_the_manifest(wiring, shelf.target, folder, (info.key for info in shelf.objects[name])):
         storage.erase(key)
     log.info("removed what a run left uncommitted on '%s': %s", shelf.target, folder)
 
 
-def _last_the_manifest(wiring: Wiring, folder: str, listed: Iterable[str]) -> list[str]:
+def _last_the_manifest(wiring: Wiring, target: str, folder: str, listed: Iterable[str]) -> list[str]:
     """The keys to erase: those listed, and those that may have been deleted before and left versions behind."""
-    archives = map(archive_name, (BASE, *wiring.settings.residency.zones))
-    keys = {*listed, *(folder + name for name in (*archives, STATE, MANIFEST))}
+    zones = {BASE, *wiring.settings.residency.zones, *_signed_zones(wiring, target, folder)}
+    keys = {*listed, *(folder + name for name in (*map(archive_name, zones), STATE, MANIFEST))}
     return sorted(keys, key=lambda key: (key == folder + MANIFEST, key))
+
+
+def _signed_zones(wiring: Wiring, target: str, folder: str) -> list[str]:
+    """The zones by which the rows of a backup were parted, also those that have other names now; none where an earlier
+    run erased the manifest, which it did last. Raises StorageError."""
+    source, backup_id, _ = folder.split("/")
+    try:
+        data, _ = wiring.storage(target).get_bytes(folder + MANIFEST, limit=MANIFEST_LIMIT)
+        manifest = Manifest.load(data, wiring.trusted, source=source, backup_id=backup_id)
+    except (DamageError, ObjectMissing):
+        return []
+    return [entry.zone for entry in manifest.archives]
