@@ -186,13 +186,14 @@ def test_a_content_is_found_in_the_backup_that_stored_it_however_many_lie_betwee
 
 def test_what_the_state_knows_of_a_file_that_never_rested_or_is_new_is_no_identity(world: World, tree: Path) -> None:
     """And of those that rested there is one, which tells no name."""
+    begun = datetime.now(UTC)
     (tree / "restless").write_bytes(os.urandom(1 << 20))
     with touching(tree / "restless"):
         done = backup(world.wiring(clock=settled), "app", Kind.FULL)
     assert [warning.startswith(UNSTABLE) for warning in done.warnings] == [True]
     identities = noted(world, done.backup_id)["identity"]
     assert [one.tobytes() == UNSURE for one in identities] == [False, False, True, False]
-    new = backup(world.wiring(), "app", Kind.FULL)
+    new = backup(world.wiring(clock=lambda: begun), "app", Kind.FULL)
     assert {one.tobytes() for one in noted(world, new.backup_id)["identity"]} == {UNSURE}
 
 
