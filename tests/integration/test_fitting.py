@@ -16,10 +16,10 @@ INSTEAD = "hint: tokenize it, or change the column\n"
 ROWS = "INSERT INTO t (email) VALUES ('{\"a\": 1}'), ('{\"a\": 2}')"
 
 
-def made(tmp_path: Path, definition: str, rows: str, policy: str | dict[str, Any]) -> World:
+def made(tmp_path: Path, definition: str, rows: str, policy: str | dict[str, Any], options: str = "") -> World:
     world = World.make(tmp_path / "world")
     with sqlite3.connect(world.root / "policy.db") as connection:
-        connection.execute(f"CREATE TABLE t ({definition})")
+        connection.execute(f"CREATE TABLE t ({definition}) {options}")
         connection.execute(rows)
     connection.close()
     world.settings["sources"] = {
@@ -97,4 +97,21 @@ def test_a_coarser_column_of_several_classes_and_null_is_restored(tmp_path: Path
     assert done.code == 0, done.err
     with sqlite3.connect(world.root / "copy.db") as connection:
         assert connection.execute("SELECT email FROM t").fetchall() == [(1200,), (0.0,), ("1200.00",), *[(None,)] * 3]
+    connection.close()
+
+
+def test_a_strict_table_gets_nothing_but_its_types(tmp_path: Path) -> None:
+    world = made(tmp_path, "email INT, name TEXT", "INSERT INTO t VALUES (1, 'hippo')", "hash", "STRICT")
+    done = world.run("backup", "--source", "app")
+    cause = "a column of the type INT does not take what 'hash' makes of it"
+    assert (done.code, done.err) == (MISCONFIGURED, f"error: unable to anonymize 't.email': {cause}\n{INSTEAD}")
+    world.source["policies"] = {"t.*": "tokenize"}
+    world.save()
+    world.back_up("app")
+    copy = world.root / "copy.db"
+    done = world.run("restore", "latest", "--source", "app", "--to", copy, "--fidelity", "masked")
+    assert done.code == 0, done.err
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT email, length(name) FROM t").fetchall() == [(None, 32)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()

@@ -8,7 +8,7 @@ made of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -24,8 +24,8 @@ from ..core.errors import PolicyMismatch
 from ..core.model import Check, Verdict
 from ..format.digest import ROW_DIGESTS, RowDigest
 from ..format.profile import ColumnProfile, Profile, TableProfile
-from ..sources.kinds import ANY, kind_of, longest_text
-from ..sources.port import ROW_IDENTITY, Column, Rule, Table
+from ..sources.kinds import kind_of, longest_text, sqlite_kind
+from ..sources.port import ROW_IDENTITY, STRICT, Column, Rule, Table
 from .breaking import require_unbroken
 from .coarse_places import CoarsePlaces, Read
 from .fitting import doubts, fits, may_repeat, require_fitting, require_pairs
@@ -173,17 +173,16 @@ def _place(table: TableProfile) -> Place:
 
 def _described(profile: TableProfile) -> Table:
     """A table as far as the profile tells of it."""
-    identity = profile.options.get(ROW_IDENTITY)
-    columns = tuple(_column(column, identity) for column in profile.stored_columns)
+    columns = tuple(_column(column, profile.options) for column in profile.stored_columns)
     rules = tuple(Rule(one.kind, one.words, one.columns, one.refers) for one in profile.rules)
     names = (profile.schema_name, profile.name)
     return Table(*names, columns, profile.fingerprint, profile.options, profile.within, rules)
 
 
-def _column(told: ColumnProfile, identity: object) -> Column:
-    """``identity``: of SQLite, whose columns take everything but where one is the row id; None of PostgreSQL."""
-    if identity is not None:
-        kind = "number" if identity == "column" and told.key else ANY
+def _column(told: ColumnProfile, options: Mapping[str, object]) -> Column:
+    if ROW_IDENTITY in options:
+        rowid = options[ROW_IDENTITY] == "column" and bool(told.key)
+        kind = sqlite_kind(told.declared_type, rowid=rowid, strict=STRICT in options)
         return Column(told.name, told.declared_type, told.nullable, told.key, kind)
     kind, longest = kind_of(told.declared_type), longest_text(told.declared_type)
     return Column(told.name, told.declared_type, told.nullable, told.key, kind, longest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-ANY: Final = "any"  # every value: SQLite's columns, whatever they are declared as
+ANY: Final = "any"  # every value: SQLite's columns, whatever they are declared as, but for STRICT tables
 OTHER: Final = "other"  # a type of which nothing is known but that its values have a text
 
 CASELESS: Final = "public.citext"  # to which values are equal that differ in case
@@ -20,6 +20,7 @@ _NAMES: Final = {
     "json": ("json", "jsonb"),
 }
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
+_STRICT: Final = {"INT": "number", "INTEGER": "number", "REAL": "number", "TEXT": "text", "BLOB": "bytes"}
 _COARSE: Final = re.compile(r"numeric\(\d+,-(\d+)\)")
 _SIZED: Final = re.compile(r"\((\d+)(?:,-?\d+)?\)")
 
@@ -31,6 +32,13 @@ def kind_of(declared: str) -> str:
     if declared.endswith("[]"):
         return "array"
     return _KINDS.get(_SIZED.sub("", declared), OTHER)
+
+
+def sqlite_kind(declared: str, *, rowid: bool, strict: bool) -> str:
+    """The kind of a column of SQLite: ``number`` where it is the row id, and that of its type in a STRICT table."""
+    if rowid:
+        return "number"
+    return _STRICT.get(declared.upper(), ANY) if strict else ANY
 
 
 def longest_text(declared: str) -> int | None:

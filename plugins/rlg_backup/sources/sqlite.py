@@ -19,8 +19,8 @@ from ..core.errors import SourceChanged, SourceUnreadable
 from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
-from .kinds import ANY
-from .port import ROW_IDENTITY, Column, ForeignKey, Piece, Rule, Table
+from .kinds import sqlite_kind
+from .port import ROW_IDENTITY, STRICT, Column, ForeignKey, Piece, Rule, Table
 from .sqlite_append import AppendOnlyReading, storages
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
@@ -156,8 +156,9 @@ class SqliteSnapshot(AppendOnlyReading):
         left_out = {name: pattern for name in names for pattern in exclude if fnmatchcase(name, pattern)}
         self._emptied = tuple(left_out)
         known = storages(connection, self._layouts, append_only, geography.tables if geography else ())
+        strict = _strict_tables(connection)
         tables = [
-            _table(row, self._layouts[row.name.decode()], _rules(connection, row.name.decode()))
+            _table(row, self._layouts[row.name.decode()], row.name in strict, _rules(connection, row.name.decode()))
             for row in self._rows
             if row.type == "table" and row.root and row.name.decode() not in left_out
         ]
@@ -250,7 +251,7 @@ class SqliteSnapshot(AppendOnlyReading):
         return TableReader(self._connection, self._layouts[table.name], codec, geography)
 
 
-def _table(row: SchemaRow, layout: Layout, rules: tuple[Rule, ...]) -> Table:
+def _table(row: SchemaRow, layout: Layout, strict: bool, rules: tuple[Rule, ...]) -> Table:
     columns = tuple(
         # A column that is the row id takes no NULL, whatever its declaration says, and integers only.
         Column(
@@ -258,13 +259,21 @@ def _table(row: SchemaRow, layout: Layout, rules: tuple[Rule, ...]) -> Table:
             column.declared_type,
             column.nullable and column.name != layout.alias,
             column.key,
-            kind=ANY if column.name != layout.alias else "number",
+            kind=sqlite_kind(column.declared_type, rowid=column.name == layout.alias, strict=strict),
         )
         for column in layout.loaded
     )
     identity = "column" if layout.alias else "key" if layout.key else "rowid" if layout.rowid else "none"
-    fingerprint = hashlib.sha256(row.sql or b"").hexdigest()
-    return Table("main", layout.name, columns, fingerprint, {ROW_IDENTITY: identity}, rules=rules)
+    options = {ROW_IDENTITY: identity, **({STRICT: True} if strict else {})}
+    return Table("main", layout.name, columns, hashlib.sha256(row.sql or b"").hexdigest(), options, rules=rules)
+
+
+def _strict_tables(connection: sqlite3.Connection) -> set[bytes]:
+    """The names of tables whose columns take values of their type only; before version 3.37 there were none."""
+    if sqlite3.sqlite_version_info < (3, 37):
+        return set()
+    query = "SELECT CAST(name AS BLOB) FROM pragma_table_list WHERE schema = 'main' AND strict"
+    return {bytes(name) for (name,) in connection.execute(query).fetchall()}
 
 
 def _rules(connection: sqlite3.Connection, table: str) -> tuple[Rule, ...]:
