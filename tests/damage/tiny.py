@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ class Tiny:
         assert done.complete
         return choose(self.wiring, source, done.backup_id)
 
-    @property
+    @cached_property
     def identities(self) -> list[Identity]:
+        """Read once: to try every byte of an archive is to ask for them 20,000 times."""
         return self.wiring.identities()
 
     def archive(self, chosen: Chosen) -> bytes:
