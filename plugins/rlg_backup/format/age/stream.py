@@ -49,7 +49,7 @@ class PayloadWriter(io.RawIOBase):
         # Always holds the last bytes written, up to a whole chunk: they may turn out to be the last.
         self._pending = bytearray(CHUNK)
         self._held = 0
-        self._sealed = memoryview(bytearray(RUN * SEALED))
+        self._sealed = memoryview(b"")  # as long as the longest run so far: most payloads are one chunk
         self._failed = False
         write_all(self._write, nonce)
 
@@ -112,6 +112,9 @@ class PayloadWriter(io.RawIOBase):
     def _seal(self, plain: memoryview, *, last: bool) -> None:
         # Until the sink has it all: going on would use a chunk's nonce twice, and close over a gap.
         self._failed = True
+        needed = max(1, -(-len(plain) // CHUNK)) * SEALED
+        if len(self._sealed) < needed:
+            self._sealed = memoryview(bytearray(needed))
         made = seal_run(self._cipher, self._number, plain, last, self._sealed)
         write_all(self._write, self._sealed[:made])
         self._number += made // SEALED
@@ -142,11 +145,10 @@ class PayloadReader(io.BufferedIOBase):
         if self._take(memoryview(nonce)) < NONCE:
             raise PayloadDamaged("decrypt", name, "it ends within the nonce of its payload")
         self._cipher = payload_cipher(key, bytes(nonce))
-        # One byte more than a run: that there is one tells that the run's last chunk is not the payload's.
-        self._sealed = memoryview(bytearray(RUN * SEALED + 1))
+        self._sealed = memoryview(b"")
         self._carried = 0
         self._number = 0
-        self._plain = memoryview(bytearray(RUN * CHUNK))
+        self._make_room(1)
         self._at = self._end = 0
         self._finished = False
         self._fault: PayloadDamaged | None = None
@@ -196,9 +198,11 @@ class PayloadReader(io.BufferedIOBase):
         """Open the next run; of one with a damaged chunk what stands before that, and the next time its fault."""
         if self._fault is not None:
             raise self._fault
+        if self._number == 1:
+            self._make_room(RUN)
         filled = self._carried + self._take(self._sealed[self._carried :])
         last = filled < len(self._sealed)
-        sealed = self._sealed[: min(filled, RUN * SEALED)]
+        sealed = self._sealed[: min(filled, len(self._sealed) - 1)]
         if last:
             try:
                 plaintext_size(self._number * SEALED + filled, self._name)
@@ -216,9 +220,16 @@ class PayloadReader(io.BufferedIOBase):
             raise self._fault from None
         self._at, self._end = 0, opened
         self._finished = last and self._fault is None
-        self._number += RUN
+        self._number += len(self._plain) // CHUNK
         self._carried = 1
         self._sealed[0] = self._sealed[-1]
+
+    def _make_room(self, chunks: int) -> None:
+        """Open so many at a time from now on. Most payloads are one chunk, and not worth the 2 MiB of a run."""
+        # One byte more: that there is one tells that the last of these chunks is not the payload's.
+        room = memoryview(bytearray(chunks * SEALED + 1))
+        room[: self._carried] = self._sealed[: self._carried]
+        self._sealed, self._plain = room, memoryview(bytearray(chunks * CHUNK))
 
     def _take(self, buffer: memoryview) -> int:
         """Fill ``buffer`` from the stream; fewer bytes only at its end."""
