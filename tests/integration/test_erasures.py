@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,22 @@ def test_a_drill_replays_and_says_so(world: World) -> None:
     assert again.code == 3, again.out
     checks = {check["name"]: check["verdict"] for check in again.json["sources"][0]["checks"]}
     assert (checks["ledger"], checks["ledger on second"]) == ("PASS", "COULD-NOT-VERIFY")
+
+
+def test_a_request_after_a_backup_that_finds_nothing_in_it_is_told_by_its_number(world: World) -> None:
+    erased(world, "2", "007", "nobody")
+    why = "see that their keys were given as the column holds them"
+    told = f"erasures: requests of kind 'person' that find nothing here: 2-3: {why}"
+    done = restored(world, "latest")
+    assert done.code == 0, done.out
+    assert told in done.json["warnings"]
+    world.settings["drill"] = {"scratch": "scratch", "reports": "reports"}
+    world.save()
+    assert told in world.run("drill", "--json").json["sources"][0]["warnings"]
+    time.sleep(2.1)  # the times of requests are exact to a second
+    world.back_up()
+    later = restored(world, "latest", "later.db").json["warnings"]
+    assert [one for one in later if "find nothing" in one] == [], "they are no more there, as it should be"
 
 
 def test_a_masked_copy_is_without_the_subject_too(world: World) -> None:

@@ -25,6 +25,7 @@ from .signing import Signer, SigningKey, sign, unverified, verify
 FOLDER = "erasures/"
 LONGEST_KEY = 1024  # characters of a subject's key
 _REASON = r"^[a-z0-9][a-z0-9._-]{0,39}$"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}", re.ASCII)
 _HASHED = re.compile(r"hashed:([0-9a-f]{16}):([0-9a-f]{64})")
 
 Reason = Annotated[str, Field(strict=True, pattern=_REASON)]
@@ -54,15 +55,27 @@ def subject_of(key: ErasureKey, kind: str, text: str) -> Subject:
 
     Raises InvalidSetting for one that no row can have; the error does not show it.
     """
-    plain = normalised(text)
-    if not 0 < len(plain) <= LONGEST_KEY:
+    return subjects_of(key, kind, text)[0]
+
+
+def subjects_of(key: ErasureKey, kind: str, text: str) -> list[Subject]:
+    """The subject as it is recorded, then as it may have been before. Raises as ``subject_of``."""
+    spellings = spellings_of(text)
+    if not 0 < len(spellings[0]) <= LONGEST_KEY:
         raise InvalidSetting("erase", "subject", f"its key is not 1 to {LONGEST_KEY} characters")
-    return Subject(key.key_id, hashed(key, kind, plain))
+    return [Subject(key.key_id, hashed(key, kind, plain)) for plain in spellings]
 
 
-def normalised(text: str) -> str:
-    """The one spelling of a subject's key: composed characters (NFC), no white space around it; case is kept."""
-    return unicodedata.normalize("NFC", text).strip()
+def spellings_of(text: str) -> list[str]:
+    """The one spelling of a subject's key: composed characters (NFC), no white space around it, a UUID in small letters
+    with its hyphens; else case is kept. Behind it, where it differs, how entries spelt it that are older than that."""
+    plain = unicodedata.normalize("NFC", text).strip()
+    match = _UUID.fullmatch(plain)
+    if match is None:
+        return [plain]
+    digits = plain.lower().replace("-", "")
+    uuid = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    return [uuid, *([plain] if plain != uuid else []), *([digits] if digits != plain else [])]
 
 
 def hashed(key: ErasureKey, kind: str, plain: str) -> str:

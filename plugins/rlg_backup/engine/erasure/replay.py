@@ -56,13 +56,21 @@ class Replay:
         return [*self.aside.warnings, *told]
 
     def late(self, at: datetime) -> list[str]:
-        """What is wrong with what was found in a backup of that time: after a request the live data is erased."""
+        """What is wrong with what was found in a backup of that time, and with what was not: after a request the live
+        data is erased, and who asks was there before."""
         late = {subjects.kind: subjects.late(at) for subjects, _ in self.rules}
         cause = "their live data was not erased, or their key was given again to somebody who is left out now"
-        return [
+        told = [
             f"erasures: {count:,} of kind '{kind}' asked before this backup was made: {cause}"
             for kind, count in late.items()
             if count
+        ]
+        unfound = {subjects.kind: subjects.unfound(at) for subjects, _ in self.rules}
+        cause = "see that their keys were given as the column holds them"
+        return told + [
+            f"erasures: requests of kind '{kind}' that find nothing here: {numbers_told(numbers)}: {cause}"
+            for kind, numbers in unfound.items()
+            if numbers
         ]
 
     def checks(self) -> list[Check]:

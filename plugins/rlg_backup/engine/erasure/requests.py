@@ -10,7 +10,7 @@ from typing import Any
 
 from ...catalog import Ledger
 from ...core.errors import BackupError, ErasureIncomplete, InvalidSetting
-from ...format.erasure import ErasureEntry, Subject, Written, subject_of
+from ...format.erasure import ErasureEntry, Subject, Written, subject_of, subjects_of
 from ..wiring import Wiring
 from .aside import numbers_told
 from .ledger import complete, known, lock_time, remember
@@ -178,7 +178,7 @@ def _same(wiring: Wiring, kind: str, text: str) -> list[Subject]:
     subject = subject_for(wiring, kind, text)
     if subject == Subject.parse(text.strip()):
         return [subject]
-    return [subject, *(subject_of(key, kind, spelled(wiring, kind, text)) for key in wiring.erasure_keys[1:])]
+    return [one for key in wiring.erasure_keys for one in subjects_of(key, kind, spelled(wiring, kind, text))]
 
 
 def _named(numbers: Collection[int]) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...core.errors import KeyUnavailable
-from ...format.erasure import hashed, normalised
+from ...format.erasure import hashed, spellings_of
 from ...format.forms import TYPES, to_python
 from .aside import HINT, numbers_told
 
@@ -30,7 +30,7 @@ class Subjects:
         self.kind, self.caseless = kind, caseless
         self._hashes = list(hashes)
         self.found: set[str] = set()  # the hashes of those that had something here
-        self.asked: dict[str, datetime] = {}  # hash > when
+        self.asked: dict[str, tuple[int, datetime]] = {}  # hash > number and time of the request
 
     @classmethod
     def of(cls, wiring: Wiring, ledger: Ledger, kind: str) -> Subjects:
@@ -47,7 +47,8 @@ class Subjects:
             raise KeyUnavailable("replay", "erasure ledger", cause, hint)
         found = [(keys[name], frozenset(hashes)) for name, hashes in by_key.items()]
         made = cls(kind, found, caseless=is_caseless_kind(wiring, kind))
-        made.asked = {one.entry.subject: one.entry.requested_at for one in ledger.entries if one.entry.kind == kind}
+        mine = [one.entry for one in ledger.entries if one.entry.kind == kind]
+        made.asked = {one.subject: (one.sequence, one.requested_at) for one in mine}
         return made
 
     def __len__(self) -> int:
@@ -56,15 +57,23 @@ class Subjects:
     def has(self, text: str) -> bool:
         """Whether the subject with this key is among them; where case does not count, also as it is written: requests
         may be from before that was said."""
-        plain = {normalised(text), normalised(text.lower())} if self.caseless else {normalised(text)}
+        plain = {*spellings_of(text), *(spellings_of(text.lower()) if self.caseless else ())}
         own = ((hashed(key, self.kind, one), hashes) for key, hashes in self._hashes for one in plain)
         found = {one for one, hashes in own if one in hashes}
         self.found |= found
         return bool(found)
 
     def late(self, at: datetime) -> int:
-        """How many had something here that asked before ``at``; their times are exact to a second."""
-        return sum(self.asked[one] < at - timedelta(seconds=1) for one in self.found if one in self.asked)
+        """How many had something here that asked before ``at``."""
+        return sum(self._is_before(one, at) for one in self.found if one in self.asked)
+
+    def unfound(self, at: datetime) -> list[int]:
+        """The numbers of requests that were not made before ``at`` and had nothing here."""
+        left = ((one, number) for one, (number, _) in self.asked.items() if one not in self.found)
+        return [number for one, number in left if not self._is_before(one, at)]
+
+    def _is_before(self, one: str, at: datetime) -> bool:
+        return self.asked[one][1] < at - timedelta(seconds=1)  # their times are exact to a second
 
 
 def spelled(wiring: Wiring, kind: str, text: str) -> str:

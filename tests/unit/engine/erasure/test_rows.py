@@ -13,7 +13,7 @@ from tests.support.world import World
 
 from rlg_backup.engine.erasure.rows import own_values
 from rlg_backup.engine.erasure.subjects import Subjects, texts_of
-from rlg_backup.format.erasure import hashed, normalised, subject_of
+from rlg_backup.format.erasure import hashed, spellings_of, subject_of, subjects_of
 from rlg_backup.format.forms import from_python
 from rlg_backup.format.keys import ErasureKey
 
@@ -42,7 +42,7 @@ def test_a_subjects_key_has_one_spelling() -> None:
         False,
         False,
     ]
-    assert hashed(key, "account", normalised("1")) != hashed(key, "fan", normalised("1"))
+    assert hashed(key, "account", "1") != hashed(key, "fan", "1")
 
 
 def test_of_several_things_that_befall_a_row_deleting_is_the_last_and_emptying_adds_up(
@@ -96,3 +96,40 @@ def test_a_value_in_place_of_one_fits_its_column() -> None:
     assert long[0] == long[2] != long[1]
     assert (short[0] == short[2], short[0] == short[1]) == (True, False)
     assert own_values(b"l" * 32, column, "text").to_pylist()[0] != long[0]
+
+
+UUID = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
+DIGITS = UUID.replace("-", "")
+
+
+def test_a_uuid_has_one_spelling_and_what_is_none_keeps_its_own() -> None:
+    assert {spellings_of(text)[0] for text in (UUID, UUID.upper(), DIGITS, f" {DIGITS.upper()}")} == {UUID}
+    for text in (UUID[:-1], UUID.replace("-", "", 1), f"{UUID}0", f"{{{UUID}}}", "Ann"):
+        assert spellings_of(text) == [text]
+
+
+@pytest.mark.parametrize("asked", [UUID, UUID.upper(), DIGITS])
+def test_a_uuid_is_found_however_it_is_written_or_stored(tmp_path: Path, asked: str) -> None:
+    world = World.make(tmp_path / "world")
+    columns = f"(1, '{UUID.upper()}'), (2, '{DIGITS}'), (3, x'{DIGITS}'), (4, '{UUID[:-1]}e'), (5, x'{DIGITS[:-1]}e')"
+    execute(
+        world.root / "app.db",
+        "CREATE TABLE devices (id INTEGER PRIMARY KEY, uuid)",
+        f"INSERT INTO devices VALUES {columns}",
+    )
+    world.source["personal_text_allowed"] = ["devices.uuid"]
+    with_erasures(world, table="devices", column="uuid", tables={})
+    world.back_up()
+    erased(world, asked)
+    done = restored(world, "latest")
+    assert done.code == 0, done.out
+    assert rows(world.root / "back.db", "SELECT id FROM devices") == [(4,), (5,)]
+
+
+def test_entries_from_before_uuids_had_one_spelling_are_found_and_answered() -> None:
+    key = ErasureKey.generate()
+    for old in (UUID.upper(), DIGITS):
+        subjects = Subjects("account", [(key, frozenset({hashed(key, "account", old)}))])
+        assert subjects.has(old)
+        assert [one.sha256 for one in subjects_of(key, "account", old)].count(hashed(key, "account", old)) == 1
+    assert Subjects("account", [(key, frozenset({hashed(key, "account", DIGITS)}))]).has(UUID)
