@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.support.clouds import cloud
 
+from bench.line import bounded
 from bench.machine import described
 from bench.processes import MB, PROJECT, CommandFailed, run
 
@@ -48,21 +49,24 @@ def main() -> int:
     parser.add_argument("--size", type=float, default=1, help="GB of the file  [1]")
     parser.add_argument("--repeats", type=int, default=3, help="how often a transfer is measured  [3]")
     parser.add_argument("--clouds", nargs="*", default=CLOUDS, choices=CLOUDS, help="only these")
+    parser.add_argument("--line", type=float, default=0, help="MB/s that a connection gives an upload  [no bound]")
     parser.add_argument("--folder", type=Path, default=PROJECT / ".bench", help="where it is done")
     given = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     root: Path = given.folder.absolute() / "storage"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    result = given.folder / f"storage-{given.size:g}GB.json"
+    bound = f"-line-{given.line:g}" if given.line else ""
+    result = given.folder / f"storage-{given.size:g}GB{bound}.json"
     done: list[Transfer] = []
     try:
         sha256 = _make(root / "file", int(given.size * 1000 * MB))
         for kind in given.clouds:
-            for one in _transfers(root, kind, sha256, given.repeats):
+            for one in _transfers(root, kind, sha256, given.repeats, given.line * MB):
                 done.append(one)
                 console.print(f"[dim]{one.cloud} {one.verb} {one.who}: {one.wall:.1f} s[/dim]")
-                result.write_text(json.dumps({**described(), "size": given.size, "runs": [asdict(o) for o in done]}))
+                runs = [asdict(o) for o in done]
+                result.write_text(json.dumps({**described(), "size": given.size, "line": given.line, "runs": runs}))
     except CommandFailed as failure:
         console.print(str(failure), style="red", markup=False)
         return 1
@@ -84,10 +88,10 @@ def _make(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _transfers(root: Path, kind: str, sha256: str, repeats: int) -> Iterator[Transfer]:
-    with cloud(kind) as there:
+def _transfers(root: Path, kind: str, sha256: str, repeats: int, line: float) -> Iterator[Transfer]:
+    with cloud(kind) as there, bounded(there.settings["endpoint_url"], line) as url:
         os.environ.update(there.environment)
-        settings = json.dumps({**there.settings, "prefix": ""})
+        settings = json.dumps({**there.settings, "endpoint_url": url, "prefix": ""})
         for number in range(repeats):
             for who in WHO[::-1] if number % 2 else WHO:
                 for verb, name in (("upload", "file"), ("download", "back")):
