@@ -235,6 +235,23 @@ def test_what_suites_rest_on_is_changed_only_where_it_is_named(
         assert world.run("backup", "--source", "app").code == 0
 
 
+def test_places_that_may_be_unlisted_are_made_coarser_only_where_nothing_may_be_left(
+    database: Address, world: World
+) -> None:
+    execute(database, "ALTER TABLE people DROP CONSTRAINT people_town_fkey", "UPDATE people SET town = 99 WHERE id = 2")
+    with connected(app=database):
+        done = world.run("backup", "--source", "app")
+        assert (done.code, done.err) == (
+            MISCONFIGURED,
+            "error: unable to anonymize 'people.town': of a place that is not listed 'generalize' leaves nothing, and "
+            "the column allows no NULL\nhint: let it refer to the places, or allow NULL\n",
+        )
+        execute(database, "ALTER TABLE people ALTER town DROP NOT NULL")
+        world.back_up("app")
+        copy = restored(world, database, "--accept-masked")
+        assert query(copy, "SELECT town FROM people ORDER BY id") == [(11,), (None,)]
+
+
 def test_places_are_made_coarser_only_where_their_table_is_in_the_backup(database: Address, world: World) -> None:
     world.source.update({"policies": {"people.town": POLICIES["people.town"]}, "exclude": ["towns"]})
     world.save()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ..anonymize.actions import Action, Pseudonym, Redact
+from ..anonymize.actions import TEXTS, Action, Pseudonym, Redact
 from ..anonymize.generalizing import Generalize
 from ..core.errors import PolicyMismatch
 from ..sources.kinds import CASELESS, unit_of
@@ -35,6 +35,9 @@ def require_fitting(table: Table, for_ever: Mapping[str, Action], elsewhere: Act
         if action is not None and not fits(action, column):
             cause = f"a column of the type {column.declared_type} does not take what '{action.name}' makes of it"
             raise _refused(table, column.name, cause)
+        if isinstance(action, Generalize) and action.of_places and not _takes_unlisted(table, column):
+            cause = f"of a place that is not listed '{action.name}' leaves nothing, and the column allows no NULL"
+            raise _refused(table, column.name, cause, "let it refer to the places, or allow NULL")
     if table.columns and all(getattr(for_ever.get(column.name), "name", "") == "drop" for column in table.columns):
         raise _refused(table, table.columns[0].name, "no column would be left of the table")
     columns = {column.name: column for column in table.columns}
@@ -106,6 +109,12 @@ def fits(action: Action, column: Column) -> bool:
     if action.longest is None or _empties(action, column):
         return True  # of its own type, and no longer than what was there
     return column.any_text or (column.kind == "text" and column.holds(action.longest))
+
+
+def _takes_unlisted(table: Table, column: Column) -> bool:
+    """Whether a column of places takes what is left of one that is not there, or cannot hold such a one."""
+    refers = any(rule.kind == "reference" and rule.columns == (column.name,) for rule in table.rules)
+    return refers or column.nullable or column.kind in TEXTS
 
 
 def _empties(action: Action, column: Column) -> bool:
