@@ -238,7 +238,7 @@ def _load_tables(
             for stage in erasing.stages(tables, wiring.tokenization_secrets):
                 run_all(_loads(wiring, stage, destination, way), destination.loaders)
         with clock.phase("finish"), erasing.told_of_orphans():
-            destination.finish(prove)
+            destination.finish(prove, erasing.erased)
     return Loaded(way.profile(), checks, erasing.erased, [*way.warnings, *destination.warnings])
 
 

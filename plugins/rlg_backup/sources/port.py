@@ -5,7 +5,7 @@ A restored copy is opened through the same port, so that parity compares like wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
@@ -253,10 +253,12 @@ class TableDestination(AbstractContextManager["TableDestination"], Protocol):
         number. May be called several times for a table."""
         ...
 
-    def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
+    def finish(self, prove: Callable[[TableSource], None] | None = None, erased: Collection[str] = ()) -> None:
         """Makes indexes, views, triggers; then the database takes its name.
 
-        ``prove`` is called in between with the whole copy; what it raises leaves nothing behind.
+        ``prove`` is called in between with the whole copy; what it raises leaves nothing behind. What was saved that a
+        database computes of other tables' rows is made anew where these are ``erased``: titles of which rows were left
+        out.
         """
         ...
 

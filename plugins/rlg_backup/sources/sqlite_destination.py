@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from .placing import (
 )
 from .port import ROLE, ROWID, Table, TableSource
 from .sqlite import SqliteSource
+from .sqlite_full_text import make_anew
 from .sqlite_schema import Layout, SchemaRow, quoted
 from .variants import plain_values, variant_values
 
@@ -208,7 +209,7 @@ class SqliteDestination(Closing):
 
     # --- finish -----------------------------------------------------------------------------------
 
-    def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
+    def finish(self, prove: Callable[[TableSource], None] | None = None, erased: Collection[str] = ()) -> None:
         """See the port. Compares foreign keys with the source and checks the file's integrity.
 
         Raises ParityFailed, MemberDamaged, and DestinationUnsuitable if an index needs a collation or function
@@ -230,6 +231,7 @@ class SqliteDestination(Closing):
             partial = self._whole(connection)
         if prove is not None:
             prove(SqliteSource(partial))
+        self.warnings += make_anew(partial, self._schema.rows, erased)
         with _building("finish", str(self._path)):
             if self._altered:
                 self._index_words()

@@ -6,7 +6,7 @@ pg_dump's own sections, in which no trigger fires and no foreign key is looked a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
@@ -66,9 +66,10 @@ class PostgresDestination(Unfinished):
         that a row breaks, DestinationUnavailable, StorageFull."""
         return self._open("load", table.title).load(table, batches)
 
-    def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
-        """See the port. Raises ParityFailed naming a constraint that rows break, MemberDamaged, DestinationUnavailable,
-        StorageFull, and DestinationUnsuitable if the name was taken meanwhile."""
+    def finish(self, prove: Callable[[TableSource], None] | None = None, erased: Collection[str] = ()) -> None:
+        """See the port: PostgreSQL computes all anew. Raises ParityFailed naming a constraint that rows break,
+        MemberDamaged, DestinationUnavailable, StorageFull, and DestinationUnsuitable if the name was taken
+        meanwhile."""
         loading = self._open("finish", str(self._address))
         absent, address = self._needs.absent_roles, self._temporary.address
         loading.set_sequences(self._document.sequences)

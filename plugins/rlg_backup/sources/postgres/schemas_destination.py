@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -100,7 +100,7 @@ class PostgresSchemasDestination(Unfinished):
             raise MemberDamaged("load", table.title, "the definitions lack its schema")
         return loading.load(table, batches, schema=self._renaming.names[table.schema])
 
-    def finish(self, prove: Callable[[TableSource], None] | None = None) -> None:
+    def finish(self, prove: Callable[[TableSource], None] | None = None, erased: Collection[str] = ()) -> None:
         """See the port, and PostgresDestination."""
         loading, names = self._open("finish", str(self._address)), self._renaming.names
         loading.set_sequences(self._sequences)
