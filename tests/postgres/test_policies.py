@@ -235,6 +235,35 @@ def test_what_suites_rest_on_is_changed_only_where_it_is_named(
         assert world.run("backup", "--source", "app").code == 0
 
 
+def test_a_masked_copy_holds_no_password_of_another_server(database: Address, world: World) -> None:
+    execute(
+        database,
+        "CREATE EXTENSION postgres_fdw",
+        "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw",
+        "CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (password 'hippopotamus')",
+        "CREATE SUBSCRIPTION copy CONNECTION 'host=nowhere password=hippopotamus' PUBLICATION p "
+        "WITH (connect = false, slot_name = NONE)",
+        "COMMENT ON SUBSCRIPTION copy IS 'of another'",
+    )
+    subscriptions = "SELECT count(*) FROM pg_subscription JOIN pg_database d ON subdbid = d.oid"
+    subscriptions += " WHERE datname = current_database()"
+    held = f"SELECT count(*), ({subscriptions}) FROM pg_user_mappings"
+    world.source.update({"policies": {"people.note": "scrub"}, "personal_text_allowed": all_columns(database)})
+    world.save()
+    with connected(app=database):
+        world.back_up("app")
+        whole = restored(world, database)
+        found = query(whole, held)
+        execute(whole, "DROP SUBSCRIPTION copy")
+        execute(database, "DROP SUBSCRIPTION copy", f'DROP DATABASE "{whole.database}"')
+        to = f"postgres:app/{whole.database}"
+        done = world.run("restore", "latest", "--source", "app", "--to", to, "--fidelity", "masked", "--json")
+        assert done.code == 0, done.out
+        left = [f"left out, for it may hold a password: {kind} (1)" for kind in ("user mapping", "subscription")]
+        assert [line for line in done.json["warnings"] if "password" in line] == left
+        assert (found, query(whole, held)) == ([(1, 1)], [(0, 0)])
+
+
 def test_places_that_may_be_unlisted_are_made_coarser_only_where_nothing_may_be_left(
     database: Address, world: World
 ) -> None:

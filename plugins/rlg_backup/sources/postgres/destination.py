@@ -6,6 +6,8 @@ pg_dump's own sections, in which no trigger fires and no foreign key is looked a
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
@@ -21,6 +23,7 @@ from .unfinished import Unfinished
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_WITH_PASSWORDS: Final = re.compile(rb"\d+; \d+ \d+ (COMMENT - |SECURITY LABEL - )?(USER MAPPING|SUBSCRIPTION) ")
 _CLOSED: Final = 150_000  # since then PUBLIC makes nothing in the schema public, and pg_dump tells only what differs
 
 
@@ -57,9 +60,20 @@ class PostgresDestination(Unfinished):
         if server.info.server_version < _CLOSED <= self._document.dumped_by:
             with building("make", str(self._address)), session(self._temporary.address) as connection:
                 connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        self.warnings += self._definitions.make("pre-data", self._temporary.address)
+        self.warnings += self._make("pre-data")
         with self._load_into(self._temporary.address).session("make") as connection:
             make_large_objects(connection, self._document.large_objects)
+
+    def _make(self, section: str, *, jobs: int = 1) -> list[str]:
+        """Makes a section of the definitions, and returns what could not be made as it was. Where rows were masked, so
+        that others may have them, what holds passwords is left out."""
+        make, address = self._definitions.make, self._temporary.address
+        if not self._altered:
+            return make(section, address, jobs=jobs)
+        told = make(section, address, jobs=jobs, broken_keys=True, besides=_WITH_PASSWORDS)
+        found = map(_WITH_PASSWORDS.match, self._definitions.contents(section, address))
+        kinds = Counter(match[2].decode().lower() for match in found if match and not match[1])
+        return [*told, *(f"left out, for it may hold a password: {kind} ({n})" for kind, n in sorted(kinds.items()))]
 
     def load(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
         """See the port. Raises MemberDamaged for batches that are not rows of the table, ParityFailed naming a check
@@ -75,7 +89,7 @@ class PostgresDestination(Unfinished):
         loading.set_sequences(self._document.sequences)
         with loading.session("finish") as connection:
             own_large_objects(connection, self._document.large_objects, absent)
-        self.warnings += self._definitions.make("post-data", address, jobs=self.loaders, broken_keys=self._altered)
+        self.warnings += self._make("post-data", jobs=self.loaders)
         self.warnings += loading.analyze()
         loading.close()  # nobody may be connected to what is renamed
         if prove is not None:
