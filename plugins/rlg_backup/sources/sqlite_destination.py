@@ -31,7 +31,7 @@ from .placing import (
 )
 from .port import ROLE, ROWID, Table, TableSource
 from .sqlite import SqliteSource
-from .sqlite_full_text import make_anew
+from .sqlite_full_text import make_all_anew, make_anew
 from .sqlite_schema import Layout, SchemaRow, quoted
 from .variants import plain_values, variant_values
 
@@ -232,9 +232,9 @@ class SqliteDestination(Closing):
         if prove is not None:
             prove(SqliteSource(partial))
         self.warnings += make_anew(partial, self._schema.rows, erased)
+        if self._altered:
+            self.warnings += make_all_anew(partial, self._schema.rows)
         with _building("finish", str(self._path)):
-            if self._altered:
-                self._index_words()
             self._take_name(partial)
 
     def _connected(self, verb: str, subject: str) -> sqlite3.Connection:
@@ -292,23 +292,6 @@ class SqliteDestination(Closing):
             if not self._altered:
                 raise ParityFailed("check", name, "its rows break other foreign keys than in the source")
             self.warnings.append(f"table '{name}': its rows break other foreign keys than in the source")
-
-    def _index_words(self) -> None:
-        """Makes full-text indexes anew of the texts that are there now: of those before they hold the words, in tables
-        of their own that no policy reads. VACUUM would number rows anew; pages that get free are emptied instead."""
-        names = [row.name.decode() for row in self._schema.rows if row.full_text]
-        if not names:
-            return
-        connection = self._open()
-        connection.execute("PRAGMA secure_delete = ON").fetchone()
-        for name in names:
-            try:
-                connection.execute(f"INSERT INTO {quoted(name)} ({quoted(name)}) VALUES ('rebuild')")  # noqa: S608
-            except sqlite3.Error:
-                self.warnings.append(
-                    f"table '{name}': its index cannot be made anew, and holds words of what is masked"
-                )
-        self._whole(connection)
 
     def _whole(self, connection: sqlite3.Connection) -> Path:
         connection.close()

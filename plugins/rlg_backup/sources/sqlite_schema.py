@@ -22,7 +22,6 @@ MEMBER: Final = "sqlite.json"
 SCRIPT: Final = "schema.sql"
 ENCODINGS: Final = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 PRAGMAS: Final = ("application_id", "auto_vacuum", "encoding", "journal_mode", "page_size", "user_version")
-_FULL_TEXT: Final = re.compile(rb"\bUSING\s+[\"'`\[]?fts[345]\b", re.IGNORECASE)
 _ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 
 
@@ -46,11 +45,6 @@ class SchemaRow:
     @property
     def virtual(self) -> bool:
         return self.type == "table" and not self.root
-
-    @property
-    def full_text(self) -> bool:
-        """Whether it is an index of words, which lie in tables of their own."""
-        return self.virtual and _FULL_TEXT.search(self.sql or b"") is not None
 
 
 @dataclass(frozen=True)
