@@ -1,9 +1,13 @@
-"""What holds for every test: a required check that cannot run here is a failure in CI, not a skip."""
+"""What holds for every test: where its folders lie, its turn, and that a required check that cannot run here is a
+failure in CI, not a skip."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,19 @@ REQUIRED = "REQUIRED-IN-CI"
 # What waits for a real Airflow most of the time begins first, so that the rest runs beside it; the many short files
 # come last, so that no worker is left alone with a long one.
 TURN = {"scheduler": -1, "unit": 1}
+MEMORY = Path("/dev/shm")
+ROOM = 8 << 30  # bytes: much more than all tests together hold at once
+
+
+def work_in_memory() -> None:
+    """Temporary folders of this process and of those it starts lie in memory where Linux has the room: nearly every
+    test waits for a disk to sync else. Who sets TMPDIR chooses another place."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None  # pytest has asked already
+
+
+work_in_memory()
 
 
 @pytest.hookimpl(hookwrapper=True)

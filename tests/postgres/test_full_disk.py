@@ -59,7 +59,7 @@ class Small:
 
 
 @pytest.fixture
-def small(room: Room, tmp_path: Path) -> Iterator[Small]:
+def small(tmp_path: Path, room: Room) -> Iterator[Small]:  # in this order: the disks go before the folder they are in
     server = Small(room, tmp_path)
     yield server
     server.stop()

@@ -65,7 +65,7 @@ def test_a_folder_is_asked_for_what_folders_have() -> None:
 
 def test_a_target_on_the_device_of_a_source_is_told(world: World) -> None:
     assert together(world.wiring(), "local") == ["app"]
-    world.settings["targets"]["local"]["path"] = "/dev/shm/rlg-nowhere/deeper"
+    world.settings["targets"]["local"]["path"] = "/dev/rlg-nowhere/deeper"
     world.save()
     assert together(world.wiring(), "local") == []
-    assert not Path("/dev/shm/rlg-nowhere").exists()
+    assert not Path("/dev/rlg-nowhere").exists()
