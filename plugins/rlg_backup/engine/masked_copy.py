@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HINT: Final = "name another form for it under 'masked'"
+_ALLOW: Final = f"add it to 'allow_breaking', or {_HINT}"
 _SHOWN: Final = 5
 _FORMS: Final[tuple[tuple[frozenset[str], re.Pattern[str], Action], ...]] = (
     (TEXTS, re.compile(r"e?[-_]?mail", re.IGNORECASE), Pseudonym("email")),
@@ -70,10 +71,13 @@ class MaskedCopy:
         self._coarse = CoarsePlaces(settings.geography, read)
         self.warnings: list[str] = []
         self._kept: list[str] = []  # columns whose names say personal data, and of which nobody said what becomes
-        with _in_words_of_copies():
+        with _in_words_of_copies(_HINT):
             self._actions = {_place(one): self._chosen(one) for one in profile.tables}
             for place in self._tables:
                 self._require(place)
+        with _in_words_of_copies(_ALLOW):
+            for place, table in self._tables.items():
+                require_unbroken(table, self._actions[place], settings, self._referred)
         if self._kept:
             shown = f"{', '.join(self._kept[:_SHOWN])}{', ...' if self._kept[_SHOWN:] else ''}"
             self.warnings.append(f"in this copy as in the source, though their names say personal data: {shown}")
@@ -134,12 +138,11 @@ class MaskedCopy:
         return found
 
     def _require(self, place: Place) -> None:
-        """Raises PolicyMismatch for what the copy's columns would not take, or what would break what rests on them."""
+        """Raises PolicyMismatch for what the copy's columns would not take."""
         table, actions = self._tables[place], self._actions[place]
         columns = {column.name: column for column in table.columns}
         require_pairs(table, actions)
         require_fitting(table, actions, self._elsewhere)
-        require_unbroken(table, actions, self._settings, self._referred)
         for rule in table.rules:
             if rule.kind == "distinct" and all(_repeats(actions.get(name), columns[name]) for name in rule.columns):
                 cause = (
@@ -211,13 +214,13 @@ def _repeats(action: Action | None, column: Column) -> bool:
 
 
 @contextmanager
-def _in_words_of_copies() -> Iterator[None]:
+def _in_words_of_copies(hint: str) -> Iterator[None]:
     """What does not fit a backup's column does not fit a copy's, where the way out is another."""
     try:
         yield
     except PolicyMismatch as error:
-        raise _refused(error.subject, error.cause) from None
+        raise _refused(error.subject, error.cause, hint) from None
 
 
-def _refused(subject: str, cause: str) -> PolicyMismatch:
-    return PolicyMismatch("make a masked copy of", subject, cause, _HINT)
+def _refused(subject: str, cause: str, hint: str = _HINT) -> PolicyMismatch:
+    return PolicyMismatch("make a masked copy of", subject, cause, hint)
