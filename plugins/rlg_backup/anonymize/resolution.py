@@ -71,6 +71,12 @@ def pattern_for(patterns: Collection[str], table: str, column: str) -> str | Non
     return next((p for p in matching if not any(_beats(other, p) for other in matching)), None)
 
 
+def pattern_of(table: str, column: str) -> str:
+    """The pattern of one column: ``?`` stands for what is no name in a pattern, wildcards and a column's dots."""
+    plain = ["".join("?" if c in wild else c for c in half) for half, wild in ((table, _WILD), (column, _WILD | {"."}))]
+    return ".".join(plain)
+
+
 def names_a_column(pattern: str) -> bool:
     """Whether a pattern says something of which columns it means: ``table.*`` means those that nobody knew, too."""
     return _weight(_halves(pattern)[1])[1] > 0

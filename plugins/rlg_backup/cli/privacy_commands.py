@@ -66,7 +66,7 @@ def _tell_columns(out: Output, found: Scanned) -> None:
         return
     out.say("policies:")
     for one in found.proposals:
-        out.say(f"  {_key(one.column)}: {one.proposed}  # {_why(one)}", "yellow")
+        out.say(f"  {_key(one.pattern)}: {one.proposed}  # {_why(one)}", "yellow")
 
 
 def _why(one: ScannedColumn) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+from ..anonymize.resolution import pattern_of
 from ..config.settings import FilesSettings, TableSettings
 from .classifying import ClassifiedColumn, classified
 from .limits import in_our_words
@@ -22,10 +23,11 @@ INSTEAD: Final = "redact"  # where the type takes no token
 
 @dataclass(frozen=True)
 class ScannedColumn:
-    """``policy`` is what the configuration says; ``proposed`` what to say where it says nothing of a column that looks
-    personal, else None. ``found`` of ``sampled`` values had the shape of the kind."""
+    """``pattern`` is how the configuration names it, ``policy`` what it says; ``proposed`` what to say where it says
+    nothing of a column that looks personal, else None. ``found`` of ``sampled`` values had the shape of the kind."""
 
     column: str
+    pattern: str
     of_class: str
     kind: str
     confidence: float
@@ -35,7 +37,9 @@ class ScannedColumn:
     proposed: str | None
 
     def to_json(self) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "of_class"}
+        fields = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("of_class", "pattern")
+        }
         return {**fields, "class": self.of_class, "confidence": round(self.confidence, 2)}
 
 
@@ -60,7 +64,7 @@ class Scanned:
             "source": self.source,
             "tables": self.tables,
             "columns": [one.to_json() for one in self.columns],
-            "policies": {one.column: one.proposed for one in self.proposals},
+            "policies": {one.pattern: one.proposed for one in self.proposals},
             "names": self.names,
             "kinds": dict(self.kinds),
         }
@@ -97,7 +101,7 @@ def _scanned(one: ClassifiedColumn) -> ScannedColumn:
     found = one.found
     proposed = (PROPOSED if one.able else INSTEAD) if found.personal and one.policy is None else None
     facts = (found.of_class, found.kind, found.confidence, found.looked, found.found)
-    return ScannedColumn(one.title, *facts, one.policy, proposed)
+    return ScannedColumn(one.title, pattern_of(one.table.root, one.column), *facts, one.policy, proposed)
 
 
 def _names(wiring: Wiring, source: str) -> Scanned:
