@@ -229,3 +229,36 @@ def test_a_key_that_is_there_in_a_backup_after_its_request_is_told(world: World)
     time.sleep(2.1)  # requests and backups have times in seconds
     world.back_up()
     assert told in restored(world, "latest", "after.db").json["warnings"]
+
+
+NAMED = [
+    "CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE UNIQUE, boss REFERENCES accounts (name))",
+    "CREATE TABLE posts (id INTEGER PRIMARY KEY, author TEXT REFERENCES accounts (name))",
+    "INSERT INTO accounts VALUES (1, 'Ann', NULL), (2, 'bob', 'ANN'), (3, 'Cyril', 'Bob')",
+    "INSERT INTO posts VALUES (1, 'ann'), (2, 'BOB'), (3, 'ANN'), (4, 'cyril')",
+]
+BOSS = {"through": "boss", "key": "name", "action": "anonymize", "columns": ["boss"]}
+BY_NAME = {"accounts": BOSS, "posts": {"through": "author", "key": "name"}}
+
+
+def test_where_a_columns_case_does_not_count_requests_must_say_so_too(world: World) -> None:
+    ask(world, "ann", NAMED, column="name", tables=BY_NAME)
+    assert refused(world) == "'accounts.name': case does not count in it, and does in requests of the kind 'person'"
+
+
+def test_keys_that_differ_in_case_alone_are_one_where_the_column_says_so(world: World) -> None:
+    """Of the subject, found by another column, and of what refers to them by the one whose case does not count."""
+    ask(world, "1", NAMED, column="id", tables=BY_NAME)
+    found = left(world, "SELECT id, boss FROM accounts", "SELECT id FROM posts")
+    assert found == [[(2, None), (3, "Bob")], [(2,), (4,)]]
+
+
+def test_a_request_finds_a_name_whatever_its_case(world: World) -> None:
+    execute(world.root / "app.db", *NAMED)
+    with_erasures(world, table="accounts", column="name", tables=BY_NAME)
+    world.settings["erasure"]["normalise"] = {"person": "email"}
+    world.save()
+    world.back_up()
+    erased(world, "bOB")
+    found = left(world, "SELECT id, boss FROM accounts", "SELECT id FROM posts")
+    assert found == [[(1, None), (3, None)], [(1,), (3,), (4,)]]

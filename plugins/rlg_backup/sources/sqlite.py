@@ -20,7 +20,7 @@ from ..core.model import Excluded, SnapshotIdentity
 from . import sqlite_schema
 from .geography import Geography
 from .kinds import sqlite_kind
-from .port import ROW_IDENTITY, STRICT, Column, ForeignKey, Piece, Rule, Table
+from .port import CASELESS, ROW_IDENTITY, STRICT, Column, ForeignKey, Piece, Rule, Table
 from .sqlite_append import AppendOnlyReading, storages
 from .sqlite_read import TableReader
 from .sqlite_schema import DatabaseSchema, Layout, SchemaRow
@@ -158,7 +158,7 @@ class SqliteSnapshot(AppendOnlyReading):
         known = storages(connection, self._layouts, append_only, geography.tables if geography else ())
         strict = _strict_tables(connection)
         tables = [
-            _table(row, self._layouts[row.name.decode()], row.name in strict, _rules(connection, row.name.decode()))
+            _table(connection, row, self._layouts[row.name.decode()], row.name in strict)
             for row in self._rows
             if row.type == "table" and row.root and row.name.decode() not in left_out
         ]
@@ -251,7 +251,7 @@ class SqliteSnapshot(AppendOnlyReading):
         return TableReader(self._connection, self._layouts[table.name], codec, geography)
 
 
-def _table(row: SchemaRow, layout: Layout, strict: bool, rules: tuple[Rule, ...]) -> Table:
+def _table(connection: sqlite3.Connection, row: SchemaRow, layout: Layout, strict: bool) -> Table:
     columns = tuple(
         # A column that is the row id takes no NULL, whatever its declaration says, and integers only.
         Column(
@@ -264,8 +264,11 @@ def _table(row: SchemaRow, layout: Layout, strict: bool, rules: tuple[Rule, ...]
         for column in layout.loaded
     )
     identity = "column" if layout.alias else "key" if layout.key else "rowid" if layout.rowid else "none"
-    options = {ROW_IDENTITY: identity, **({STRICT: True} if strict else {})}
-    return Table("main", layout.name, columns, hashlib.sha256(row.sql or b"").hexdigest(), options, rules=rules)
+    caseless = _caseless(connection, layout.name)
+    said = {STRICT: strict, CASELESS: caseless}
+    options = {ROW_IDENTITY: identity, **{name: value for name, value in said.items() if value}}
+    fingerprint, rules = hashlib.sha256(row.sql or b"").hexdigest(), _rules(connection, layout.name)
+    return Table("main", layout.name, columns, fingerprint, options, rules=rules)
 
 
 def _strict_tables(connection: sqlite3.Connection) -> set[bytes]:
@@ -274,6 +277,16 @@ def _strict_tables(connection: sqlite3.Connection) -> set[bytes]:
         return set()
     query = "SELECT CAST(name AS BLOB) FROM pragma_table_list WHERE schema = 'main' AND strict"
     return {bytes(name) for (name,) in connection.execute(query).fetchall()}
+
+
+def _caseless(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The columns by which a unique index tells rows apart whatever their case. How another column compares, SQLite
+    does not tell."""
+    query = (
+        "SELECT DISTINCT c.name FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) c"
+        " WHERE i.\"unique\" AND c.key AND c.name IS NOT NULL AND c.coll = 'NOCASE' COLLATE NOCASE ORDER BY 1"
+    )
+    return [sqlite_schema.text_of(name) for (name,) in connection.execute(query, (table,)).fetchall()]
 
 
 def _rules(connection: sqlite3.Connection, table: str) -> tuple[Rule, ...]:

@@ -12,7 +12,7 @@ from ...config.erasure import Erased, ErasedChild, ErasureRule
 from ...core.errors import ErasureUndecided
 from ...format.profile import ColumnProfile, Profile, TableProfile
 from ...sources.kinds import kind_of, longest_text
-from ...sources.port import ROW_IDENTITY, ForeignKey, table_title
+from ...sources.port import CASELESS, ROW_IDENTITY, ForeignKey, table_title
 from .counts import title_of
 from .subjects import Subjects, is_caseless
 
@@ -158,7 +158,7 @@ class _Rule:
             if is_caseless(_declared(table, column)) and not self.subjects.caseless:
                 cause = f"case does not count in it, and does in requests of the kind '{self.subjects.kind}'"
                 raise _undecided(f"{title_of(table)}.{column}", cause, f"erasure.normalise.{self.subjects.kind}: email")
-            self._match(table, root, column, self.subjects, self.rule)
+            self._match(table, root, column, self.subjects, self.rule, _declared(table, column))
         for name, links in self.rule.tables.items():
             for child in links:
                 self._child(name, child, child.of or root)
@@ -183,7 +183,9 @@ class _Rule:
         cut = deleted and child.action == "anonymize"
         for table in tables:
             self._require_alike(table, child.through, above, parents[0], key)
-            self._match(table, name, child.through, keys, child, cut=cut, belongs=not child.only_refers)
+            # A reference of SQLite compares as the column that it refers to does.
+            like = _declared(parents[0], key) if ROW_IDENTITY in table.options else _declared(table, child.through)
+            self._match(table, name, child.through, keys, child, like, cut=cut, belongs=not child.only_refers)
             if not told:
                 self.made.before.setdefault(_place(table), set()).update(map(_place, parents))
 
@@ -212,17 +214,18 @@ class _Rule:
         column: str,
         whose: Subjects | Keys,
         does: Erased,
+        declared: str,
         *,
         cut: bool = False,
         belongs: bool = True,
     ) -> None:
-        """``belongs``: the rows are the subject's, and so is what belongs to them."""
+        """``declared``: the type by which keys are compared; ``belongs``: the rows are the subject's, and so is what
+        belongs to them."""
         notes = {}
         for child in self._referring(name) if belongs else ():
             key = self._key(child, table)
             notes[key] = self.keys.setdefault((name, key), Keys())
         self._require_columns(table, [column, *notes], [*does.columns, *([column] if cut else [])], cut=cut)
-        declared = _declared(table, column)
         if isinstance(whose, Subjects):
             declared = "" if is_caseless(declared) else declared  # they see to case themselves
         elif self._caseless(whose):
@@ -237,8 +240,8 @@ class _Rule:
         return self.subjects.caseless and keys is self.keys.get((self.rule.table or "", self.rule.column or ""))
 
     def _require_alike(self, table: TableProfile, through: str, of: str, above: TableProfile, key: str) -> None:
-        of_subjects = self._caseless(self.keys[of, key])
-        if not of_subjects and is_caseless(_declared(table, through)) != is_caseless(_declared(above, key)):
+        alike = self._caseless(self.keys[of, key]) or ROW_IDENTITY in table.options
+        if not alike and is_caseless(_declared(table, through)) != is_caseless(_declared(above, key)):
             cause = f"case counts in it or in '{title_of(above)}.{key}', and not in the other"
             raise _undecided(f"{title_of(table)}.{through}", cause, "name a column of the same type")
 
@@ -300,9 +303,11 @@ def _too_short_to_differ(table: TableProfile, column: ColumnProfile) -> bool:
 
 
 def _declared(table: TableProfile, name: str) -> str:
-    """A column's type; none where it binds nothing (SQLite), or there is no such column."""
-    types = {} if ROW_IDENTITY in table.options else {column.name: column.declared_type for column in table.columns}
-    return types.get(name, "")
+    """A column's type; of SQLite, where it binds nothing, only whether case counts; none of no such column."""
+    if ROW_IDENTITY in table.options:
+        caseless = table.options.get(CASELESS)
+        return _CASELESS if isinstance(caseless, list | tuple) and name in caseless else ""
+    return next((column.declared_type for column in table.columns if column.name == name), "")
 
 
 def _named(profile: Profile, name: str) -> list[TableProfile]:
