@@ -27,7 +27,7 @@ KINDS = {
     "lease": "catalog/app/lease.json",
     "record": "catalog/app/0*.json",
     "catalog": "catalog/app/",
-    "other catalog": "catalog/tree/",
+    "every catalog": "catalog/",
     "ledger": "erasures/",
     "manifest": "app/*/manifest.json",
     "archive": "app/*/default.zip.age",
@@ -73,7 +73,7 @@ class Outcome:
 def kind_of(key: str) -> str:
     name = key.rsplit("/", 1)[-1]
     known = {"lease.json": "lease", "manifest.json": "manifest", "default.zip.age": "archive", "state.zip.age": "state"}
-    listed = {"": "all", "catalog/app/": "catalog", "catalog/tree/": "other catalog", "erasures/": "ledger"}
+    listed = {"": "all", "catalog/app/": "catalog", "catalog/": "every catalog", "erasures/": "ledger"}
     return listed.get(key) or known.get(name, "record")
 
 

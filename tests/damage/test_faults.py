@@ -127,7 +127,7 @@ VERIFY: Table = {
 RESTORE: Table = {
     ("list", "catalog"): {UNANSWERED: "StorageUnavailable", IN_TIME: "restored", (HIDDEN,): "CatalogGap"},
     # another source's backups may know of more requests to erase; where they cannot be read, others tell
-    ("list", "other catalog"): {UNANSWERED: "restored", IN_TIME: "restored", (HIDDEN,): "CatalogGap"},
+    ("list", "every catalog"): {UNANSWERED: "restored", IN_TIME: "restored", (HIDDEN,): "CatalogGap"},
     ("list", "ledger"): {UNANSWERED: "StorageUnavailable", IN_TIME: "restored", (HIDDEN,): "CatalogGap"},
     ("get_bytes", "record"): {
         CHANGED: "DocumentDamaged",
