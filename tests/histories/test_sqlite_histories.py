@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -22,9 +21,9 @@ from rlg_backup.engine.wiring import Wiring
 
 
 @pytest.fixture(scope="module")
-def empty_world() -> World:
+def empty_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Without policies: what is looked for is in the rows themselves."""
-    world = World.make(Path(tempfile.mkdtemp(prefix="rlg-history-")))
+    world = World.make(tmp_path_factory.mktemp("history"))
     del world.source["policies"]
     world.save()
     return world

@@ -39,8 +39,8 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def empty_world() -> World:
-    world = World.make(Path(tempfile.mkdtemp(prefix="rlg-history-")))
+def empty_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World.make(tmp_path_factory.mktemp("history"))
     world.settings["sources"] = {"app": {"type": "files", "path": "tree", "targets": ["local"]}}
     world.save()
     return world
