@@ -18,8 +18,8 @@ def give_back_large_pieces() -> None:
 
     By itself the GNU C library keeps pieces of up to 32 MiB once one of that size was freed, each arena its own, and
     small ones in between keep them from being joined. Measured: a fifth less memory at the peak (590 to 390 MB in the
-    search of a large table). What goes back has to be made anew, a page at a time: from 256 KiB on, and with Arrow's
-    pieces among them, that was a seventh of the processor time of a backup from PostgreSQL; now it is a third of that.
+    search of a large table). What goes back has to be made anew, a page at a time: from 256 KiB on, that was a seventh
+    of the processor time of a backup from PostgreSQL; now it is a third of that.
     Nothing happens where another C library is, or where the environment sets these (``MALLOC_...``). Idempotent.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
