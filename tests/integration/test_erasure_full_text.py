@@ -26,7 +26,6 @@ def backed_up(root: Path, table: str, *more: str) -> World:
         f"CREATE VIRTUAL TABLE search USING {table}",
     )
     world.source["policies"] = {}
-    world.source["personal_text_allowed"] = ["people.*", "search_*.*", "own*.*"]
     world.source["classes"] = {"people.email": "plain", "people.phone": "plain", "people.name": "plain"}
     return with_erasures(world)
 
