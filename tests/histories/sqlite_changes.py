@@ -17,6 +17,9 @@ SHAPES = (
     "id INTEGER PRIMARY KEY, w TEXT UNIQUE, g GENERATED ALWAYS AS (id * 2) STORED",
     "v, w TEXT, CHECK (v IS NULL OR v <> 'never')",
 )
+_INDEXES = """
+SELECT i.name FROM pragma_index_list(?) i, pragma_index_info(i.name) c WHERE i.origin = 'c' AND c.name = ?
+"""
 
 
 def tables(connection: sqlite3.Connection) -> list[str]:
@@ -125,7 +128,10 @@ def drop_column(connection: sqlite3.Connection, chance: random.Random) -> None:
     table = one(connection, chance)
     extra = [name for name in columns(connection, table) if name.startswith("c")]
     if extra:
-        connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{chance.choice(extra)}"')
+        name = chance.choice(extra)
+        for (own,) in connection.execute(_INDEXES, [table, name]).fetchall():  # with which SQLite keeps the column
+            connection.execute(f'DROP INDEX "{own}"')
+        connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{name}"')
 
 
 def index(connection: sqlite3.Connection, chance: random.Random) -> None:
