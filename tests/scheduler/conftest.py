@@ -1,4 +1,4 @@
-"""One Airflow for all tests of a process: it takes half a minute to start."""
+"""One Airflow for all tests of a file: it takes half a minute to start."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from tests.support.scheduler import Scheduler, serve_scheduler
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
+    """For the tests of a file: it takes a tenth of a processor for as long as it runs."""
     with serve_scheduler(tmp_path_factory.mktemp("scheduler")) as found:
         yield found
 
