@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.contract import test_storage as contract
+from tests.contract import test_storage_races as races
 from tests.contract.conftest import MIB, Target
 from tests.support.fake_gcs_server import fake_gcs_server
 
@@ -25,8 +26,8 @@ test_interrupted_uploads = contract.test_an_interrupted_upload_leaves_nothing_vi
 test_taken_keys = contract.test_a_taken_key_is_never_overwritten
 test_replacements = contract.test_a_replacement_needs_the_present_tag_and_gives_a_new_one
 test_replacing_what_is_gone = contract.test_an_object_that_is_gone_cannot_be_replaced
-test_racing_creators = contract.test_of_racing_creators_exactly_one_wins
-test_racing_replacers = contract.test_of_racing_replacers_exactly_one_wins
+test_racing_creators = races.test_of_racing_creators_exactly_one_wins
+test_racing_replacers = races.test_of_racing_replacers_exactly_one_wins
 test_deleting = contract.test_deleting_is_idempotent_and_touches_no_other_key
 test_missing = contract.test_what_is_not_there_is_said_to_be_missing
 

@@ -95,7 +95,6 @@ def test_without_threads_a_command_ends_in_one_error_and_nothing_half(
 ) -> None:
     if user is None:
         # an error in CI (tests/conftest.py)
-        # an error in CI (tests/conftest.py)
         pytest.skip("REQUIRED-IN-CI: who tests runs other processes, which count against the limit")
     copy, struck = world.root / "copy", set()
     cause = "no further thread or process can be started"

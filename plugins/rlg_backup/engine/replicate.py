@@ -114,7 +114,7 @@ def _copy_all(
             if backup_id in done.copied:
                 done.error = error  # it is there, and not locked
                 continue
-            done.left[backup_id] = str(error).partition("\nhint: ")[0]
+            done.left[backup_id] = error.text
             done.failed.append(backup_id)
 
 

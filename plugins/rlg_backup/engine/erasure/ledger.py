@@ -107,7 +107,7 @@ def at_commit(wiring: Wiring, source: str, target: str) -> tuple[Erasures, str |
         vouched = next((one for one in reversed(entries) if _is_known(wiring, one)), None)
     except BackupError as error:
         log.error("the erasure ledger on target '%s': %s", target, error)
-        return before, ledger_fault(target, str(error).partition("\nhint: ")[0])
+        return before, ledger_fault(target, error.text)
     found = Erasures(length=vouched.entry.sequence, head=vouched.sha256) if vouched else before
     strange = entries[-1].entry.sequence - found.length if entries else 0
     why = f"its last {strange} entries are of a kind or under an erasure key that is not known here"

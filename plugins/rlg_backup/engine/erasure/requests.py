@@ -124,7 +124,7 @@ class _Recording:
             return copy.put(mine, lock_time(self.wiring, self._first)).data == mine.data
         except BackupError as error:
             done = f"{self._new} of the requests were recorded and no more" if self._new else "nothing was recorded"
-            cause = f"{done}, since target '{self._first}' decides the order of requests: {_brief(error)}"
+            cause = f"{done}, since target '{self._first}' decides the order of requests: {error.text}"
             hint = "ask again once it answers"
             raise ErasureIncomplete("erase", f"subject of kind {self.kind}", cause, hint) from None
 
@@ -168,7 +168,7 @@ def _complete(wiring: Wiring, ledger: Ledger, what: str) -> None:
     failures = complete(wiring, ledger, targets)
     if failures:
         done = ", ".join(target for target in targets if target not in failures) or "no target"
-        lacking = "; ".join(f"not on '{target}': {_brief(error)}" for target, error in failures.items())
+        lacking = "; ".join(f"not on '{target}': {error.text}" for target, error in failures.items())
         raise ErasureIncomplete("record", what, f"it is on {done}, {lacking}", _AGAIN)
     remember(wiring, replace(ledger, lengths=dict.fromkeys(targets, len(ledger.entries)), passed_over={}))
 
@@ -186,7 +186,3 @@ def _named(numbers: Collection[int]) -> str:
     if len(numbers) == 1:
         return f"request {next(iter(numbers)):08d}"
     return f"requests {numbers_told(numbers)}"
-
-
-def _brief(error: BackupError) -> str:
-    return str(error).partition("\nhint: ")[0]

@@ -92,7 +92,7 @@ def _tried(wiring: Wiring, kind: str, source: str, asked: Subjects | None) -> Tr
     except ErasureUndecided:
         raise
     except BackupError as error:  # whether a request can be recorded does not hang on a backup
-        return Trial(source, done.backup_id, done.does, done.rows, why=str(error).partition("\nhint: ")[0])
+        return Trial(source, done.backup_id, done.does, done.rows, why=error.text)
     return Trial(source, done.backup_id, done.does, done.rows, counts)
 
 

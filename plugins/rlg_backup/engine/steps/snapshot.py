@@ -190,7 +190,7 @@ def _parent(
     except (StorageFull, StagingLost):  # of our own disk
         raise
     except BackupError as error:
-        return None, (full_instead(workspace.reference.kind, str(error).partition("\nhint: ")[0]),)
+        return None, (full_instead(workspace.reference.kind, error.text),)
     why = None
     if parent.state.system != snapshot.identity.system:
         why = "the source is another database or folder than that of the backup before"
