@@ -44,7 +44,7 @@ test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run eve
 soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (an hour and a half)
 	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
 
-bench: $(VENV)/.test-ready  ## Time and memory of every command (WHAT=memory GB=2), or beside other tools (WHAT=postgres GB=1.4, WHAT=changes, WHAT=storage GB=1)
+bench: $(VENV)/.test-ready  ## Time and memory of every command (WHAT=memory GB=2), or beside other tools (WHAT=postgres GB=1.4, WHAT=changes, WHAT=storage GB=1, WHAT=listing)
 	@$(BIN)/python -m bench.$(WHAT) $(if $(GB),--size $(GB))
 
 lint: $(VENV)/.test-ready  ## ruff, mypy --strict, import contracts

@@ -1,4 +1,4 @@
-"""One upload or download of one file, by our driver or by the vendor's SDK, as a process of its own.
+"""One upload or download of one file, by our driver or by the vendor's SDK, as a process of its own; ours removes, too.
 
 Prints the seconds that the transfer took, without imports and without making the client.
 """
@@ -37,7 +37,11 @@ def _ours(target: RemoteTarget, sha256: str) -> Mapping[str, Call]:
         with storage.open(key) as stream, file.open("wb") as sink:
             shutil.copyfileobj(stream, sink, PIECE)
 
-    return {"upload": lambda key, file: storage.put_file(key, file, sha256=sha256), "download": download}
+    return {
+        "upload": lambda key, file: storage.put_file(key, file, sha256=sha256),
+        "download": download,
+        "remove": lambda key, file: storage.erase(key),
+    }
 
 
 def _s3(client: Any, target: Any) -> Mapping[str, Call]:

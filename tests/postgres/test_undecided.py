@@ -70,6 +70,21 @@ def test_a_column_added_overnight_is_tokenized_in_every_partition_and_comes_back
     assert_restored(world, address, done)
 
 
+def test_times_bits_and_hardware_addresses_are_taken_for_nobody_s_number(people: tuple[World, Address]) -> None:
+    world, address = people
+    execute(
+        address,
+        "CREATE TABLE prices (valid_to timestamp, flags bit(12), device macaddr8, spans tsrange[])",
+        "INSERT INTO prices SELECT timestamp '2001-09-22 18:19:20' + n * interval '1 s', n::bit(12),"
+        " ('08002b010203' || lpad(to_hex(n), 4, '0'))::macaddr8, ARRAY[tsrange('2001-09-22 18:19:20', NULL)]"
+        " FROM generate_series(1, 200) n",
+        "INSERT INTO prices (valid_to) VALUES ('infinity')",  # it makes texts of all the others
+    )
+    done = backup(world.wiring(), "app", Kind.FULL)
+    assert told(done) == []
+    assert_restored(world, address, done)
+
+
 def test_what_was_decided_of_a_partition_by_its_own_name_stays(people: tuple[World, Address]) -> None:
     world, address = people
     execute(address, "UPDATE people SET note = 'n' || id || '@mail.example.org'")

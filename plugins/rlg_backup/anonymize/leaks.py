@@ -22,7 +22,7 @@ original values are searched for, shapes are not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -73,8 +73,15 @@ class Hit:
         return f"{self.column}: {self.what}"
 
 
-def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Mapping[str, str]) -> list[Seen]:
-    """Looks at a batch of stored rows. ``declared``: the table's columns under a policy other than keep, with its name.
+def scan(
+    table: str,
+    batch: pa.RecordBatch,
+    originals: Originals,
+    declared: Mapping[str, str],
+    formed: Collection[str] = (),
+) -> list[Seen]:
+    """Looks at a batch of stored rows. ``declared``: the table's columns under a policy other than keep, with its name;
+    ``formed``: those whose types give every value a form of its own, of which the shapes are not asked.
 
     In those a token column must hold nothing but tokens, and the others no original values; the shapes are asked for
     where only parts are tokens, of the rest. Fields with a role are none of the table's: codes of regions and
@@ -90,7 +97,8 @@ def scan(table: str, batch: pa.RecordBatch, originals: Originals, declared: Mapp
         elif (text := text_of(values)) is not None and not (policy == Redact.name and text.n_unique() == 1):
             in_part = form_of(column) == SPANS
             text = without_tokens(text) if in_part else text
-            seen.append(_text_seen(label, text, originals, shapes=in_part or policy is None))
+            shapes = in_part or (policy is None and column.name not in formed)
+            seen.append(_text_seen(label, text, originals, shapes=shapes))
     return seen
 
 

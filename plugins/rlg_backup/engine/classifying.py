@@ -15,6 +15,7 @@ from ..anonymize.detect import Classification, classify
 from ..anonymize.resolution import names_a_column, pattern_for
 from ..config.settings import TableSettings
 from ..format.forms import role_of
+from ..sources.kinds import ANY, has_form
 from ..sources.port import Table, TableSnapshot
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def classified(
     for table in snapshot.tables:
         policies = {column.name: policy_of(settings, table.titles, column.name) for column in table.columns}
         able = {column.name for column in table.columns if column.kind in Tokenize.takes}
+        formed = {one.name for one in table.columns if one.kind != ANY and has_form(one.declared_type)}
         columns = [name for name, policy in policies.items() if name in able and wanted(policy)]
         for name in sorted(policies.keys() - able):
             if wanted(policies[name]) and _class_of(settings, table, name) == PERSONAL:
@@ -63,7 +65,7 @@ def classified(
         values = _sample(snapshot, table)
         for name in columns:
             given = _class_of(settings, table, name)
-            found = classify(table.root, name, values.get(name))
+            found = classify(table.root, name, None if name in formed else values.get(name))
             if given is not None:
                 kind = found.kind if given == PERSONAL else ""
                 found = Classification(given, kind, 1.0, found.looked, found.found if kind else 0)

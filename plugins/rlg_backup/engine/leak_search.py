@@ -20,7 +20,8 @@ from ..config.settings import TableSettings
 from ..format.names import table_segment
 from ..format.rows import read_texts
 from ..format.tree_index import index_parts, read_names
-from ..sources.port import table_title
+from ..sources.kinds import has_form
+from ..sources.port import ROW_IDENTITY, table_title
 from .archives import PIECE
 from .classifying import policy_of
 from .members import unpacked
@@ -146,6 +147,8 @@ class _TableScan:
         if self.rows > READ_WHOLE and len(self.read) > 1:
             self.read, self.sampled = [secrets.choice(self.read)], sampled
         self._declared = {one["name"]: one["policy"] for one in table["columns"] if one["policy"] != "keep"}
+        postgres = ROW_IDENTITY not in table["options"]
+        self._formed = {one["name"] for one in table["columns"] if postgres and has_form(one["declared_type"])}
         self._originals, self._finding = originals, finding
         self._gathered, self._one = Gathered(), Lock()
 
@@ -169,7 +172,7 @@ class _TableScan:
 
     def _scan(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
-            for seen in scan(self._root, batch, self._originals, self._declared):
+            for seen in scan(self._root, batch, self._originals, self._declared, self._formed):
                 with self._adding:
                     self._finding.add(replace(seen, column=self._labels.get(seen.column, seen.column)))
 

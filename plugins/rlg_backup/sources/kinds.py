@@ -19,6 +19,17 @@ _NAMES: Final = {
     "ip": ("inet", "cidr"),
     "json": ("json", "jsonb"),
 }
+_FORMED: Final = frozenset(
+    (
+        *("date", "interval", "time with time zone", "time without time zone"),
+        *("timestamp with time zone", "timestamp without time zone"),
+        *("daterange", "tsrange", "tstzrange", "datemultirange", "tsmultirange", "tstzmultirange"),
+        *("box", "circle", "line", "lseg", "path", "point", "polygon"),
+        *("bit", "bit varying", "macaddr", "macaddr8", "uuid"),
+        *("cid", "oid", "pg_lsn", "tid", "xid", "xid8"),
+    )
+)
+_FIELDS: Final = re.compile(r"(?<=^interval) [a-z ]+")  # ``interval day to second``
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names}
 _STRICT: Final = {"INT": "number", "INTEGER": "number", "REAL": "number", "TEXT": "text", "BLOB": "bytes"}
 _COARSE: Final = re.compile(r"numeric\(\d+,-(\d+)\)")
@@ -39,6 +50,12 @@ def sqlite_kind(declared: str, *, rowid: bool, strict: bool) -> str:
     if rowid:
         return "number"
     return _STRICT.get(declared.upper(), ANY) if strict else ANY
+
+
+def has_form(declared: str) -> bool:
+    """Whether a type of PostgreSQL, or an array of it, writes each value in a form of its own, whatever the value says:
+    times, intervals, bits, hardware addresses, places in a plane. Digits in it are no phone number."""
+    return _FIELDS.sub("", _SIZED.sub("", declared.removesuffix("[]"))) in _FORMED
 
 
 def longest_text(declared: str) -> int | None:
