@@ -153,6 +153,16 @@ def test_a_masked_copy_fits_every_type_by_itself(database: Address, world: World
         assert MAIL not in str(query(copy, "SELECT p::text FROM people p") + query(copy, "TABLE letters"))
 
 
+def test_a_masked_copy_has_what_is_unique_over_generated_columns(database: Address, world: World) -> None:
+    execute(database, "ALTER TABLE letters ADD twice int GENERATED ALWAYS AS (id * 2) STORED UNIQUE")
+    world.source["policies"] = {"letters.body": "tokenize", "letters.email": "keep", "people.email": "keep"}
+    world.save()
+    with connected(app=database):
+        world.back_up()
+        copy = restored(world, database, "--fidelity", "masked")
+        assert query(copy, "SELECT id, twice FROM letters") == [(1, 2)]
+
+
 @pytest.mark.parametrize(
     ("policies", "said"),
     [
@@ -289,6 +299,27 @@ def test_places_are_made_coarser_only_where_their_table_is_in_the_backup(databas
     cause = "a policy makes places of the level 'town' coarser, and its table is left out of the backup"
     hint = "hint: take it out of 'exclude', or choose another policy\n"
     assert (done.code, done.err) == (MISCONFIGURED, f"error: unable to read 'towns': {cause}\n{hint}")
+
+
+def test_a_dataset_s_policy_leaves_truth_values_that_are_nobody_s(database: Address, world: World) -> None:
+    execute(database, "CREATE DOMAIN flag AS boolean", "ALTER TABLE letters ADD open boolean, ADD late flag")
+    execute(database, "UPDATE letters SET open = true, late = false")
+    world.source.update({"policies": {}, "datasets": {"crm": ["letters"]}, "dataset_policies": {"crm": "tokenize"}})
+    world.source["policies"] = {"people.email": "tokenize"}
+    world.save()
+    with connected(app=database):
+        world.back_up()
+        copy = restored(world, database)
+        assert query(copy, "TABLE letters") == query(database, "TABLE letters")
+        world.source["classes"] = {"letters.late": "personal"}
+        world.save()
+        done = world.run("backup", "--source", "app")
+    takes = "array, bytes, date, ip, json, number, other, text"
+    said = f"'letters.late': 'tokenize' as it is set takes {takes}; the column is of the type public.flag"
+    assert (done.code, done.err) == (
+        MISCONFIGURED,
+        f"error: unable to anonymize {said}\nhint: choose another policy for it\n",
+    )
 
 
 def test_a_dataset_s_policy_is_for_the_columns_that_no_pattern_names(database: Address, world: World) -> None:

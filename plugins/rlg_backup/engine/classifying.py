@@ -56,7 +56,7 @@ def classified(
         formed = {one.name for one in table.columns if one.kind != ANY and has_form(one.declared_type)}
         columns = [name for name, policy in policies.items() if name in able and wanted(policy)]
         for name in sorted(policies.keys() - able):
-            if wanted(policies[name]) and _class_of(settings, table, name) == PERSONAL:
+            if wanted(policies[name]) and class_of(settings, table, name) == PERSONAL:
                 told = Classification(PERSONAL, "", 1.0, 0, 0)
                 yield ClassifiedColumn(table, name, policies[name], told, able=False)
         if not columns:
@@ -64,7 +64,7 @@ def classified(
         tell(table.title)
         values = _sample(snapshot, table)
         for name in columns:
-            given = _class_of(settings, table, name)
+            given = class_of(settings, table, name)
             found = classify(table.root, name, None if name in formed else values.get(name))
             if given is not None:
                 kind = found.kind if given == PERSONAL else ""
@@ -86,7 +86,7 @@ def policy_of(settings: TableSettings, titles: Sequence[str], column: str) -> st
     return None if rest is None or rest.policy == "keep" else rest.policy
 
 
-def _class_of(settings: TableSettings, table: Table, column: str) -> str | None:
+def class_of(settings: TableSettings, table: Table, column: str) -> str | None:
     """The class that the configuration gives a column; again nobody said of a new one that it is not personal."""
     chosen = _said_of(settings.classes, table.titles, column)
     if chosen is not None and (chosen[1] == PERSONAL or names_a_column(chosen[0])):

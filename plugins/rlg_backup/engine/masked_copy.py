@@ -144,7 +144,7 @@ class MaskedCopy:
         require_pairs(table, actions)
         require_fitting(table, actions, self._elsewhere)
         for rule in table.rules:
-            if rule.kind == "distinct" and all(_repeats(actions.get(name), columns[name]) for name in rule.columns):
+            if rule.kind == "distinct" and all(_repeats(actions.get(name), columns.get(name)) for name in rule.columns):
                 cause = (
                     f"'{actions[rule.columns[0]].name}' may leave the same in two rows, and {rule.words} takes it once"
                 )
@@ -209,7 +209,7 @@ def _says_personal(table: Table, column: Column) -> bool:
     return column.kind in Tokenize.takes and classify(table.root, column.name, None).personal
 
 
-def _repeats(action: Action | None, column: Column) -> bool:
+def _repeats(action: Action | None, column: Column | None) -> bool:
     return action is not None and may_repeat(action, column)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..anonymize.actions import Action, Tokenize
+from ..anonymize.column_words import PERSONAL
 from ..anonymize.originals import Originals
 from ..anonymize.resolution import action_of, resolve, unused
 from ..changes.bag import Bag
@@ -20,9 +21,9 @@ from ..config.residency import Residency
 from ..config.settings import TableSettings
 from ..core.errors import InvalidSetting, SourceUnreadable
 from ..format.change_state import StateTable
-from ..sources.port import AddressedSnapshot, Piece, Stretch, Table, TableSnapshot
+from ..sources.port import AddressedSnapshot, Column, Piece, Stretch, Table, TableSnapshot
 from .breaking import beside, require_unbroken
-from .classifying import UNASSIGNED
+from .classifying import UNASSIGNED, class_of
 from .coarse_places import CoarsePlaces
 from .fitting import doubts, require_fitting, require_pairs
 from .members import StagedMembers
@@ -184,7 +185,16 @@ class TableSaver:
         for title in table.titles:
             found = {**resolve(self._settings.policies, title, columns), **found}
         rest = self._settings.dataset_policies.get(self._dataset(table))
-        return found if rest is None else {**dict.fromkeys(columns, action_of(rest)), **found}
+        if rest is None:
+            return found
+        action = action_of(rest)
+        return {**{one.name: action for one in table.columns if self._covers(action, table, one)}, **found}
+
+    def _covers(self, action: Action, table: Table, column: Column) -> bool:
+        """Whether what a dataset says of all is said of a column: not of truth values, which are nobody's unless they
+        are called personal, where it takes none. One that was added overnight would stop every night's backup."""
+        nobodys = column.kind == "boolean" and class_of(self._settings, table, column.name) != PERSONAL
+        return not nobodys or column.kind in action.takes
 
     def _dataset(self, table: Table) -> str:
         return str(_first(self._datasets, table.titles, UNASSIGNED))

@@ -91,6 +91,7 @@ _PLAIN = frozenset((16, 21, 23, 20, 700, 701, 25, 1043, 1042, 17))
 """OIDs of the types whose values ADBC gives exactly (tried): bool, int2, int4, int8, float4, float8, text, varchar,
 bpchar, bytea."""
 _WHOLE = frozenset((20, 21, 23))  # of these, those of whole numbers
+_BOOLEAN = 16
 _CHAR = 18  # the OID of "char", a byte
 
 
@@ -224,7 +225,7 @@ def _column(row: Any, kind: Any) -> Column:
         row[2],
         not (row[3] or kind[6]),
         row[9],
-        kind_of(row[2]),
+        "boolean" if kind[2] == _BOOLEAN else kind_of(row[2]),  # of a domain, too: what reads it gives no text
         longest_text(row[2]),
         default=bool(row[8] or row[4]),
     )
