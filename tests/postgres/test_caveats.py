@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import psycopg
 import pytest
-from tests.support.postgres_server import execute
+from tests.support.postgres_server import NEWEST, Servers, address_of, drop_database, execute, fresh_database
+from tests.support.postgres_world import connected, make_world
+from tests.support.world import World
 
+from rlg_backup.core.errors import DestinationUnsuitable
+from rlg_backup.demo.server import Server, programs
 from rlg_backup.sources.postgres.address import Address
+from rlg_backup.sources.postgres.programs import VARIABLE
 from rlg_backup.sources.postgres.source import PostgresSource
 
 
@@ -118,3 +125,38 @@ def test_what_only_a_superuser_may_read_is_told_to_who_is_none(database: Address
         ]
     finally:
         execute(database, "ALTER SUBSCRIPTION far SET (slot_name = NONE)", "DROP SUBSCRIPTION far")
+
+
+def test_what_a_newer_pg_dump_writes_as_only_its_own_servers_read_is_told(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller's programs are of 18; version 16's own write what its servers read."""
+    with fresh_database(servers[16]) as source, connected(app=source, newer=address_of(servers[NEWEST])):
+        execute(source, "CREATE TABLE base (a int)", "CREATE TABLE heir (b int) INHERITS (base)")
+        execute(source, "ALTER TABLE heir ALTER a SET NOT NULL", "INSERT INTO heir VALUES (1, 2)")
+        world = make_world(tmp_path / "world", source)
+        told = world.run("backup", "--source", "app", "--json").json[0]["warnings"]
+        assert told == [
+            "table 'heir': the inherited column 'a' takes no NULL, which pg_dump 18 writes as no server before 18 "
+            "reads: back up with the client programs of version 16, else only a server 18 or later restores it"
+        ]
+        name = f"{source.database}_again"
+        refused = world.run("restore", "latest", "--to", f"postgres:app/{name}")
+        cause = "unable to make 'heir': the server does not know how it is written"
+        hint = (
+            "a newer pg_dump may have written it: restore to a server of that version, and back up with one of the "
+            "source's"
+        )
+        assert (refused.code, refused.err) == (DestinationUnsuitable.exit_code, f"error: {cause}\nhint: {hint}\n")
+        _assert_restored(world, "newer", name, servers[NEWEST])
+        monkeypatch.setenv(VARIABLE, str(programs(16)))
+        assert world.run("backup", "--source", "app", "--json").json[0]["warnings"] == []
+        _assert_restored(world, "app", name, servers[16])
+
+
+def _assert_restored(world: World, connection: str, name: str, server: Server) -> None:
+    done = world.run("restore", "latest", "--to", f"postgres:{connection}/{name}")
+    assert done.code == 0, done.out + done.err
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        execute(address_of(server, name), "INSERT INTO heir VALUES (NULL, 2)")
+    drop_database(server, name)

@@ -17,7 +17,7 @@ from ...core.errors import (
 )
 from .address import Address
 from .faults import TRANSIENT, cause_of, state_of
-from .programs import Complaint
+from .programs import LOOK, UNSHOWN, Complaint
 
 if TYPE_CHECKING:
     import psycopg
@@ -27,6 +27,10 @@ _BREAKS: Final = "23"  # integrity constraint violation
 _NO_VALUE: Final = ("22", "42804")  # data exception, datatype mismatch
 _UNDEFINED: Final = ("42P01", "42703")  # table, column
 _INSTALL: Final = "install the extension's files on the server, then restore again"
+_SYNTAX: Final = "42601"
+_NEWER: Final = (
+    "a newer pg_dump may have written it: restore to a server of that version, and back up with one of the source's"
+)
 _RESERVED: Final = {"keepalives_idle": 60}  # seconds: a session waits for as long as a load takes, and must be noticed
 
 
@@ -78,7 +82,10 @@ def complained(complaint: Complaint, address: Address) -> BackupError:
         cause = f"the server has no extension '{names['extension']}'"
         return DestinationUnsuitable("restore to", str(address), cause, _INSTALL)
     if not complaint.state:
-        return DestinationUnsuitable("make", subject, complaint.cause)
+        hint = LOOK if complaint.cause == UNSHOWN else None
+        return DestinationUnsuitable("make", subject, complaint.cause, hint)
+    if complaint.state == _SYNTAX:
+        return DestinationUnsuitable("make", subject, complaint.cause, _NEWER)
     shown = [f"{word} '{names[word]}'" for word in ("constraint", "role", "tablespace") if word in names]
     cause = f"{complaint.cause} ({', '.join(shown)})" if shown else complaint.cause
     return refused("make", subject, complaint.state, cause)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from .catalog import SourceTable, quoted
@@ -18,6 +18,19 @@ SELECT count(*) FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.sr
 WHERE m.umoptions IS NULL AND m.usename <> current_user AND NOT (m.umuser = 0 AND pg_has_role(s.srvowner, 'USAGE'))
 """
 _SUPERUSER: Final = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+
+_ALONE_NOT_NULL: Final = """
+SELECT s.nspname, c.relname, a.attname
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid AND NOT c.relispartition JOIN pg_namespace s ON s.oid = c.relnamespace
+WHERE a.attnotnull AND NOT a.attislocal AND a.attnum > 0 AND NOT a.attisdropped AND NOT EXISTS (
+    SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname
+    WHERE i.inhrelid = c.oid AND p.attnotnull)
+ORDER BY c.oid, a.attnum
+"""
+"""Inherited columns that take no NULL where those they are inherited from do. From version 18 on pg_dump writes that
+as a constraint of the table (``NOT NULL a``), which servers before 18 do not read."""
+_NAMED_NOT_NULL: Final = 180_000
 
 _NAMING: Final = """
 WITH RECURSIVE holds (holder, held, how) AS (
@@ -52,11 +65,15 @@ _WORDS: Final = {
 }
 
 
-def caveats(connection: psycopg.Connection[Any], tables: Sequence[SourceTable]) -> Iterator[str]:
-    """One warning for each. Raises psycopg.Error."""
+def caveats(connection: psycopg.Connection[Any], tables: Sequence[SourceTable], dumped_by: int | None) -> Iterator[str]:
+    """One warning for each. ``dumped_by``: of which version the pg_dump was, as server_version_num; None without
+    definitions. Raises psycopg.Error."""
     if not _one(connection, _SUPERUSER):
         yield from _hidden(connection)
     found = {(one.table.schema, one.table.name): one for one in tables}
+    version = connection.info.server_version
+    if dumped_by is not None and version < _NAMED_NOT_NULL <= dumped_by:
+        yield from _beyond(connection, found, version // 10_000, dumped_by // 10_000)
     for schema, name, column, kind, form in connection.execute(_NAMING).fetchall():
         if (table := found.get((schema, name))) is None:
             continue
@@ -73,6 +90,19 @@ def _hidden(connection: psycopg.Connection[Any]) -> Iterator[str]:
         yield f"{number} subscriptions are left out: only a superuser may read them"
     if number := _one(connection, _HIDDEN_MAPPINGS):
         yield f"the options of {number} user mappings are left out: only a superuser may read them"
+
+
+def _beyond(
+    connection: psycopg.Connection[Any], tables: Mapping[tuple[str, str], SourceTable], major: int, dumped_by: int
+) -> Iterator[str]:
+    """What a newer pg_dump writes so that no server of the source's own version reads it."""
+    for schema, name, column in connection.execute(_ALONE_NOT_NULL).fetchall():
+        if (table := tables.get((schema, name))) is not None:
+            written = (
+                f"the inherited column '{column}' takes no NULL, which pg_dump {dumped_by} writes as no server before"
+            )
+            instead = f"back up with the client programs of version {major}, else only a server 18 or later restores it"
+            yield f"table '{table.table.title}': {written} 18 reads: {instead}"
 
 
 def _unloadable(connection: psycopg.Connection[Any], table: SourceTable, column: str, kind: str, form: str) -> bool:

@@ -142,7 +142,8 @@ def _refused(subject: str) -> Callable[[Complaint], BackupError]:
             return _LockedError("read the definitions of", subject, complaint.cause)
         kind: type[BackupError] = SourceUnavailable if complaint.transient else SourceUnreadable
         named = next(iter(complaint.names.values()), subject)
-        return kind("read the definitions of", named, complaint.cause)
+        hint = programs.LOOK if complaint.cause == programs.UNSHOWN else None
+        return kind("read the definitions of", named, complaint.cause, hint)
 
     return made
 

@@ -141,11 +141,14 @@ _SAID: Final = tuple(
         (r'parameter "transaction_timeout"', "42704", "the server does not know a setting"),
         (r"server version mismatch", "", "it is older than the server"),
         (r"unsupported version|not appear to be a valid archive|could not read from input", "", "it cannot read it"),
+        (r"syntax error at or near", "42601", "the server does not know how it is written"),
         (r"already exists", "42710", "there is an object of that name"),
         (r"does not exist|could not find", "42704", "it needs something that is not there"),
         (r"terminating connection due to administrator", "57P01", "the server was shut down, or ended the session"),
     )
 )
+UNSHOWN: Final = "the server or the program reports an error that may hold a value, so it is not shown"
+LOOK: Final = "the server's log has it"
 _LOST: Final = re.compile(
     r"server closed the connection|connection to server|no connection to the server|could not receive data|"
     r"the database system is|remaining connection slots|too many"
@@ -182,7 +185,7 @@ def _complaint(line: str) -> Complaint:
             return Complaint(state, cause, {word: name for word, name in match.groupdict().items() if name})
     if _LOST.search(line):
         return Complaint("08000", cause_of(ConnectionError(line)), {})
-    return Complaint("", "the server or the program reports an error that may hold a value, so it is not shown", {})
+    return Complaint("", UNSHOWN, {})
 
 
 def _about(complaint: Complaint, match: re.Match[str] | None) -> Complaint:

@@ -85,7 +85,8 @@ class PostgresSnapshot(AddressedReading):
         self._told = [
             f"exclude: the pattern '{pattern}' matches no table" for pattern in exclude if pattern not in used
         ]
-        self._told += caveats(connection, list(self._tables.values()))
+        dumped_by = definitions.dumped_by if definitions else None
+        self._told += caveats(connection, list(self._tables.values()), dumped_by)
 
     @property
     def readers(self) -> int:
