@@ -153,6 +153,22 @@ def test_a_masked_copy_fits_every_type_by_itself(database: Address, world: World
         assert MAIL not in str(query(copy, "SELECT p::text FROM people p") + query(copy, "TABLE letters"))
 
 
+def test_what_was_found_without_a_policy_has_in_a_masked_copy_the_form_of_its_kind(
+    database: Address, world: World
+) -> None:
+    execute(database, f"ALTER TABLE letters ADD contact text DEFAULT '{MAIL}', ADD reach text DEFAULT '{PHONE}'")
+    execute(database, "INSERT INTO letters SELECT n, 'second@example.org', 'no words' FROM generate_series(2, 60) n")
+    world.source["policies"] = {"letters.body": "keep"}
+    world.source["allow_breaking"] = ["people.email", "letters.email"]
+    world.save()
+    with connected(app=database):
+        world.back_up()
+        copy = restored(world, database, "--fidelity", "masked")
+        ((mail, same, phone),) = query(copy, "SELECT contact, email, reach FROM letters WHERE id = 1")
+    assert mail == same and re.fullmatch(r"u[0-9a-f]{20}@example\.invalid", mail)
+    assert re.fullmatch(r"\+2700\d{10}", phone)
+
+
 def test_a_masked_copy_has_what_is_unique_over_generated_columns(database: Address, world: World) -> None:
     execute(database, "ALTER TABLE letters ADD twice int GENERATED ALWAYS AS (id * 2) STORED UNIQUE")
     world.source["policies"] = {"letters.body": "tokenize", "letters.email": "keep", "people.email": "keep"}

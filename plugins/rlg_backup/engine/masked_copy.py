@@ -130,7 +130,8 @@ class MaskedCopy:
             named = {**resolve(self._settings.masked, title, [column.name for column in table.columns]), **named}
         found: dict[str, Action] = {}
         for told, column in zip(profile.stored_columns, table.columns, strict=True):
-            action = named.get(column.name) or (_form_of(table, column) if told.policy in KEYED else Keep())
+            seen = profile.detected.get(column.name, "")
+            action = named.get(column.name) or (_form_of(table, column, seen) if told.policy in KEYED else Keep())
             if column.name not in named and told.policy == Keep.name and _says_personal(table, column):
                 self._kept.append(f"{table.title}.{column.name}")
             if not isinstance(action, Keep):
@@ -191,10 +192,11 @@ def _column(told: ColumnProfile, options: Mapping[str, object]) -> Column:
     return Column(told.name, told.declared_type, told.nullable, told.key, kind, longest)
 
 
-def _form_of(table: Table, column: Column) -> Action:
-    """What a column gets that no setting names: by its name and type, the first that it can hold."""
+def _form_of(table: Table, column: Column, seen: str) -> Action:
+    """What a column gets that no setting names: by its type, and its name or the kind of data ``seen`` in it, the first
+    that it can hold."""
     for kinds, name, form in _FORMS:
-        if column.kind in kinds and name.search(column.name) and fits(form, column):
+        if column.kind in kinds and (name.search(column.name) or name.fullmatch(seen)) and fits(form, column):
             return form
     if column.nullable:
         return Redact()
