@@ -3,7 +3,7 @@ FROM apache/airflow:3.3.2-python3.11
 USER root
 # pg_dump and pg_restore of every version that is backed up: an older one does not know all that a newer server holds, and
 # a newer one may write what the server's own version does not read. The base image names PostgreSQL's repository in a
-# file of the same name, which this one takes the place of.
+# file of the same name, which this one takes the place of. Of versions that it no longer has a later one's are used.
 RUN . /etc/os-release \
     && install -d /usr/share/postgresql-common/pgdg \
     && curl --fail --silent --show-error --location https://www.postgresql.org/media/keys/ACCC4CF8.asc \
@@ -11,8 +11,12 @@ RUN . /etc/os-release \
     && echo "deb [signed-by=/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc]" \
         "https://apt.postgresql.org/pub/repos/apt ${VERSION_CODENAME}-pgdg main" > /etc/apt/sources.list.d/pgdg.list \
     && apt-get update \
-    && apt-get install --yes --no-install-recommends postgresql-client-14 postgresql-client-15 postgresql-client-16 \
-        postgresql-client-17 postgresql-client-18 \
+    && apt-get install --yes --no-install-recommends postgresql-client-18 \
+    && for version in 17 16 15 14; do \
+        if apt-cache show "postgresql-client-${version}" > /dev/null 2>&1; then \
+            apt-get install --yes --no-install-recommends "postgresql-client-${version}" || exit 1; \
+        fi; \
+    done \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 USER airflow
 COPY requirements.lock /requirements.lock
