@@ -86,6 +86,6 @@ def complained(complaint: Complaint, address: Address) -> BackupError:
         return DestinationUnsuitable("make", subject, complaint.cause, hint)
     if complaint.state == _SYNTAX:
         return DestinationUnsuitable("make", subject, complaint.cause, _NEWER)
-    shown = [f"{word} '{names[word]}'" for word in ("constraint", "role", "tablespace") if word in names]
+    shown = [f"{word} '{names[word]}'" for word in ("constraint", "role", "tablespace", "method") if word in names]
     cause = f"{complaint.cause} ({', '.join(shown)})" if shown else complaint.cause
     return refused("make", subject, complaint.state, cause)

@@ -126,6 +126,11 @@ _SAID: Final = tuple(
             "42704",
             "there is no such tablespace",
         ),
+        (
+            r'parameter "default_table_access_method": "(?P<method>.+)"',
+            "42704",
+            "there is no such way to store a table",
+        ),
         (r"No space left on device|[Dd]isk full|Disk quota exceeded", "53100", "a disk is full"),
         (r"canceling statement due to (lock|statement) timeout", "55P03", "another session holds it locked"),
         (r'could not obtain lock on relation "(?P<table>.+)"', "55P03", "another session holds it locked"),

@@ -162,6 +162,12 @@ class Renaming:
     def sequences(self, states: Iterable[SequenceState]) -> list[SequenceState]:
         return [replace(one, schema=self.names[one.schema]) for one in states if one.schema in self.names]
 
+    def in_the_backup(self, text: str) -> str:
+        """A text in which the backup's names of schemas stand for ours."""
+        for name, ours in self.names.items():
+            text = text.replace(f"{ours}.", "" if name == "public" else f"{name}.")
+        return text
+
     def take_names(self) -> None:
         """Gives the schemas their wanted names, in one transaction. Raises DestinationUnsuitable where one is taken."""
         from psycopg import sql

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.errors import DestinationUnsuitable, MemberDamaged
+from ...core.errors import BackupError, DestinationUnsuitable, MemberDamaged
 from ..port import Table, TableSource
 from . import needs, schema_document
 from .address import Address
@@ -74,8 +74,16 @@ class PostgresSchemasDestination(Unfinished):
         self._definitions = Definitions(renamed, dumped_by, version, absent=(), tablespaces=found.tablespaces)
         self._ending.callback(self._definitions.close)
         self._renaming.begin()
-        self.warnings += self._definitions.make("pre-data", self._address)
+        self._make("pre-data")
         self._load_into(self._address)
+
+    def _make(self, section: str, **how: Any) -> None:
+        """Makes definitions where they are to be. What cannot be made is told by its name in the backup."""
+        told = self._renaming.in_the_backup
+        try:
+            self.warnings += map(told, self._definitions.make(section, self._address, **how))
+        except BackupError as error:
+            raise type(error)(error.verb, told(error.subject), told(error.cause), error.hint) from None
 
     def _make_there(self, dump: bytes, document: SchemaDocument, found: Needs, scratch: TemporaryDatabase) -> None:
         """Makes the definitions in the temporary database, notes how its tables look, and renames its schemas."""
@@ -104,9 +112,7 @@ class PostgresSchemasDestination(Unfinished):
         """See the port, and PostgresDestination."""
         loading, names = self._open("finish", str(self._address)), self._renaming.names
         loading.set_sequences(self._sequences)
-        self.warnings += self._definitions.make(
-            "post-data", self._address, jobs=self.loaders, broken_keys=self._altered
-        )
+        self._make("post-data", jobs=self.loaders, broken_keys=self._altered)
         self.warnings += loading.analyze(tuple(names.values()))
         loading.close()
         if prove is not None:

@@ -231,6 +231,25 @@ def test_large_objects_are_refused_for_they_are_in_no_schema(there: Place) -> No
     )
 
 
+def test_what_needs_something_of_no_schema_is_refused_by_its_name_in_the_backup(there: Place) -> None:
+    functions = "FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal)"
+    execute(
+        there.source,
+        f"CREATE TRANSFORM FOR int LANGUAGE sql ({functions})",
+        "CREATE FUNCTION extra.turned(int) RETURNS int LANGUAGE sql TRANSFORM FOR TYPE int AS 'SELECT $1'",
+    )
+    cause = "it needs something that is not there"
+    assert refusal(there, DestinationUnsuitable) == f"unable to make 'extra.turned': {cause}"
+    execute(
+        there.source,
+        "DROP FUNCTION extra.turned",
+        "CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler",
+        "CREATE TABLE extra.heaped (n int) USING heap2",
+    )
+    cause = "there is no such way to store a table (method 'heap2')"
+    assert refusal(there, DestinationUnsuitable) == f"unable to make '{there.target}': {cause}"
+
+
 def test_an_extension_is_used_where_it_is(there: Place) -> None:
     execute(there.source, "CREATE EXTENSION hstore", "CREATE TABLE near (v hstore)", "INSERT INTO near VALUES ('a=>1')")
     assert refusal(there, DestinationUnsuitable) == (
