@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -25,6 +26,36 @@ def test_a_restored_database_is_the_source(place: Place) -> None:
     assert query(place.target, "SELECT n FROM filled") == [(2,)]
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         query(place.target, "SELECT n FROM vacant")
+
+
+def test_indexes_of_partitions_are_attached_by_one_session_and_made_by_several(place: Place) -> None:
+    """Two that attach at once may leave the index of the whole table not valid for ever."""
+    execute(
+        place.source,
+        "CREATE TABLE whole (a int PRIMARY KEY) PARTITION BY LIST (a)",
+        *(f"CREATE TABLE part_{n} PARTITION OF whole FOR VALUES IN ({n}) PARTITION BY LIST (a)" for n in range(20)),
+        *(f"CREATE TABLE leaf_{n} PARTITION OF part_{n} DEFAULT" for n in range(20)),
+        "CREATE TABLE refers (a int CONSTRAINT to_whole REFERENCES whole)",
+        "COMMENT ON CONSTRAINT to_whole ON refers IS 'made last'",
+    )
+    said = logged(place, loaders=2)
+    session, text = r"\[(\d+)\] LOG: +statement: ", r"(?:.|\n\t)*?"
+    assert len(set(re.findall(rf"{session}ALTER INDEX {text} ATTACH PARTITION", said))) == 1
+    assert len(set(re.findall(rf"{session}ALTER TABLE {text} ADD CONSTRAINT {text} PRIMARY KEY", said))) == 2
+    assert query(place.target, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+    assert_same_database(place.source, place.target)
+
+
+def logged(place: Place, **options: Any) -> str:
+    """What the server's log says of definitions while a database is restored."""
+    server, log = address_of(place.server), place.server.folder / "log"
+    before = log.stat().st_size
+    execute(server, "ALTER SYSTEM SET log_statement = 'ddl'", "SELECT pg_reload_conf()")
+    try:
+        place.restore(**options)
+    finally:
+        execute(server, "ALTER SYSTEM RESET log_statement", "SELECT pg_reload_conf()")
+    return log.read_bytes()[before:].decode(errors="replace")
 
 
 def test_the_next_value_of_a_sequence_is_the_source_s(place: Place) -> None:
