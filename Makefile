@@ -41,7 +41,7 @@ up: $(VENV)/.demo-ready $(SERVER)  ## Start Airflow with its UI on the demo (SOU
 test: $(VENV)/.test-ready .venv-cli/.ready lint  ## Lint, type-check and run every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long fuzzing (an hour and a half)
+soak: $(VENV)/.test-ready .venv-cli/.ready  ## The long runs: hundreds of kills, long histories and fuzzing, PostgreSQL's own regression tests (two hours)
 	@$(BIN)/python -m pytest -q -n 2 -m soak --timeout 3600 $(PYTEST)
 
 bench: $(VENV)/.test-ready  ## Time and memory of every command (WHAT=memory GB=2), or beside other tools (WHAT=postgres GB=1.4, WHAT=changes, WHAT=storage GB=1, WHAT=listing)
