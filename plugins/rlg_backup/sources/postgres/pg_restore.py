@@ -23,7 +23,9 @@ _HARMLESS: Final = "the server does not know a setting"  # transaction_timeout, 
 _SETTINGS: Final = {"maintenance_work_mem": "262144", "synchronous_commit": "off"}  # kB
 _RIGHTS: Final = re.compile(rb"\d+; \d+ \d+ (DEFAULT )?ACL ")
 _ATTACHED: Final = re.compile(rb"\d+; \d+ \d+ INDEX ATTACH ")
-_BEFORE: Final = re.compile(rb"\d+; \d+ \d+ (INDEX (?!ATTACH )|CONSTRAINT )")
+_AFTER: Final = re.compile(
+    rb"\d+; \d+ \d+ (FK CONSTRAINT|COMMENT|SECURITY LABEL|EVENT TRIGGER|MATERIALIZED VIEW DATA) "
+)
 _STATEMENT: Final = re.compile(rb"""(?:"(?:[^"]|"")*"|[^";])+;""")
 _BESIDES: Final = re.compile(rb"^(--|\\|SET |SELECT pg_catalog\.set_config).*$", re.MULTILINE)
 _AS_GRANTOR: Final = (b"SET SESSION AUTHORIZATION", b"RESET SESSION AUTHORIZATION")
@@ -147,13 +149,14 @@ class Definitions:
 def _passes(lines: Sequence[bytes], jobs: int) -> list[tuple[Sequence[bytes], int]]:
     """What is made one after the other, and by how many sessions. Indexes are attached to those of partitioned tables
     by one alone: two sessions at once may each not see that the other's makes the last one valid, and then a unique
-    index never is, so that no foreign key can refer to it (seen on 16, in one of fifty restores)."""
+    index never is, so that no foreign key can refer to it (seen on 16, in one of fifty restores). Foreign keys alone
+    need what is attached; after them comes what pg_restore itself makes last, and what is said of any of these."""
     attached = [line for line in lines if _ATTACHED.match(line)]
     if jobs == 1 or not attached:
         return [(lines, jobs)]
-    before = [line for line in lines if _BEFORE.match(line)]
-    made = {*attached, *before}
-    return [(before, jobs), (attached, 1), ([line for line in lines if line not in made], jobs)]
+    after = [line for line in lines if _AFTER.match(line)]
+    apart = {*attached, *after}
+    return [([line for line in lines if line not in apart], jobs), (attached, 1), (after, jobs)]
 
 
 def _statements(script: bytes) -> Iterator[bytes]:

@@ -37,6 +37,9 @@ def test_indexes_of_partitions_are_attached_by_one_session_and_made_by_several(p
         *(f"CREATE TABLE leaf_{n} PARTITION OF part_{n} DEFAULT" for n in range(20)),
         "CREATE TABLE refers (a int CONSTRAINT to_whole REFERENCES whole)",
         "COMMENT ON CONSTRAINT to_whole ON refers IS 'made last'",
+        "CREATE TABLE keyed (id int PRIMARY KEY, v text)",  # what leans on the key comes after it, its index later
+        "CREATE MATERIALIZED VIEW leans AS SELECT id, v, count(*) AS n FROM keyed GROUP BY id",
+        "CREATE UNIQUE INDEX ON leans (id)",
     )
     said = logged(place, loaders=2)
     session, text = r"\[(\d+)\] LOG: +statement: ", r"(?:.|\n\t)*?"
