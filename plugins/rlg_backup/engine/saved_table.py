@@ -22,7 +22,7 @@ from ..format.change_state import StateTable
 from ..format.digest import Xxh3RowDigest
 from ..format.forms import role_of
 from ..format.names import table_segment
-from ..format.row_hash import Lanes
+from ..format.row_hash import Lanes, exchanged
 from ..format.row_numbers import Addresses
 from ..format.rows import PartWriter
 from ..sources.port import PLACE, VERSION, Table
@@ -274,7 +274,8 @@ class PieceWriter:
         if not self._table.as_places:  # there the source counts, for rows that are not read
             self.shares[zone].tally.add(batch)
         restored = self._table.mask.apply(_without_fine_places(batch))
-        numbers = self.restored.numbers(restored)
+        cells = self.restored.cells(restored)
+        numbers = self.restored.numbers_of(cells)
         self.restored.add(numbers)
         if self._noted:
             self._noted.add(numbers, addresses)
@@ -284,21 +285,22 @@ class PieceWriter:
                 return
             chosen = pl.Series(new).to_arrow()  # pa.array would load pandas
             batch, restored = batch.filter(chosen), restored.filter(chosen)
-            numbers = numbers[0][new], numbers[1][new]
-        self._save(zone, batch, restored, numbers)
+            cells, numbers = ((lanes[0][new], lanes[1][new]) for lanes in (cells, numbers))
+        self._save(zone, batch, restored, cells, numbers)
 
-    def _save(self, zone: str, batch: pa.RecordBatch, restored: pa.RecordBatch, numbers: Lanes) -> None:
+    def _save(self, zone: str, batch: pa.RecordBatch, restored: pa.RecordBatch, cells: Lanes, numbers: Lanes) -> None:
+        """Takes in rows that go into a part. ``cells`` and ``numbers``: of what will be restored of them."""
         for policies in (self._table.mask, self._table.tokenize):
             for name, values in policies.personal(batch):
                 self._originals.collect(self._table.table.root, pa.record_batch([values], names=[name]), [name])
-        stored = self.shares[zone].stored
-        if self._table.tokenize.declared:
-            restored = self._table.tokenize.apply(restored)
-            stored.update(restored)
-        else:
-            stored.add(numbers)
-        self.sample.add(restored, self._table.count_saved(len(restored)))
-        self._streams[zone].parts.write(restored)
+        digest, tokenized, saved = self.shares[zone].stored, self._table.tokenize.declared, restored
+        if tokenized:
+            saved = self._table.tokenize.apply(restored)
+            cells = exchanged(cells, digest.cells(restored, tokenized), digest.cells(saved, tokenized))
+            numbers = digest.numbers_of(cells)
+        digest.add(numbers)
+        self.sample.add(saved, self._table.count_saved(len(saved)))
+        self._streams[zone].parts.write(saved)
 
     def close(self) -> None:
         """Ends the parts; where only changes are saved and there are none, there is no part."""

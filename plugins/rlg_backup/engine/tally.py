@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
 
 from ..core.model import LEVELS
 from ..format.forms import role_of
 
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
-
 TOTAL_LEVELS = ("region", "country")
+_HALF: Final = 32  # bits: halves of up to 2^21 numbers add up to whole numbers that a double holds
+_LOW: Final = 2**_HALF - 1
+_ROWS: Final = 2**20
+
+Numbers = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
 class Tally:
     """Rows by region, country, city and town, and sums of integer columns. Rows without a place count under ''.
 
-    Sums are exact: Python integers over 64-bit partial sums of at most one batch.
+    Sums are exact: Python integers, over sums of the halves of 64-bit numbers.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -33,35 +38,26 @@ class Tally:
         return max((sum(codes.values()) for codes in self._counts.values()), default=0)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        import polars as pl
-
         roles = {role_of(field).decode(): field.name for field in batch.schema}
-        places = {level: roles[level] for level in LEVELS if level in roles}
-        wanted = [*places.values(), *(name for name in self._columns if name in batch.schema.names)]
+        named = {level: roles[level] for level in LEVELS if level in roles}
+        wanted = [*named.values(), *(name for name in self._columns if name in batch.schema.names)]
         if not wanted or not batch.num_rows:
             return
-        frame = pl.DataFrame(pl.from_arrow(batch.select(wanted)))
-        frame = frame.with_columns([pl.col(name).cast(pl.String).fill_null("") for name in places.values()])
-        for level, name in places.items():
-            counts = self._counts.setdefault(level, defaultdict(int))
-            for code, rows in frame.group_by(name).len().iter_rows():
-                counts[code] += rows
+        places = {level: _Places.of(batch.column(name)) for level, name in named.items()}
+        for level, found in places.items():
+            _add(self._counts.setdefault(level, {}), found.rows())
         for column in self._columns:
-            self._add_sums(frame, column, places)
+            self._add_sums(batch.column(column), column, places)
 
-    def _add_sums(self, frame: pl.DataFrame, column: str, places: dict[str, str]) -> None:
-        import polars as pl
-
-        if frame.schema[column] != pl.Int64:  # money that is not whole numbers has no exact total
+    def _add_sums(self, values: pa.Array, column: str, places: Mapping[str, _Places]) -> None:
+        if values.type != pa.int64():  # money that is not whole numbers has no exact total
             return
-        sums = self._sums[column]
-        sums.setdefault("all", defaultdict(int))[""] += int(frame[column].cast(pl.Int128).sum() or 0)
+        numbers, sums = _numpy(values, 0), self._sums[column]
+        total = (int((numbers >> _HALF).sum()) << _HALF) + int((numbers & _LOW).sum())
+        _add(sums.setdefault("all", {}), {"": total})
         for level in TOTAL_LEVELS:
             if level in places:
-                by_code = sums.setdefault(level, defaultdict(int))
-                grouped = frame.group_by(places[level]).agg(pl.col(column).cast(pl.Int128).sum())
-                for code, total in grouped.iter_rows():
-                    by_code[code] += int(total or 0)
+                _add(sums.setdefault(level, {}), places[level].sums(numbers))
 
     def add_groups(self, batch: pa.RecordBatch) -> None:
         """Takes in rows that the source counted: the places' fields, the number of rows, and for each column the sum
@@ -108,6 +104,45 @@ class Tally:
         return found
 
 
-def _add(sums: dict[str, int], others: dict[str, int]) -> None:
+@dataclass(frozen=True)
+class _Places:
+    """The place of each row of a batch, as its number in ``codes``, each of which has rows; '' may be there twice."""
+
+    codes: Sequence[str]
+    numbers: Numbers
+
+    @classmethod
+    def of(cls, array: pa.Array) -> _Places:
+        encoded = array.cast(pa.string()).dictionary_encode()
+        codes = encoded.dictionary.to_pylist()
+        return cls([*codes, ""] if array.null_count else codes, _numpy(encoded.indices, len(codes)))
+
+    def rows(self) -> dict[str, int]:
+        """How many each place has."""
+        return self._by_code(np.bincount(self.numbers, minlength=len(self.codes)))
+
+    def sums(self, values: Numbers) -> dict[str, int]:
+        """What the values of each place add up to."""
+        sums: dict[str, int] = {}
+        for start in range(0, len(values), _ROWS):
+            places, some = self.numbers[start : start + _ROWS], values[start : start + _ROWS]
+            for unit, half in ((1 << _HALF, some >> _HALF), (1, some & _LOW)):
+                _add(sums, self._by_code(np.bincount(places, half, len(self.codes)), unit))
+        return sums
+
+    def _by_code(self, numbers: np.ndarray[Any, np.dtype[Any]], unit: int = 1) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for code, number in zip(self.codes, numbers.tolist(), strict=True):
+            found[code] = found.get(code, 0) + int(number) * unit
+        return found
+
+
+def _numpy(array: pa.Array, instead_of_null: int) -> Numbers:
+    """By polars: pyarrow's own way would load pandas, which takes 45 MB."""
+    numbers: Numbers = pl.Series(pl.from_arrow(array)).fill_null(instead_of_null).to_numpy()
+    return numbers
+
+
+def _add(sums: dict[str, int], others: Mapping[str, int]) -> None:
     for code, number in others.items():
         sums[code] = sums.get(code, 0) + number

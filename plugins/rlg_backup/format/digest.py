@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Protocol, Self
 
 import numpy as np
@@ -77,7 +77,15 @@ class Xxh3RowDigest(RowDigest):
 
     def numbers(self, batch: pa.RecordBatch) -> row_hash.Lanes:
         """The numbers of the rows that ``update`` would take in."""
-        return row_hash.numbers(_counted(batch), self._key)
+        return self.numbers_of(self.cells(batch))
+
+    def cells(self, batch: pa.RecordBatch, columns: Collection[str] | None = None) -> row_hash.Lanes:
+        """What the rows' numbers are made of; or the part in it of these ``columns``."""
+        return row_hash.cells(_counted(batch), self._key, columns)
+
+    def numbers_of(self, cells: row_hash.Lanes) -> row_hash.Lanes:
+        """The numbers of the rows with these ``cells``."""
+        return row_hash.numbers_of(cells, self._key)
 
     def add(self, numbers: row_hash.Lanes) -> None:
         """Takes in rows by their ``numbers``."""

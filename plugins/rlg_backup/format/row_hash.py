@@ -7,7 +7,7 @@ of SplitMix64 (Steele, Lea and Flood, 2014). There are two lanes of 64 bits; a c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -37,10 +37,27 @@ _BLOCK: Final = 4096  # words mixed at a time: what is made of them stays in the
 
 def numbers(batch: pa.RecordBatch, key: bytes) -> Lanes:
     """Each row's number as its two lanes. Raises SourceUnreadable for a type that is no form."""
-    sums = [np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint64)]
+    return numbers_of(cells(batch, key), key)
+
+
+def cells(batch: pa.RecordBatch, key: bytes, columns: Collection[str] | None = None) -> Lanes:
+    """What the cells of each row add up to; those of these ``columns``, or of all. Raises as ``numbers``."""
+    sums = np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint64)
     for place, (field, array) in enumerate(zip(batch.schema, batch.columns, strict=True)):
-        for lane, cells in zip(sums, _cells(field, array, key, place), strict=True):
-            lane += cells
+        if columns is None or field.name in columns:
+            for lane, own in zip(sums, _cells(field, array, key, place), strict=True):
+                lane += own
+    return sums
+
+
+def exchanged(sums: Lanes, before: Lanes, after: Lanes) -> Lanes:
+    """``sums`` of rows some of whose cells added up to ``before``, and now to ``after``."""
+    first, second = (lane - old + new for lane, old, new in zip(sums, before, after, strict=True))
+    return first, second
+
+
+def numbers_of(sums: Lanes, key: bytes) -> Lanes:
+    """The numbers of rows whose ``cells`` are these."""
     first, second = (_mixed(lane, seed) for lane, seed in zip(sums, seeds(key, b"row"), strict=True))
     return first, second
 

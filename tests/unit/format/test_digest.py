@@ -16,8 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rlg_backup.core.errors import SourceUnreadable
-from rlg_backup.format.digest import ROW_DIGESTS, EntryDigest, _total
+from rlg_backup.format.digest import ROW_DIGESTS, EntryDigest, Xxh3RowDigest, _total
 from rlg_backup.format.forms import FORM, ROLE, Value, from_python, to_variant
+from rlg_backup.format.row_hash import exchanged
 
 KEY = bytes(range(32))
 
@@ -230,6 +231,21 @@ def test_slices_larger_than_what_is_hashed_at_once_agree(kind: str) -> None:
     assert digest_of(
         kind, pa.record_batch({"a": [row[0] for row in rows], "b": [row[1] for row in rows]})
     ) == reference(kind, rows)
+
+
+@settings(max_examples=80, deadline=None)
+@given(rows_of_three, st.sets(st.sampled_from(["c0", "c1", "c2"])))
+@example([(1, "x", None)], set())
+def test_rows_some_of_whose_columns_were_exchanged_have_the_numbers_of_the_rows_they_became(
+    rows: list[tuple[Value, ...]], columns: set[str]
+) -> None:
+    before = variants(rows, 3)
+    others = variants([(None, b"token", 7)] * len(rows), 3)
+    after = pa.record_batch({name: (others if name in columns else before)[name] for name in before.schema.names})
+    digest = Xxh3RowDigest(KEY)
+    cells = exchanged(digest.cells(before), digest.cells(before, columns), digest.cells(after, columns))
+    digest.add(digest.numbers_of(cells))
+    assert digest.hexdigest() == digest_of("xxh3", after)
 
 
 def test_the_sum_of_digits_does_not_depend_on_where_they_lie() -> None:
