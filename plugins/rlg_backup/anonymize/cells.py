@@ -51,6 +51,7 @@ class Cells:
         """Texts that may say more once unwrapped, by escapes of JSON, URLs or HTML. As truth for each text."""
         return self._having((self.data == 92) | (self.data == 37) | (self.data == 38))
 
+    @cached_property
     def numbers(self) -> Array:
         """Texts that may hold a phone number or a payment card: digits enough, with nothing but glue between them."""
         either = self.digits.copy()
@@ -76,10 +77,10 @@ class Cells:
         dotted = self._count(self.digits[:-2] & (self.data[1:-1] == 46) & self.digits[2:]) >= 3
         return self._having(self.data == 64) | self._having(double) | groups | dotted | self._foreign
 
-    def words(self) -> tuple[Array, Array]:
-        """Where runs of letters and digits begin and end; what is not of ASCII is part of one."""
-        edges = _edges(self.digits | (((self.data | np.uint8(32)) - np.uint8(97)) < 26) | (self.data >= 128))
-        return edges[::2], edges[1::2]
+    def words(self) -> Array:
+        """Where each run of letters and digits begins and where it has ended, by turns; what is not of ASCII is part of
+        one. None ends with the data: each text has an end of its own."""
+        return _edges(self.digits | (((self.data | np.uint8(32)) - np.uint8(97)) < 26) | (self.data >= 128))
 
     @cached_property
     def _foreign(self) -> Array:

@@ -112,7 +112,7 @@ def kinds_by_shape(texts: pl.Series) -> dict[str, int]:
     """Kind of personal data > how many of the texts (no NULL among them) have its shape."""
     rows: Counter[tuple[str, str]] = Counter()
     for piece in pieces_of(counted(texts)):
-        rows.update(_shapes(piece))
+        rows.update(_shapes(piece, Cells(piece["value"])))
     if 2 * rows[CARD, ""] < rows[CARD_SHAPED, ""]:
         del rows[CARD, ""]
     return {kind: number for (kind, _), number in rows.items() if kind != CARD_SHAPED}
@@ -195,19 +195,19 @@ def _tokens_seen(label: str, values: pa.Array) -> Seen:
 def _text_seen(label: str, text: pl.Series, originals: Originals, *, shapes: bool) -> Seen:
     rows: Counter[tuple[str, str]] = Counter()
     for piece in pieces_of(counted(text)):
-        weights = piece["rows"]
-        found = originals.find(piece["value"])
+        weights, cells = piece["rows"], Cells(piece["value"])
+        found = originals.find(cells)
         if len(found):  # nearly never: the next line costs as much as the search
-            for origin, cells in found.group_by("origin").agg("cell").iter_rows():
-                rows[ORIGINAL, origin] += int(weights.gather(cells).sum())
+            for origin, those in found.group_by("origin").agg("cell").iter_rows():
+                rows[ORIGINAL, origin] += int(weights.gather(those).sum())
         if shapes:
-            rows.update(_shapes(piece))
+            rows.update(_shapes(piece, cells))
     return Seen(label, len(text), dict(rows))
 
 
-def _shapes(piece: pl.DataFrame) -> Counter[tuple[str, str]]:
-    cells = Cells(piece["value"])
-    possible = cells.numbers() | cells.addresses()
+def _shapes(piece: pl.DataFrame, cells: Cells) -> Counter[tuple[str, str]]:
+    """``cells``: of the piece's texts."""
+    possible = cells.numbers | cells.addresses()
     if not possible.any():
         return Counter()
     piece = piece.filter(pl.Series(possible))

@@ -1,10 +1,10 @@
 """What the personal columns held before their policies: a bounded filter of keyed hashes, no values.
 
 It is filled while the snapshot streams by and asked when the staged members are searched. Above its bound it
-keeps a uniform sample of the distinct values; ``share`` says how large. Values are compared as runs of words
-(words.py). Not used, because they are found everywhere: values of fewer than 6 letters and digits, of digits
-only with fewer than 9 (but four groups, as of an IP address, are), and numbers. Not used either: runs of more
-than 8 words. How many values were not used is counted.
+keeps a uniform sample of the distinct values; ``share`` says how large, and values outside of it cost no more than a
+hash. Values are compared as runs of words (words.py). Not used, because they are found everywhere: values of fewer than
+6 letters and digits, of digits only with fewer than 9 (but four groups, as of an IP address, are), and numbers. Not
+used either: runs of more than 8 words.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from threading import Lock
 
 import numpy as np
 import polars as pl
+import polars_hash as plh
 import pyarrow as pa
 
 from ..core.errors import ObjectDamaged
@@ -25,21 +26,19 @@ from .cells import Array, Cells
 from .text import counted, pieces_of, text_of
 from .words import LONGEST, MULTIPLIER, Words, compact_phones, unwrapped
 
-_ALL = 2**64 - 1
+_ALL = 32  # bits of a value's number: with all of them none is left out
 _SHORTEST, _SHORTEST_NUMBER = 6, 9  # letters and digits
 _PHONE_LIKE = r"^\s*\+?[\d ().\-/]{9,25}$"
 _MAC_SIZE = 32
 _MASK_BITS = 24
-_PENDING = 100_000  # entries gathered before they are sorted in
-_FIELDS = (("run", "<u8"), ("first", "<u4"), ("origin", "<u2"), ("length", "u1"))  # first: of the first word
+_PENDING = 250_000  # entries gathered before they are sorted in
+_FIELDS = (("run", "<u8"), ("first", "<u4"), ("rank", "<u4"), ("length", "u1"))  # first: of the first word
+_BITS = 16  # of a rank are the number of the column; those above say how long the value's number is
 _NOTHING = {"cell": pl.UInt32, "origin": pl.String}
 
 
 class Originals:
-    """``key``: 16 to 64 secret bytes of the run. ``bound``: most entries kept (15 bytes each in memory).
-
-    ``values`` counts the texts collected, ``unused`` those of them that cannot be searched for.
-    """
+    """``key``: 16 to 64 secret bytes of the run. ``bound``: most entries kept (17 bytes each in memory)."""
 
     def __init__(self, key: bytes, bound: int = 1_000_000) -> None:
         if not 16 <= len(key) <= 64 or bound < 1:
@@ -47,13 +46,13 @@ class Originals:
         self._key = key
         self._lock = Lock()
         self._bound = bound
-        self._limit = _ALL  # entries above it are dropped: a sample that depends on the values alone
+        seed = hashlib.blake2b(digest_size=8, key=key, person=b"rlg values").digest()
+        self._seed = int.from_bytes(seed, "little")
+        self._bits = _ALL  # values with a longer number are left out: a sample that depends on the values alone
         self._origins: list[str] = []
         self._entries = _no_entries()  # distinct, sorted by run
         self._pending: list[dict[str, Array]] = []
         self._sieve: _Sieve | None = None
-        self.values = 0
-        self.unused = 0
 
     def __repr__(self) -> str:
         return f"Originals({len(self)} entries of {len(self._origins)} columns, share {self.share:.4f})"
@@ -66,10 +65,10 @@ class Originals:
     def share(self) -> float:
         """The part of the distinct values that is kept: 1.0 until the bound is passed, then 1/2, 1/4, ..."""
         self._settle()
-        return (self._limit + 1) / (_ALL + 1)
+        return float(2.0 ** (self._bits - _ALL))
 
     def collect(self, table: str, batch: pa.RecordBatch, columns: Collection[str]) -> None:
-        """Takes in the values of those columns of a batch of original rows. Idempotent but for the counts.
+        """Takes in the values of those columns of a batch of original rows. Idempotent.
 
         May be called by several threads.
         """
@@ -83,64 +82,74 @@ class Originals:
             if label not in self._origins:
                 self._origins.append(label)
             origin = self._origins.index(label)
-            self.values += len(text)
-        for piece in pieces_of(counted(text)):
-            values, rows = piece["value"], piece["rows"].to_numpy()
-            words = Words(values, self._key)
+        for piece in pieces_of(self._chosen(counted(text)["value"])):
+            values, bits = piece["value"], piece["bits"].to_numpy()
+            words = Words(Cells(values), self._key)
             starts, counts = _usable(words)
-            phones = compact_phones(values.filter(values.str.contains(_PHONE_LIKE)))
-            numbers = Words(phones.filter(phones.str.len_bytes() >= _SHORTEST_NUMBER), self._key).hash
+            theirs = bits[words.cell(starts)]
+            phone = values.str.contains(_PHONE_LIKE)
+            phones = compact_phones(values.filter(phone))
+            long = (phones.str.len_bytes() >= _SHORTEST_NUMBER).to_numpy()
+            numbers = Words(Cells(phones.filter(long)), self._key).hash
             with self._lock:
-                self.unused += int(rows.sum()) - int(rows[words.cell(starts)].sum())
                 for length in np.unique(counts).tolist():
-                    first = starts[counts == length]
-                    self._take(_runs(words.hash, first, length), words.hash[first], origin, length)
-                self._take(numbers, numbers, origin, 1)
+                    these = counts == length
+                    first = starts[these]
+                    self._take(_runs(words.hash, first, length), words.hash[first], theirs[these], origin, length)
+                self._take(numbers, numbers, bits[phone.to_numpy()][long], origin, 1)
 
-    def _take(self, runs: Array, firsts: Array, origin: int, length: int) -> None:
-        kept = runs <= np.uint64(self._limit)
+    def _chosen(self, values: pl.Series) -> pl.DataFrame:
+        """The values that are not left out, with the bits of their numbers."""
+        hashed = pl.DataFrame({"value": values}).select(plh.col("value").nchash.xxh3_64(seed=self._seed)).to_series()
+        _, bits = np.frexp((hashed.to_numpy() >> np.uint64(32)).astype(np.float64))  # a double holds all 32
+        kept = bits <= self._bits
+        values, bits = (values, bits) if kept.all() else (values.filter(pl.Series(kept)), bits[kept])
+        return pl.DataFrame({"value": values, "bits": bits.astype(np.uint32)})
+
+    def _take(self, runs: Array, firsts: Array, bits: Array, origin: int, length: int) -> None:
         self._pending.append(
             {
-                "run": runs[kept],
-                "first": (firsts[kept] >> np.uint64(32)).astype(np.uint32),
-                "origin": np.full(int(kept.sum()), origin, np.uint16),
-                "length": np.full(int(kept.sum()), length, np.uint8),
+                "run": runs,
+                "first": (firsts >> np.uint64(32)).astype(np.uint32),
+                "rank": (bits << np.uint32(_BITS)) | np.uint32(origin),
+                "length": np.full(len(runs), length, np.uint8),
             }
         )
         if sum(len(entries["run"]) for entries in self._pending) > _PENDING:
             self._settle()
 
     def _settle(self) -> None:
-        """Invariant after it: entries are distinct, sorted, at most ``bound``, none above ``limit``. Of equal runs the
-        one of the first column is kept, in whatever order they came."""
+        """Invariant after it: entries are distinct, sorted, at most ``bound``, and none of a value that is left out. Of
+        equal runs the one of the value that is kept longest counts, and of that the first column, in whatever order
+        they came."""
         if not self._pending:
             return
         new = {name: np.concatenate([entries[name] for entries in self._pending]) for name, _ in _FIELDS}
         self._pending, self._sieve = [], None
-        order = np.lexsort((new["origin"], new["run"]))
-        order = order[np.append(True, np.diff(new["run"][order]) != 0)] if len(order) else order
-        new = {name: column[order] for name, column in new.items()}
-        self._entries = _merged(self._entries, new)
+        self._entries = self._within(_merged(self._entries, _distinct(self._within(new))))
         while len(self._entries["run"]) > self._bound:
-            self._limit //= 2
-            kept = int(np.searchsorted(self._entries["run"], np.uint64(self._limit), side="right"))
-            self._entries = {name: column[:kept].copy() for name, column in self._entries.items()}
+            self._bits -= 1
+            self._entries = self._within(self._entries)
 
-    def find(self, values: pl.Series) -> pl.DataFrame:
-        """Which of the texts hold an original value: rows ``cell`` (index into ``values``), ``origin`` (label
+    def _within(self, entries: dict[str, Array]) -> dict[str, Array]:
+        """Those of values that are not left out."""
+        kept = entries["rank"] < np.uint32((self._bits + 1) << _BITS)
+        return entries if kept.all() else {name: column[kept] for name, column in entries.items()}
+
+    def find(self, cells: Cells) -> pl.DataFrame:
+        """Which of the texts hold an original value: rows ``cell`` (the index of the text), ``origin`` (label
         of the column it comes from), each pair once. May be asked by several threads.
 
         A value that is one word of letters (a first name, a city) counts only where it is all there is in the
         cell: in running text such words are too often just words.
         """
         self._settle()
-        if not len(self) or not len(values):
+        if not len(self) or not len(cells.texts):
             return pl.DataFrame(schema=_NOTHING)
-        found, origins = self._found(Words(values, self._key))
-        cells = Cells(values)
-        wrapped = np.flatnonzero(cells.escaped() | cells.numbers())
+        found, origins = self._found(Words(cells, self._key))
+        wrapped = np.flatnonzero(cells.escaped() | cells.numbers)
         if len(wrapped):
-            inside, theirs = self._found(Words(unwrapped(values.gather(wrapped)), self._key))
+            inside, theirs = self._found(Words(Cells(unwrapped(cells.texts.gather(wrapped))), self._key))
             found, origins = np.append(found, wrapped[inside]), np.append(origins, theirs)
         if not len(found):  # nearly always
             return pl.DataFrame(schema=_NOTHING)
@@ -152,7 +161,7 @@ class Originals:
         sieve = self._sieve = self._sieve or _Sieve.of(self._entries)
         starts = np.flatnonzero(_maybe(sieve.firsts, words.hash))
         runs = words.hash[starts]
-        cells, origins = [np.zeros(0, np.int64)], [np.zeros(0, np.uint16)]
+        cells, origins = [np.zeros(0, np.int64)], [np.zeros(0, np.uint32)]
         for length in range(1, sieve.lengths[-1] + 1):
             if length > 1:
                 inside = starts + length <= len(words)
@@ -166,7 +175,7 @@ class Originals:
                 if length == 1 and len(at):
                     whole &= ~words.letters[at] | (words.counts[cell] == 1)
                 cells.append(cell[whole])
-                origins.append(self._entries["origin"][places[whole]])
+                origins.append(self._entries["rank"][places[whole]] & np.uint32((1 << _BITS) - 1))
         return np.concatenate(cells), np.concatenate(origins)
 
     def _known(self, starts: Array, runs: Array) -> tuple[Array, Array]:
@@ -181,10 +190,8 @@ class Originals:
         self._settle()
         facts = {
             "bound": self._bound,
-            "limit": self._limit,
+            "bits": self._bits,
             "origins": self._origins,
-            "values": self.values,
-            "unused": self.unused,
             "entries": len(self),
         }
         header = json.dumps(facts).encode()
@@ -201,11 +208,11 @@ class Originals:
         at = 4 + int.from_bytes(body[:4], "big")
         facts = json.loads(bytes(body[4:at]))
         made = cls(key, facts["bound"])
-        made._limit, made._origins = facts["limit"], facts["origins"]
-        made.values, made.unused = facts["values"], facts["unused"]
+        made._bits, made._origins = facts["bits"], facts["origins"]
         for name, kind in _FIELDS:
-            made._entries[name] = np.frombuffer(body, kind, facts["entries"], at)
-            at += made._entries[name].nbytes
+            column = np.frombuffer(body, kind, facts["entries"], at)
+            made._entries[name] = column.copy()  # where it lies no search is fast: each would align all of it first
+            at += column.nbytes
         return made
 
     @staticmethod
@@ -232,16 +239,25 @@ def _no_entries() -> dict[str, Array]:
     return {name: np.zeros(0, kind) for name, kind in _FIELDS}
 
 
+def _distinct(entries: dict[str, Array]) -> dict[str, Array]:
+    """Sorted by run; of equal runs one, with the least rank."""
+    if not len(entries["run"]):
+        return entries
+    order = np.argsort(entries["run"])
+    sorted_ = {name: column[order] for name, column in entries.items()}
+    starts = np.flatnonzero(np.append(True, sorted_["run"][1:] != sorted_["run"][:-1]))
+    if len(starts) == len(order):
+        return sorted_
+    ranks = np.minimum.reduceat(sorted_["rank"], starts)
+    return {**{name: column[starts] for name, column in sorted_.items()}, "rank": ranks}
+
+
 def _merged(entries: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
-    """Both as one, where each is sorted and distinct; of a run that is in both, the entry of the first column."""
+    """Both as one, where each is sorted and distinct; of a run that is in both, the lower rank."""
     places = np.searchsorted(entries["run"], new["run"])
     inside = np.flatnonzero(places < len(entries["run"]))
     twice = inside[entries["run"][places[inside]] == new["run"][inside]]
-    earlier = twice[new["origin"][twice] < entries["origin"][places[twice]]]
-    for name in ("first", "origin", "length"):
-        if len(earlier):
-            entries[name] = entries[name].copy()  # may lie in bytes that are not ours to change
-            entries[name][places[earlier]] = new[name][earlier]
+    entries["rank"][places[twice]] = np.minimum(entries["rank"][places[twice]], new["rank"][twice])
     fresh = np.ones(len(places), np.bool_)
     fresh[twice] = False
     return {name: np.insert(column, places[fresh], new[name][fresh]) for name, column in entries.items()}

@@ -36,11 +36,12 @@ _PHONE = r"\d(?:[ ().\-]{0,2}\d){8,16}"
 
 
 class Words:
-    """The words of texts (no NULL among them), in order, as arrays; ``hash`` has the number of each."""
+    """The words of texts, in order, as arrays; ``hash`` has the number of each."""
 
-    def __init__(self, texts: pl.Series, key: bytes) -> None:
-        self._cells = cells = _folded(Cells(texts))
-        self._starts, self._ends = cells.words()
+    def __init__(self, cells: Cells, key: bytes) -> None:
+        self._cells = cells = _folded(cells)
+        self._edges = cells.words()
+        self._starts, self._ends = self._edges[::2], self._edges[1::2]
         lower = cells.data | (((cells.data - np.uint8(65)) < 26).view(np.uint8) << np.uint8(5))
         self.hash = _hashes(lower, self._starts, self._ends - self._starts, key)
 
@@ -66,12 +67,12 @@ class Words:
     @cached_property
     def digits(self) -> Array:
         """Whether each word is nothing but digits."""
-        return self._nothing_but(self._within(self._cells.digits) == self.sizes, r"\P{Nd}")
+        return self._nothing_but(np.logical_and.reduceat(self._cells.digits, self._edges)[::2], r"\P{Nd}")
 
     @cached_property
     def letters(self) -> Array:
         """Whether each word is nothing but letters."""
-        return self._nothing_but(self._within(self._cells.digits) == 0, r"[^\p{L}]")
+        return self._nothing_but(~np.logical_or.reduceat(self._cells.digits, self._edges)[::2], r"[^\p{L}]")
 
     def _within(self, flags: Array) -> Array:
         """How many places of each word have the flag."""
@@ -146,13 +147,22 @@ def _hashes(data: Array, starts: Array, sizes: Array, key: bytes) -> Array:
     ahead = np.ndarray((len(data) + 1,), "<u8", padded, 0, (1,))  # the eight bytes that begin at each place
     hashes = seed ^ (sizes.astype(np.uint64) * one)
     hashed = np.minimum(sizes, _HASHED)
-    at, rest = 0, np.arange(len(starts))
+    hashes = _mixed(hashes, ahead[starts] & _MASKS[np.minimum(hashed, _STRIDE)], one)
+    at, rest = _STRIDE, np.flatnonzero(hashed > _STRIDE)
     while len(rest):
         left = hashed[rest] - at
-        mixed = (hashes[rest] ^ (ahead[starts[rest] + at] & _MASKS[np.minimum(left, _STRIDE)])) * one
-        hashes[rest] = mixed ^ (mixed >> np.uint64(32))
+        eight = ahead[starts[rest] + at] & _MASKS[np.minimum(left, _STRIDE)]
+        hashes[rest] = _mixed(hashes[rest], eight, one)
         at, rest = at + _STRIDE, rest[left > _STRIDE]
     for factor, shift in ((two, 29), (MULTIPLIER, 32)):  # each bit of the number comes to depend on each of the words'
         hashes *= factor
         hashes ^= hashes >> np.uint64(shift)
+    return hashes
+
+
+def _mixed(hashes: Array, eight: Array, factor: np.uint64) -> Array:
+    """Hashes with eight more bytes of their words; overwrites what it is given."""
+    hashes ^= eight
+    hashes *= factor
+    hashes ^= hashes >> np.uint64(32)
     return hashes

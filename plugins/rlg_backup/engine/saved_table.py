@@ -8,7 +8,6 @@ from dataclasses import asdict
 from threading import Lock
 from typing import Any, BinaryIO
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -18,6 +17,7 @@ from ..anonymize.policies import Policies
 from ..changes.bag import Bag
 from ..config.residency import BASE
 from ..core.model import LEVELS
+from ..format import arrays
 from ..format.change_state import StateTable
 from ..format.digest import Xxh3RowDigest
 from ..format.forms import role_of
@@ -339,11 +339,6 @@ def _without_addresses(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Addresses
     found = {role_of(field): place for place, field in enumerate(batch.schema)}
     if PLACE not in found:
         return batch, None
-    place, version = (_numpy(batch.column(found[role])) for role in (PLACE, VERSION))
+    place, version = (arrays.numbers(batch.column(found[role])) for role in (PLACE, VERSION))
     rest = [number for number, field in enumerate(batch.schema) if role_of(field) not in (PLACE, VERSION)]
     return batch.select(rest), Addresses(place, version)
-
-
-def _numpy(array: pa.Array) -> np.ndarray[Any, Any]:
-    """By polars: pyarrow's own way would load pandas."""
-    return pl.Series(pl.from_arrow(array)).to_numpy()

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from ..core.model import LEVELS
+from ..format import arrays
+from ..format.arrays import Numbers
 from ..format.forms import role_of
 
 TOTAL_LEVELS = ("region", "country")
 _HALF: Final = 32  # bits: halves of up to 2^21 numbers add up to whole numbers that a double holds
 _LOW: Final = 2**_HALF - 1
 _ROWS: Final = 2**20
-
-Numbers = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
 class Tally:
@@ -52,12 +51,12 @@ class Tally:
     def _add_sums(self, values: pa.Array, column: str, places: Mapping[str, _Places]) -> None:
         if values.type != pa.int64():  # money that is not whole numbers has no exact total
             return
-        numbers, sums = _numpy(values, 0), self._sums[column]
-        total = (int((numbers >> _HALF).sum()) << _HALF) + int((numbers & _LOW).sum())
+        found, sums = arrays.numbers(values), self._sums[column]
+        total = (int((found >> _HALF).sum()) << _HALF) + int((found & _LOW).sum())
         _add(sums.setdefault("all", {}), {"": total})
         for level in TOTAL_LEVELS:
             if level in places:
-                _add(sums.setdefault(level, {}), places[level].sums(numbers))
+                _add(sums.setdefault(level, {}), places[level].sums(found))
 
     def add_groups(self, batch: pa.RecordBatch) -> None:
         """Takes in rows that the source counted: the places' fields, the number of rows, and for each column the sum
@@ -106,26 +105,26 @@ class Tally:
 
 @dataclass(frozen=True)
 class _Places:
-    """The place of each row of a batch, as its number in ``codes``, each of which has rows; '' may be there twice."""
+    """The place of each row of a batch, by where it is in ``codes``, each of which has rows; '' may be there twice."""
 
     codes: Sequence[str]
-    numbers: Numbers
+    at: Numbers
 
     @classmethod
     def of(cls, array: pa.Array) -> _Places:
         encoded = array.cast(pa.string()).dictionary_encode()
         codes = encoded.dictionary.to_pylist()
-        return cls([*codes, ""] if array.null_count else codes, _numpy(encoded.indices, len(codes)))
+        return cls([*codes, ""] if array.null_count else codes, arrays.numbers(encoded.indices, len(codes)))
 
     def rows(self) -> dict[str, int]:
         """How many each place has."""
-        return self._by_code(np.bincount(self.numbers, minlength=len(self.codes)))
+        return self._by_code(np.bincount(self.at, minlength=len(self.codes)))
 
     def sums(self, values: Numbers) -> dict[str, int]:
         """What the values of each place add up to."""
         sums: dict[str, int] = {}
         for start in range(0, len(values), _ROWS):
-            places, some = self.numbers[start : start + _ROWS], values[start : start + _ROWS]
+            places, some = self.at[start : start + _ROWS], values[start : start + _ROWS]
             for unit, half in ((1 << _HALF, some >> _HALF), (1, some & _LOW)):
                 _add(sums, self._by_code(np.bincount(places, half, len(self.codes)), unit))
         return sums
@@ -135,12 +134,6 @@ class _Places:
         for code, number in zip(self.codes, numbers.tolist(), strict=True):
             found[code] = found.get(code, 0) + int(number) * unit
         return found
-
-
-def _numpy(array: pa.Array, instead_of_null: int) -> Numbers:
-    """By polars: pyarrow's own way would load pandas, which takes 45 MB."""
-    numbers: Numbers = pl.Series(pl.from_arrow(array)).fill_null(instead_of_null).to_numpy()
-    return numbers
 
 
 def _add(sums: dict[str, int], others: Mapping[str, int]) -> None:

@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .arrays import Numbers, numbers
 from .forms import GEOGRAPHY, role_of
 
 ROLES = GEOGRAPHY[:2]  # region, then country
+_STRETCHES: Final = 1024  # of rows that lie together already: with more, each column is made one piece first
 
 
-def cluster(batch: pa.RecordBatch, *roles: bytes) -> pa.RecordBatch:
-    """The rows sorted by the fields of these roles (default: region, country), nulls last; stable.
-
-    A batch without such fields, or one that is in order already, comes back as it is.
+def cluster(schema: pa.Schema, columns: list[pa.ChunkedArray]) -> None:
+    """Puts the columns of a table, which all have the same chunks, in the order of its rows' places: by the fields of
+    ROLES, NULLs last; stable. Columns that stand in it, or have none, stay as they are. One at a time is there twice.
     """
-    order = order_of(batch.schema, batch.columns, *roles)
-    return batch if order is None else batch.take(order)
+    rank = _ranks(schema, columns)
+    if len(rank) < 2 or bool((rank[1:] >= rank[:-1]).all()):
+        return
+    count, chunks = int(rank.max()) + 1, [len(chunk) for chunk in columns[0].chunks]
+    apart = count * len(chunks) <= _STRETCHES  # each chunk by itself: no copy of them all together is made
+    ranks = np.split(rank, np.cumsum(chunks)[:-1]) if apart else [rank]
+    orders = [_order(one) for one in ranks]
+    stretches = _stretches(ranks, count) if apart else [(0, 0, len(rank))]
+    for place, column in enumerate(columns):
+        parts = column.chunks if apart else [column.combine_chunks()]
+        taken = [part.take(order) for part, order in zip(parts, orders, strict=True)]
+        columns[place] = pa.chunked_array([taken[part].slice(start, rows) for part, start, rows in stretches])
 
 
-def order_of(schema: pa.Schema, columns: Sequence[pa.Array | pa.ChunkedArray], *roles: bytes) -> pa.Array | None:
-    """The places of the rows in the order of ``cluster``; None where they stand in it."""
+def _ranks(schema: pa.Schema, columns: Sequence[pa.ChunkedArray]) -> Numbers:
+    """A number for each row, in the order of the places."""
     rank = np.zeros(len(columns[0]) if columns else 0, dtype=np.int64)
-    for role in roles or ROLES:
+    for role in ROLES:
         for field, column in zip(schema, columns, strict=True):
             if role_of(field) == role:
-                codes, count = _codes(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+                codes, count = _codes(column.combine_chunks())
                 rank = rank * count + codes
-    if len(rank) < 2 or bool((rank[1:] >= rank[:-1]).all()):
-        return None
+    return rank
+
+
+def _order(rank: Numbers) -> pa.Array:
     # NumPy sorts 16-bit numbers by radix: 40 times faster than comparing texts.
-    order = np.argsort(rank.astype(np.uint16) if rank.max() < 2**16 else rank, kind="stable")
+    order = np.argsort(rank.astype(np.uint16) if rank.max(initial=0) < 2**16 else rank, kind="stable")
     return pl.Series(order).to_arrow()  # pa.array would load pandas, which takes 45 MB
+
+
+def _stretches(ranks: Sequence[Numbers], count: int) -> list[tuple[int, int, int]]:
+    """Of parts that are in order: which part comes next, from which row on, and with how many rows."""
+    rows = np.array([np.bincount(rank, minlength=count) for rank in ranks])
+    starts = np.cumsum(rows, axis=1) - rows
+    places, parts = np.nonzero(rows.T)
+    return list(zip(parts.tolist(), starts[parts, places].tolist(), rows[parts, places].tolist(), strict=True))
 
 
 def _codes(array: pa.Array) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
@@ -45,11 +67,5 @@ def _codes(array: pa.Array) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]],
     encoded = array.dictionary_encode()
     distinct = len(encoded.dictionary)
     places = np.empty(distinct, dtype=np.int64)
-    places[_series(pc.sort_indices(encoded.dictionary)).to_numpy()] = np.arange(distinct)
-    indices = _series(encoded.indices).fill_null(distinct).to_numpy()
-    return np.append(places, distinct)[indices], distinct + 1
-
-
-def _series(array: pa.Array) -> pl.Series:
-    """To go on in polars: pyarrow's own way to NumPy would load pandas as well."""
-    return pl.Series(pl.from_arrow(array))
+    places[numbers(pc.sort_indices(encoded.dictionary))] = np.arange(distinct)
+    return np.append(places, distinct)[numbers(encoded.indices, distinct)], distinct + 1

@@ -16,6 +16,7 @@ import polars as pl
 import polars_hash as plh
 import pyarrow as pa
 
+from . import arrays
 from .forms import BLOB, INTEGER, REAL, TEXT, form_of
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
@@ -87,7 +88,7 @@ def _cells(field: pa.Field, array: pa.Array, key: bytes, place: int) -> Lanes:
 
 def _variant(array: pa.Array, key: bytes, place: int) -> Lanes:
     """Each cell as one of its class: what a column holds does not depend on which other values are in its batch."""
-    classes = _numpy(array.field("class"))
+    classes = arrays.numbers(array.field("class"))
     null = seeds(key, b"n", place)
     lanes = _constant(null[0], len(array)), _constant(null[1], len(array))
     for own, (name, kind) in _OF_VARIANT.items():
@@ -105,7 +106,7 @@ def _hashed(array: pa.Array, pair: Sequence[int], *, number: bool) -> Lanes:
         first = _mixed(_words(array), pair[0])
     else:
         texts = pl.DataFrame({"value": pl.Series(pl.from_arrow(array))})
-        first = texts.select(plh.col("value").nchash.xxh3_64(seed=pair[0])).to_series().fill_null(0).to_numpy()
+        first = arrays.numbers(texts.select(plh.col("value").nchash.xxh3_64(seed=pair[0])).to_series().to_arrow())
     return first, _mixed(first, pair[1])
 
 
@@ -133,14 +134,9 @@ def _mixed(words: Words, seed: int) -> Words:
 def _with_nulls(array: pa.Array, lanes: Lanes, null: Sequence[int]) -> Lanes:
     if array.null_count == 0:
         return lanes
-    absent = _numpy(array.is_null())
+    absent = arrays.missing(array)
     first, second = (np.where(absent, np.uint64(word), lane) for lane, word in zip(lanes, null, strict=True))
     return first, second
-
-
-def _numpy(array: pa.Array) -> np.ndarray[Any, np.dtype[Any]]:
-    """By polars: pyarrow's own way would load pandas, which takes 45 MB."""
-    return pl.Series(pl.from_arrow(array)).to_numpy()
 
 
 def _constant(word: int, length: int) -> Words:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ..core.allocator import give_back_large_pieces
 from ..core.errors import MemberDamaged, SourceUnreadable
-from .cluster import ROLES, order_of
+from .cluster import ROLES, cluster
 from .forms import FORM, ROLE, TYPES, convert, fault, form_of, merge, role_of
 from .parquet_faults import parquet_faults
 
@@ -135,10 +135,7 @@ class PartWriter:
         self._held, self._held_rows, self._held_bytes = [], 0, 0
         writer = self._writer or self._open(columns)
         try:
-            order = order_of(schema, columns)
-            if order is not None:
-                for place, column in enumerate(columns):  # one by one: that one is there twice, not all of them
-                    columns[place] = column.combine_chunks().take(order)
+            cluster(schema, columns)
             writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP_ROWS)
         except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the bytes
             raise

@@ -30,7 +30,7 @@ _TEXT = st.lists(_SHAPED | _NOISE, max_size=3).map("".join)
 def test_a_text_with_a_shape_or_an_escape_is_never_left_out(texts: list[str]) -> None:
     values = pl.Series("value", texts, dtype=pl.String)
     cells = Cells(values)
-    numbers, addresses, escaped = cells.numbers(), cells.addresses(), cells.escaped()
+    numbers, addresses, escaped = cells.numbers, cells.addresses(), cells.escaped()
     for place, (text, plain) in enumerate(zip(texts, unwrapped(values), strict=True)):
         kinds = kinds_in(text) | kinds_in(re.sub(HARMLESS, "~", text))
         assert not kinds or numbers[place] or addresses[place]
@@ -39,15 +39,15 @@ def test_a_text_with_a_shape_or_an_escape_is_never_left_out(texts: list[str]) ->
 
 def test_what_two_texts_hold_together_neither_holds() -> None:
     cells = Cells(pl.Series(["4111", "1111", "", "1111 1111", "a:", ":b", "1.2.3", ".4.5.6"]))
-    assert not cells.numbers()[:3].any()
+    assert not cells.numbers[:3].any()
     assert not cells.addresses().any()
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", "", ""], ["~", " - "]])
 def test_texts_without_words_hold_nothing(texts: list[str]) -> None:
     values = pl.Series("value", texts, dtype=pl.String)
-    cells, words = Cells(values), Words(values, KEY)
-    assert not (cells.numbers() | cells.addresses() | cells.escaped()).any()
+    cells, words = Cells(values), Words(Cells(values), KEY)
+    assert not (cells.numbers | cells.addresses() | cells.escaped()).any()
     assert (len(words), words.counts.tolist()) == (0, [0] * len(texts))
 
 
@@ -59,7 +59,7 @@ def test_words_are_runs_of_letters_marks_and_digits_in_whatever_script(texts: li
     folded = values.str.to_lowercase().str.normalize("NFKC").str.to_lowercase()
     folded = folded.str.replace_many({"ς": "σ", "ß": "ss"})
     expected = folded.str.extract_all(r"[\p{L}\p{M}\p{N}]+").to_list()
-    words = Words(values, KEY)
+    words = Words(Cells(values), KEY)
     assert words.counts.tolist() == [len(found) for found in expected]
     flat = [word for found in expected for word in found]
     assert words.sizes.tolist() == [len(word) for word in flat]
@@ -72,8 +72,8 @@ def test_words_of_any_length_have_numbers_of_their_own() -> None:
     """Of one that is longer than the pieces that are mixed in, every letter counts, and how many there are."""
     texts = [f"{'a' * length}{last}" for length in range(40) for last in ("", "b", "c")]
     texts += [f"{'a' * before}b{'a' * (30 - before)}" for before in range(30)]
-    words = Words(pl.Series([text for text in texts if text]), KEY)
+    words = Words(Cells(pl.Series([text for text in texts if text])), KEY)
     distinct = {text for text in texts if text}
     assert len(set(words.hash.tolist())) == len(distinct)
-    other = Words(pl.Series(["a" * 20]), b"x" * 32)
+    other = Words(Cells(pl.Series(["a" * 20])), b"x" * 32)
     assert other.hash[0] not in words.hash

@@ -7,6 +7,7 @@ import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.format.parts import digest, integers, written
@@ -27,29 +28,43 @@ places = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(places)
+def clustered(batch: pa.RecordBatch, size: int) -> pa.Table:
+    """The rows, which come in chunks of that size."""
+    parts = [batch.slice(start, size) for start in range(0, len(batch), size)] or [batch]
+    columns = pa.Table.from_batches(parts).columns
+    cluster(batch.schema, columns)
+    return pa.Table.from_arrays(columns, schema=batch.schema)
+
+
+@settings(max_examples=80, deadline=None)
+@given(places, st.integers(1, 40), st.sampled_from([0, 1024]))
 def test_rows_are_sorted_by_region_and_country_and_otherwise_stay_in_order(
-    rows: list[tuple[str | None, str | None]],
+    rows: list[tuple[str | None, str | None]], size: int, stretches: int
 ) -> None:
-    sorted_batch = cluster(placed([region for region, _ in rows], [country for _, country in rows]))
+    """In however many chunks they come, and whether or not these are put together first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rlg_backup.format.cluster._STRETCHES", stretches)
+        found = clustered(placed([region for region, _ in rows], [country for _, country in rows]), size)
     order = sorted(
         range(len(rows)), key=lambda n: [(value is None, (value or "").encode()) for value in rows[n]] + [(False, b"")]
     )
-    assert sorted_batch.column(0).to_pylist() == order
+    assert found.column(0).to_pylist() == order
+    assert list(zip(found.column(1).to_pylist(), found.column(2).to_pylist(), strict=True)) == [rows[n] for n in order]
 
 
-def test_a_batch_without_geography_or_in_order_is_not_copied() -> None:
-    plain, ordered = integers(3, 1, 2), placed(["a", "a", "b"], ["x", "y", None])
-    assert cluster(plain) is plain
-    assert cluster(ordered) is ordered
+@pytest.mark.parametrize("batch", [integers(3, 1, 2), placed(["a", "a", "b"], ["x", "y", None])])
+def test_rows_without_geography_or_in_order_are_not_copied(batch: pa.RecordBatch) -> None:
+    columns = pa.Table.from_batches([batch]).columns
+    before = list(columns)
+    cluster(batch.schema, columns)
+    assert all(column is same for column, same in zip(columns, before, strict=True))
 
 
 def test_more_places_than_16_bits_can_count_are_sorted_too() -> None:
     regions = [f"{number % 300:03d}" for number in range(90_000)]
     countries = [f"{number % 299:03d}" for number in range(90_000)]
-    sorted_batch = cluster(placed(regions, countries))
-    pairs = list(zip(sorted_batch.column(1).to_pylist(), sorted_batch.column(2).to_pylist(), strict=True))
+    found = clustered(placed(regions, countries), 40_000)
+    pairs = list(zip(found.column(1).to_pylist(), found.column(2).to_pylist(), strict=True))
     assert pairs == sorted(pairs)
 
 
