@@ -65,3 +65,32 @@ def test_a_type_that_a_function_of_a_user_casts_is_refused_before_it_runs(areas:
         "it would run as who backs up\nhint: name a column of another type"
     )
     assert query(areas, "SELECT is_called FROM runs") == [(False,)]
+
+
+@pytest.mark.parametrize("kind", ["text", "varchar", "varchar(6)", "char(6)", 'text COLLATE "C"'])
+def test_places_are_what_a_cast_of_the_columns_gives_whatever_their_type(database: Address, kind: str) -> None:
+    """Those of a column of type text come from the column itself; a level that nothing tells is NULL."""
+    execute(
+        database,
+        f"CREATE TABLE regions (id {kind} PRIMARY KEY)",
+        f"CREATE TABLE countries (id {kind} PRIMARY KEY, region {kind})",
+        f'CREATE TABLE shops (n int, "a country" {kind}, region {kind})',
+        "INSERT INTO regions VALUES ('north'), ('')",
+        "INSERT INTO countries VALUES ('Oz', 'north'), ('é', '')",
+        "INSERT INTO shops VALUES (1, 'Oz', NULL), (2, 'é', NULL), (3, NULL, 'north'), (4, 'Oz', ''), (5, '', NULL)",
+    )
+    geography = Geography(
+        {"region": Level("regions", "id"), "country": Level("countries", "id", "region")},
+        {"shops": TableGeography({"country": "a country", "region": "region"})},
+    )
+    with PostgresSource(database, geography=geography).snapshot() as snapshot:
+        table = next(table for table in snapshot.tables if table.name == "shops")
+        rows = [row for batch in snapshot.read(table) for row in batch.to_pylist()]
+    expected = query(
+        database,
+        'SELECT n, "a country"::text, coalesce(region, (SELECT region FROM countries WHERE id = "a country"))::text'
+        " FROM shops ORDER BY n",
+    )
+    levels = [(row["n"], row["$country"], row["$region"]) for row in rows]
+    assert sorted(levels) == expected
+    assert {(row["$city"], row["$town"]) for row in rows} == {(None, None)}

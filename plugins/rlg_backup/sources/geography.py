@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ..core.errors import InvalidSetting
 from ..core.model import LEVELS
@@ -122,7 +122,14 @@ class Geography:
             return {}
         writer = _Writer(self, quote, quote_table or quote)
         values = {level: writer.value(table, row, level) for level in LEVELS}
-        return {level: f"CAST({value} AS TEXT)" for level, value in values.items()}
+        return {level: cast_to_text(value) for level, value in values.items()}
+
+
+def cast_to_text(value: str) -> str:
+    return f"CAST({value} AS TEXT)"
+
+
+NOWHERE: Final = cast_to_text("NULL")  # of a level that no row of the table tells
 
 
 class _Writer:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from ...core.errors import SourceUnreadable
 from ...core.model import LEVELS
+from ..geography import NOWHERE, cast_to_text
 from ..port import ROLE, ROWID
 from .catalog import SourceTable
 from .faults import unreadable
@@ -36,6 +37,9 @@ _FORMS: Final = {
     pa.binary(): "bytes",
 }
 _WIDER: Final = {pa.int16(): pa.int64(), pa.int32(): pa.int64(), pa.float32(): pa.float64()}  # each exactly
+
+
+_Given = str | int | None
 
 
 @dataclass(frozen=True)
@@ -91,21 +95,25 @@ class Readers:
         """``places``: SQL for the levels of geography, or nothing. ``addressed``: with fields of where each row lies;
         ``at``: only the rows that this SQL, an array of addresses, has. Raises SourceUnreadable or SourceUnavailable,
         which name the table."""
-        return self._batches(_statement(table, piece, places, addressed, at), table, bool(places), addressed)
+        given = [_given(table, place) for place in places]
+        return self._batches(_statement(table, piece, given, addressed, at), table, given, addressed)
 
     def sample(self, table: SourceTable, pieces: Sequence[Pages | None], rows: int) -> Iterator[pa.RecordBatch]:
         """The first ``rows`` of each of some pieces of a table; raises as ``batches``."""
         parts = (f"({_statement(table, piece, ())} LIMIT {rows})" for piece in pieces)
-        return self._batches(" UNION ALL ".join(parts), table, placed=False, addressed=False)
+        return self._batches(" UNION ALL ".join(parts), table, (), addressed=False)
 
-    def _batches(self, statement: str, table: SourceTable, placed: bool, addressed: bool) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, statement: str, table: SourceTable, places: Sequence[_Given], addressed: bool
+    ) -> Iterator[pa.RecordBatch]:
         with self.running(statement, table) as reader:
-            schema = _schema(reader.schema, table, placed, addressed)
+            schema = _schema(reader.schema, table, bool(places), addressed)
             for batch in reader:
                 if batch.num_rows:
-                    columns = batch.columns[:-2] if addressed else batch.columns
-                    arrays = [*map(_wide, columns), *(address_arrays(batch) if addressed else ())]
-                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    own = [*map(_wide, batch.columns[: len(table.columns) or 1])]
+                    levels = _levels(batch.columns[len(own) :], places, own, len(batch))
+                    addresses = address_arrays(batch) if addressed else ()
+                    yield pa.RecordBatch.from_arrays([*own, *levels, *addresses], schema=schema)
 
     @contextmanager
     def running(self, statement: str, table: SourceTable) -> Iterator[AdbcRecordBatchReader]:
@@ -129,11 +137,33 @@ class Readers:
             self._idle.put(session)
 
 
+def _given(table: SourceTable, place: str) -> _Given:
+    """How a level's place is come by: not at all, as what the column of that number holds, or as SQL, which takes the
+    server and the driver as long as one more column."""
+    if place == NOWHERE:
+        return None
+    same = {cast_to_text(column.expression): number for number, column in enumerate(table.columns)}
+    number = same.get(place)
+    return place if number is None or table.table.columns[number].declared_type != "text" else number
+
+
+def _levels(
+    asked: Sequence[pa.Array], places: Sequence[_Given], own: Sequence[pa.Array], rows: int
+) -> Iterator[pa.Array]:
+    """The places of each level. ``asked``: what the server gave of them; ``own``: of the table's columns."""
+    found = iter(asked)
+    for place in places:
+        if place is None:
+            yield pa.nulls(rows, pa.string())
+        else:
+            yield own[place] if isinstance(place, int) else next(found)
+
+
 def _statement(
-    table: SourceTable, piece: Pages | None, places: Sequence[str], addressed: bool = False, at: str | None = None
+    table: SourceTable, piece: Pages | None, places: Sequence[_Given], addressed: bool = False, at: str | None = None
 ) -> str:
     columns = [f"{column.expression} AS c{number}" for number, column in enumerate(table.columns)]
-    columns += [f"{place} AS p{number}" for number, place in enumerate(places)]
+    columns += [f"{place} AS p{number}" for number, place in enumerate(places) if isinstance(place, str)]
     if not table.columns:  # its rows have nothing but their number
         columns.insert(0, "pg_catalog.row_number() OVER () AS r")
     columns += [*ADDRESS] if addressed else []
@@ -165,21 +195,22 @@ def _wide(array: pa.Array) -> pa.Array:
 
 
 def _schema(read: pa.Schema, table: SourceTable, placed: bool, addressed: bool) -> pa.Schema:
-    names = [(column.name, b"") for column in table.columns] or [("$rowid", ROWID)]
-    taken = {column.name for column in table.columns}
-    for level in LEVELS if placed else ():
-        extra = f"${level}"
-        while extra in taken:
-            extra = f"${extra}"
-        names.append((extra, level.encode()))
+    names: list[tuple[str, dict[bytes, bytes]]] = [(column.name, {}) for column in table.columns] or [
+        ("$rowid", {ROLE: ROWID})
+    ]
     fields = []
-    kinds = list(read)[:-2] if addressed else read
-    for (name, role), found in zip(names, kinds, strict=True):
+    for (name, role), found in zip(names, read, strict=False):
         kind = _WIDER.get(found.type, found.type)
         form = _FORMS.get(kind)
         if form is None:
             raise SourceUnreadable(
                 "read", f"{table.table.title}.{name}", f"no form holds what the driver gives ({kind})"
             )
-        fields.append(pa.field(name, kind, metadata={FORM: form.encode(), **({ROLE: role} if role else {})}))
+        fields.append(pa.field(name, kind, metadata={FORM: form.encode(), **role}))
+    taken = {column.name for column in table.columns}
+    for level in LEVELS if placed else ():
+        extra = f"${level}"
+        while extra in taken:
+            extra = f"${extra}"
+        fields.append(pa.field(extra, pa.string(), metadata={FORM: b"utf8", ROLE: level.encode()}))
     return pa.schema([*fields, *(ADDRESS_FIELDS if addressed else ())])
