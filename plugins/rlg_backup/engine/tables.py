@@ -83,6 +83,7 @@ class TableSaver:
     def save_all(self) -> None:
         """Every table of the snapshot. Settings that name nothing there are errors before a row is read."""
         self._check_settings()
+        self.warnings += self._allowed_for_nothing()
         self._require_placed()
         self.warnings += self._undecided.find()
         saved = [self._prepared(table) for table in self._snapshot.tables]
@@ -121,6 +122,14 @@ class TableSaver:
             for column in columns:
                 if column not in tables.get(table, set()):
                     raise InvalidSetting("apply", f"totals.{table}", f"there is no column '{column}'", hint)
+
+    def _allowed_for_nothing(self) -> list[str]:
+        """No error: without its name the column is tokenized, and a partitioned table may have no part yet."""
+        named = {
+            f"{title}.{one.name}" for table in self._snapshot.tables for title in table.titles for one in table.columns
+        }
+        names = sorted({*self._settings.personal_text_allowed} - named)
+        return [f"personal_text_allowed: '{name}' is no column that is saved" for name in names]
 
     def _prepared(self, table: Table) -> SavedTable:
         detected = self._undecided.of(table)

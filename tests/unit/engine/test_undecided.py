@@ -162,6 +162,20 @@ def test_a_class_of_the_configuration_goes_before_what_the_detectors_say(world: 
     assert_restored(world, done)
 
 
+def test_a_column_that_may_hold_personal_text_and_is_not_there_is_told(world: World) -> None:
+    """Misspelt, it is no leave for the column that was meant."""
+    change(world, ADDED, FILLED)
+    allowed = ["people.contact", "people.contcat", "people.*"]
+    done = backup(configured(world, personal_text_allowed=allowed).wiring(), "app", Kind.FULL)
+    assert [warning for warning in done.warnings if "personal_text_allowed" in warning] == [
+        "personal_text_allowed: 'people.*' is no column that is saved",
+        "personal_text_allowed: 'people.contcat' is no column that is saved",
+    ]
+    assert policy(people(world, done), "contact") == "keep"
+    done = backup(configured(world, personal_text_allowed=allowed[1:]).wiring(), "app", Kind.FULL)
+    assert policy(people(world, done), "contact") == "tokenize"
+
+
 def test_a_class_of_no_column_is_an_error(world: World) -> None:
     with pytest.raises(InvalidSetting) as caught:
         backup(configured(world, classes={"people.gone": "plain"}).wiring(), "app", Kind.FULL)
