@@ -307,6 +307,19 @@ def test_places_that_may_be_unlisted_are_made_coarser_only_where_nothing_may_be_
         assert query(copy, "SELECT town FROM people ORDER BY id") == [(11,), (None,)]
 
 
+def test_rows_that_are_not_read_again_have_no_place_that_is_gone(database: Address, world: World) -> None:
+    """Town 11 stood for its city. It is closed; nobody lived there, so that no row of people changes."""
+    world.source["policies"]["people.town"] = {"policy": "generalize", "to": "city"}
+    world.save()
+    with connected(app=database):
+        world.back_up()
+        execute(database, "DELETE FROM towns WHERE id = 11")
+        world.back_up(kind="incremental")
+        copy = restored(world, database, "--accept-masked")
+    assert query(copy, "SELECT id, town FROM people ORDER BY id") == [(1, 12), (2, 31)]
+    assert query(copy, "SELECT FROM pg_constraint WHERE conname = 'people_town_fkey'") == [()]
+
+
 def test_places_are_made_coarser_only_where_their_table_is_in_the_backup(database: Address, world: World) -> None:
     world.source.update({"policies": {"people.town": POLICIES["people.town"]}, "exclude": ["towns"]})
     world.save()

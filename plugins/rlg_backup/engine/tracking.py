@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..anonymize.actions import words_of
+from ..anonymize.generalizing import Generalize
 from ..config.settings import TableSettings
 from ..format.change_state import StatePart, StateTable, identity_of
 from ..format.digest import WRITTEN
@@ -42,7 +43,7 @@ class Tracking:
 
     def table(self, table: Table, actions: Mapping[str, Action]) -> TrackedTable:
         """A table with the policies of its columns."""
-        base, policies = self._base(table), {name: words_of(action) for name, action in actions.items()}
+        base, policies = self._base(table), {name: _told(action) for name, action in actions.items()}
         identity = saved_as(base, policies)
         before = self.parent.table(table, identity) if self.parent else None
         by_place = before is not None and table.storage is not None and before.storage == table.storage
@@ -61,8 +62,17 @@ class Tracking:
 
 
 def saved_as(base: str, policies: Mapping[str, str]) -> str:
-    """The identity of a table that is saved under ``policies``, which are in their own words (``actions.words_of``)."""
+    """The identity of a table that is saved under ``policies``, which are told in words (``_told``)."""
     return identity_of(base, json.dumps(dict(sorted(policies.items()))))
+
+
+def _told(action: Action) -> str:
+    """An action in its own words, with the places that it leaves: a row that is not read again would keep one that
+    stands for its city no more, and may be gone."""
+    if not isinstance(action, Generalize) or not action.of_places:
+        return words_of(action)
+    places = sorted((key.hex(), place.hex()) for key, place in action.places.items())
+    return identity_of(words_of(action), json.dumps(places))
 
 
 class TrackedTable:
