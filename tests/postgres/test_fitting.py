@@ -233,6 +233,23 @@ def test_a_reference_whose_case_does_not_count_is_told_and_left_out(database: Ad
     assert warned_and_restored(world, database) == ([told], True)
 
 
+def test_references_to_a_partitioned_table_have_the_policy_that_its_dataset_gives(
+    database: Address, tmp_path: Path
+) -> None:
+    statements = (
+        "CREATE TABLE u (k int, email text, PRIMARY KEY (k, email)) PARTITION BY LIST (k)",
+        "CREATE TABLE u1 PARTITION OF u FOR VALUES IN (1)",
+        "INSERT INTO u VALUES (1, 'hippo')",
+        "CREATE TABLE t (k int, email text, FOREIGN KEY (k, email) REFERENCES u)",
+        "INSERT INTO t VALUES (1, 'hippo')",
+    )
+    world = in_world(tmp_path, database, statements, {"*.k": "keep"})
+    world.source.update(datasets={"all": ["t", "u"]}, dataset_policies={"all": "hash"})
+    world.source["allow_breaking"] = ["t.email", "u.email"]
+    world.save()
+    assert warned_and_restored(world, database) == ([], True)
+
+
 def warned_and_restored(world: World, address: Address) -> tuple[list[str], bool]:
     """What the backup warns of, and whether it can be restored beside its source."""
     with connected(app=address):

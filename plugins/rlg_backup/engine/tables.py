@@ -180,8 +180,9 @@ class TableSaver:
                 self._zones.require_listed(table.table.title, level, table.places(level), codes)
 
     def _for_ever(self, title: str, column: str) -> Action | None:
-        """What is left for ever of a column of another table."""
-        table = self._tables.get(title)
+        """What is left for ever of a column of another table; one that has no rows of its own has its parts' policies,
+        which may come from their dataset."""
+        table = self._tables.get(title) or next((one for one in self._tables.values() if title in one.titles), None)
         found = resolve(self._settings.policies, title, [column]) if table is None else self._actions(table)
         action = found.get(column)
         return None if action is None or action.reversible else action
