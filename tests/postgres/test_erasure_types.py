@@ -28,6 +28,11 @@ DEFINITIONS = [
     "CREATE TABLE of_named (name citext, names text[], plain text)",
     "INSERT INTO named VALUES ('Ann@x.org'), ('bob@x.org')",
     "INSERT INTO of_named VALUES ('ANN@x.org'), ('bob@x.org')",
+    "CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    "CREATE TABLE collated (name text COLLATE caseless PRIMARY KEY)",
+    "CREATE TABLE of_collated (name text COLLATE caseless, words text)",
+    "INSERT INTO collated VALUES ('Ann@x.org'), ('bob@x.org')",
+    "INSERT INTO of_collated VALUES ('ANN@x.org', 'of ann'), ('bob@x.org', 'of bob')",
     "CREATE TABLE parted (id int, at int) PARTITION BY LIST (at)",
     "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)",
     "CREATE TABLE parted_2 PARTITION OF parted DEFAULT",
@@ -69,6 +74,7 @@ def restore(
         ("padded", "code", "ab", "none", [("cd",)]),
         ("counted", "nr", "7", "none", [(70,)]),
         ("named", "name", "ann@X.org", "email", [("bob@x.org",)]),
+        ("collated", "name", "ann@X.org", "email", [("bob@x.org",)]),
     ],
 )
 def test_keys_that_the_database_holds_for_equal_are_found(
@@ -87,6 +93,10 @@ def test_keys_that_the_database_holds_for_equal_are_found(
         (
             {"table": "named", "column": "name"},
             "named.name': case does not count in it, and does in requests of the kind 'person'",
+        ),
+        (
+            {"table": "collated", "column": "name"},
+            "collated.name': case does not count in it, and does in requests of the kind 'person'",
         ),
         ({"table": "of_named", "column": "names"}, "of_named.names': a value of it is no single key"),
         (

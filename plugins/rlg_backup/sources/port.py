@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROLE = b"rlg.role"  # metadata of an Arrow field that is not a column of the table
 ROW_IDENTITY = "row_identity"  # option of every table of a SQLite file, and of no other
-CASELESS = "caseless"  # option of one: columns in which no two values may differ in case alone
+CASELESS = "caseless"  # option: columns in which no two values may differ in case alone, or whose collation is such
 STRICT = "strict"  # option of those whose columns take values of their type only
 ROWID = b"rowid"  # role: the row's implicit identity, kept and restored
 PLACE, VERSION = b"place", b"version"  # roles: where a row lies (uint64), and which state of it (uint32); not saved

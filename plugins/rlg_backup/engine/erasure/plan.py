@@ -304,10 +304,11 @@ def _too_short_to_differ(table: TableProfile, column: ColumnProfile) -> bool:
 
 def _declared(table: TableProfile, name: str) -> str:
     """A column's type; of SQLite, where it binds nothing, only whether case counts; none of no such column."""
-    if ROW_IDENTITY in table.options:
-        caseless = table.options.get(CASELESS)
-        return _CASELESS if isinstance(caseless, list | tuple) and name in caseless else ""
-    return next((column.declared_type for column in table.columns if column.name == name), "")
+    caseless = table.options.get(CASELESS)
+    if isinstance(caseless, list | tuple) and name in caseless:
+        return _CASELESS
+    types = {} if ROW_IDENTITY in table.options else {column.name: column.declared_type for column in table.columns}
+    return types.get(name, "")
 
 
 def _named(profile: Profile, name: str) -> list[TableProfile]:

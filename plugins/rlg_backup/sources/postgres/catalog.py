@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..kinds import kind_of, longest_text
-from ..port import MOVES, Column, Rule, Table, table_title
+from ..port import CASELESS, MOVES, Column, Rule, Table, table_title
 from .rules import rules
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ SELECT a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS
        a.attnotnull, a.attidentity::text, a.attgenerated::text, a.atttypid,
        CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation,
        pg_catalog.pg_get_expr(f.adbin, f.adrelid) AS default,
-       coalesce(array_position(i.indkey::int2[], a.attnum), -1) + 1 AS key
+       coalesce(array_position(i.indkey::int2[], a.attnum), -1) + 1 AS key,
+       EXISTS (SELECT FROM pg_catalog.pg_collation o WHERE o.oid = a.attcollation AND NOT o.collisdeterministic)
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -202,12 +203,13 @@ def _table(
     moves_within: Sequence[str] | None,
 ) -> SourceTable:
     loaded = [row for row in rows if not row[5]]
+    said = {MOVES: list(moves_within or ()), CASELESS: [row[1] for row in loaded if row[10]]}
     table = Table(
         relation.schema,
         relation.name,
         tuple(_column(row, types[row[6]]) for row in loaded),
         _fingerprint(relation, rows, bound),
-        {} if moves_within is None else {MOVES: list(moves_within)},
+        {name: value for name, value in said.items() if value},
         within,
         demanded,
     )
