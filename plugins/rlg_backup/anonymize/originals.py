@@ -34,6 +34,8 @@ _MASK_BITS = 24
 _PENDING = 250_000  # entries gathered before they are sorted in
 _FIELDS = (("run", "<u8"), ("first", "<u4"), ("rank", "<u4"), ("length", "u1"))  # first: of the first word
 _BITS = 16  # of a rank are the number of the column; those above say how long the value's number is
+_TOLD_APART = (1 << _BITS) - 1  # columns; a schema for each customer makes more of them
+_ANOTHER = "another column"
 _NOTHING = {"cell": pl.UInt32, "origin": pl.String}
 
 
@@ -79,6 +81,7 @@ class Originals:
 
     def _collect(self, label: str, text: pl.Series) -> None:
         with self._lock:
+            label = label if label in self._origins or len(self._origins) < _TOLD_APART else _ANOTHER
             if label not in self._origins:
                 self._origins.append(label)
             origin = self._origins.index(label)

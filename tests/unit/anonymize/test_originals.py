@@ -210,3 +210,14 @@ def test_entries_that_come_in_many_small_lots_make_the_same_filter_as_at_once(mo
     found = lots.find(Cells(pl.Series("value", values[:700])))
     assert len(found) == len(lots) > 100
     assert set(found["origin"]) == {"users.a", "users.b"}
+
+
+def test_of_more_columns_than_can_be_told_apart_the_values_are_found_all_the_same() -> None:
+    originals = Originals(KEY)
+    originals._origins = [f"tenant_{number}.users.contact" for number in range(2**16 - 1)]
+    values = [f"user{number}@example.org" for number in range(100)]
+    for table in ("tenant_1.users", "late.users", "latest.users"):
+        originals.collect(table, batch_of(contact=pa.array([f"{table}.{one}" for one in values])), ["contact"])
+    found = originals.find(Cells(pl.Series([f"{table}.users.{one}" for table in ("late", "latest") for one in values])))
+    assert (len(found), set(found["origin"])) == (200, {"another column"})
+    assert len(originals) == 300
