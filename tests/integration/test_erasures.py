@@ -16,6 +16,7 @@ from tests.support.zoned_world import everywhere, zoned_world
 from rlg_backup.engine.archives import open_remote
 from rlg_backup.engine.erasure import ErasedRows, less_erased
 from rlg_backup.engine.restore_points import choose
+from rlg_backup.format.profile import TableProfile
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +302,17 @@ def test_rows_that_lie_in_an_archive_of_their_zone_are_left_out_and_counted_by_c
     }
 
 
+def less(world: World) -> dict[str, TableProfile]:
+    """The tables of a restore of the latest backup, as suites compare them."""
+    done = restored(world, "latest")
+    assert done.code == 0, done.out
+    wiring = world.wiring()
+    chosen = choose(wiring, "app")
+    profile = open_remote(wiring, chosen, wiring.identities(), everywhere=True).profile()
+    erased_rows = {title: ErasedRows(**one) for title, one in done.json["erased"].items()}
+    return {table.name: table for table in less_erased(profile, erased_rows).tables}
+
+
 def test_what_the_suites_compare_with_is_less_by_country_and_knows_no_town(tmp_path: Path) -> None:
     """Rows that stay and lost what placed them count as without a place; how one town differs would tell who left."""
     world = zoned_world(tmp_path / "world")
@@ -309,13 +321,7 @@ def test_what_the_suites_compare_with_is_less_by_country_and_knows_no_town(tmp_p
     with_erasures(world, table="accounts", tables=payments)
     world.back_up()
     erased(world, "2")
-    done = restored(world, "latest")
-    assert done.code == 0, done.out
-    wiring = world.wiring()
-    chosen = choose(wiring, "app")
-    profile = open_remote(wiring, chosen, wiring.identities(), everywhere=True).profile()
-    erased_rows = {title: ErasedRows(**one) for title, one in done.json["erased"].items()}
-    left = {table.name: table for table in less_erased(profile, erased_rows).tables}
+    left = less(world)
     assert left["accounts"].geography == {
         "region": {"": 1, "sadc": 1, "special": 1},
         "country": {"": 1, "IL": 1, "ZA": 1},
@@ -325,6 +331,19 @@ def test_what_the_suites_compare_with_is_less_by_country_and_knows_no_town(tmp_p
         "country": {"": 100, "IL": 50, "ZA": 50},
     }
     assert (left["payments"].rows, left["payments"].totals) == (200, {})
+
+
+def test_rows_that_lose_the_column_that_places_them_count_as_without_a_place(tmp_path: Path) -> None:
+    world = zoned_world(tmp_path / "world")
+    everywhere(world)
+    with_erasures(world, table="accounts", action="anonymize", columns=["country", "note"], tables={})
+    world.back_up()
+    erased(world, "2")
+    left = less(world)["accounts"].geography
+    place = {"": 2, "IL": 1, "ZA": 1}
+    assert left == {"region": {"": 2, "sadc": 1, "special": 1}, "country": place}
+    found = rows(world.root / "back.db", "SELECT coalesce(country, ''), count(*) FROM accounts GROUP BY 1")
+    assert dict(found) == place
 
 
 @pytest.fixture

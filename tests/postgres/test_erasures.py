@@ -181,3 +181,39 @@ def test_what_cannot_be_emptied_is_refused_before_it_is_tried(
         erased(world, "nobody")
         done = world.run("restore", "latest", "--to", "postgres:app/erased_back", "--json")
     assert (done.code, done.json["message"]) == (2, f"unable to erase in '{text}")
+
+
+PLACES = [
+    "CREATE TABLE regions (code text PRIMARY KEY)",
+    "CREATE TABLE countries (code text PRIMARY KEY, region text NOT NULL REFERENCES regions)",
+    "CREATE TABLE accounts (id int PRIMARY KEY, country text REFERENCES countries)",
+    "CREATE TABLE sales (day int, account int REFERENCES accounts, note text) PARTITION BY RANGE (day)",
+    "CREATE TABLE sales_low PARTITION OF sales FOR VALUES FROM (0) TO (5)",
+    "CREATE TABLE sales_high PARTITION OF sales DEFAULT",
+    "INSERT INTO regions VALUES ('sadc')",
+    "INSERT INTO countries VALUES ('ZA', 'sadc'), ('BW', 'sadc')",
+    "INSERT INTO accounts VALUES (1, 'ZA'), (2, 'BW')",
+    "INSERT INTO sales SELECT n, n % 2 + 1, 'note' FROM generate_series(1, 8) n",
+]
+
+
+def test_rows_of_partitions_that_refer_to_nobody_any_more_count_as_without_a_place(
+    database: Address, tmp_path: Path
+) -> None:
+    execute(database, *PLACES)
+    levels = {
+        "region": {"table": "regions", "key": "code"},
+        "country": {"table": "countries", "key": "code", "parent": "region"},
+    }
+    ways = {"accounts": {"country": "country"}, "sales": {"through": "account", "of": "accounts", "key": "id"}}
+    world = make_world(tmp_path / "world", database, geography={"levels": levels, "tables": ways})
+    sales = {"through": "account", "action": "anonymize", "columns": ["note"]}
+    rule = {"table": "accounts", "column": "id", "tables": {"sales": sales}}
+    world.settings["erasure"] = {"key": "file:keys/shared/erasure.key", "subjects": {"person": {"app": rule}}}
+    world.save()
+    with connected(app=database):
+        world.back_up()
+        erased(world, "2")
+        done = world.run("restore", "latest", "--to", f"postgres:app/{database.database}_2", "--json")
+    assert done.code == 0, done.out
+    assert done.json["erased"]["sales_low"]["places"]["country"] == {"BW": 2, "": -2}

@@ -80,6 +80,11 @@ class TableGeography(Strict):
             raise ValueError("name a column for region, country, city or town, or 'through' and 'of'")
         return self
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Those of the table itself that say where a row belongs."""
+        return frozenset(filter(None, (self.region, self.country, self.city, self.town, self.through)))
+
 
 class GeographySettings(Strict):
     levels: dict[Literal["region", "country", "city", "town"], GeographyLevel] = {}

@@ -63,6 +63,11 @@ def title_of(table: TableProfile) -> str:
     return table_title(table.schema_name, table.name, table.options)
 
 
+def titles_of(table: TableProfile) -> list[str]:
+    """Its own, then those of what it is within."""
+    return [title_of(table), *(table_title(*one, {}) for one in table.within)]
+
+
 def less_erased(profile: Profile, erased: Erased) -> Profile:
     """The profile as a restored copy must be, but for digests. Of tables that something was erased of it knows the rows
     by region and country, and no totals."""

@@ -30,13 +30,13 @@ class Replay:
     requests: int = 0
     rules: tuple[tuple[Subjects, ErasureRule], ...] = ()
     unasked: Mapping[str, BackupError] = field(default_factory=dict)
-    links: Mapping[str, str] = field(default_factory=dict)
+    placing: Mapping[str, frozenset[str]] = field(default_factory=dict)
     aside: SetAside = NOTHING_ASIDE
     head: Erasures = NO_ERASURES
 
     def tables(self, profile: Profile, masked: Collection[str]) -> TableErasing:
         """Raises ErasureUndecided where the rules do not fit the backup."""
-        return TableErasing(plan(self.rules, profile, masked), profile, self.links)
+        return TableErasing(plan(self.rules, profile, masked), profile, self.placing)
 
     def tree(self, profile: Profile) -> TreeErasing:
         return TreeErasing([(subjects, text) for subjects, rule in self.rules for text in rule.files], profile)
@@ -106,12 +106,12 @@ def replay_for(wiring: Wiring, source: str, aside: SetAside = NOTHING_ASIDE) -> 
             subjects = Subjects.of(wiring, ledger, kind)
             requests += len(subjects)
             rules += [(subjects, rule) for rule in kinds[kind][source]]
-    return Replay(requests, tuple(rules), ledger.passed_over, _links(wiring, source), aside, ledger.head)
+    return Replay(requests, tuple(rules), ledger.passed_over, _placing(wiring, source), aside, ledger.head)
 
 
-def _links(wiring: Wiring, source: str) -> dict[str, str]:
-    """Table > the column through which its geography is looked up."""
+def _placing(wiring: Wiring, source: str) -> dict[str, frozenset[str]]:
+    """Table > the columns that say where its rows belong."""
     settings = wiring.source_settings(source)
     if isinstance(settings, FilesSettings) or settings.geography is None:
         return {}
-    return {name: table.through for name, table in settings.geography.tables.items() if table.through}
+    return {name: table.columns for name, table in settings.geography.tables.items()}

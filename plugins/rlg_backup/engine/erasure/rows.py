@@ -22,7 +22,7 @@ from ...format.profile import Profile, TableProfile
 from ...sources.kinds import longest_text
 from ..layers import LayeredTable
 from ..tally import Tally
-from .counts import SHOWN_LEVELS, ErasedRows, less_erased, title_of
+from .counts import SHOWN_LEVELS, ErasedRows, less_erased, title_of, titles_of
 from .plan import Match, Place, Plan
 from .subjects import texts_of
 
@@ -43,11 +43,11 @@ class _Done:
 
 
 class TableErasing:
-    """The erasures of one restore, of tables. ``links``: table > the column its geography is looked up through."""
+    """The erasures of one restore, of tables. ``placing``: table > the columns that say where its rows belong."""
 
-    def __init__(self, plan: Plan, profile: Profile, links: Mapping[str, str]) -> None:
+    def __init__(self, plan: Plan, profile: Profile, placing: Mapping[str, frozenset[str]]) -> None:
         self.plan = plan
-        self._profile, self._links = profile, links
+        self._profile, self._placing = profile, placing
         self._done: dict[Place, _Done] = {}
         self._one = Lock()
 
@@ -82,8 +82,8 @@ class TableErasing:
         if not matches:
             yield from batches
             return
-        through, key = self._links.get(title_of(table)), bytes.fromhex(self._profile.digest_key)
-        work = _Erasure(table, matches, self._new(), through=through, key=key)
+        placing = next((self._placing[title] for title in titles_of(table) if title in self._placing), frozenset[str]())
+        work = _Erasure(table, matches, self._new(), placing=placing, key=bytes.fromhex(self._profile.digest_key))
         for batch in batches:
             yield from work.left(batch)
         with self._one:
@@ -135,9 +135,9 @@ class _Erasure:
     """The erasures in some members of one table. ``key`` hashes what no two rows may have alike."""
 
     def __init__(
-        self, table: TableProfile, matches: Sequence[Match], done: _Done, *, through: str | None, key: bytes
+        self, table: TableProfile, matches: Sequence[Match], done: _Done, *, placing: frozenset[str], key: bytes
     ) -> None:
-        self._matches, self._through, self.done, self._key = matches, through, done, key
+        self._matches, self._placing, self.done, self._key = matches, placing, done, key
         self._title = title_of(table)
         self._columns = {column.name: column for column in table.columns}
 
@@ -172,7 +172,7 @@ class _Erasure:
             emptied = emptied.set_column(place, emptied.schema.field(place), own)
         self.done.went.update(rows)
         self.done.came.update(emptied)
-        moved = self._through in {match.column for match in matches if match.cut}
+        moved = bool(self._placing) and self._placing <= {name for name in names if nullable[name]}
         self.done.counts.add(ErasedRows(0, len(rows), _moved(_places(rows)) if moved else {}))
         return emptied
 
