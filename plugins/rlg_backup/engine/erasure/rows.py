@@ -179,11 +179,11 @@ class _Erasure:
 
 def own_values(key: bytes, column: pa.Array, declared: str) -> pa.Array:
     """Texts in place of a column's values, the same for the same: where none is NULL, no two may have to be alike. What
-    is too long for the declared type loses its beginning."""
+    is too long for the declared type loses its beginning. A NULL that was there before the column took none stays."""
     import polars as pl
 
     texts, longest = texts_of(column), longest_text(declared) or 0
-    distinct = texts.unique().to_list()
+    distinct = texts.drop_nulls().unique().to_list()
     own = [
         f"erased-{hmac.digest(key, text.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:16]}" for text in distinct
     ]

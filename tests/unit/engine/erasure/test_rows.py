@@ -98,6 +98,13 @@ def test_a_value_in_place_of_one_fits_its_column() -> None:
     assert own_values(b"l" * 32, column, "text").to_pylist()[0] != long[0]
 
 
+def test_a_null_that_was_there_before_its_column_took_none_stays() -> None:
+    """PostgreSQL 18 takes NOT NULL ... NOT VALID."""
+    found = own_values(b"k" * 32, pa.array(["a@x.org", None, "a@x.org"]), "text").to_pylist()
+    assert (found[0], found[1]) == (found[2], None)
+    assert own_values(b"k" * 32, pa.array([None], pa.string()), "text").to_pylist() == [None]
+
+
 UUID = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 DIGITS = UUID.replace("-", "")
 
