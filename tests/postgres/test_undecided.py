@@ -143,6 +143,26 @@ def test_a_policy_for_what_only_an_inheriting_table_has_is_that_table_s(people: 
     assert (found["guards"], found["cooks"]) == (["keep", "hash"], ["keep", "keep"])
 
 
+def test_a_truth_value_called_like_a_column_of_another_inheriting_table_stops_nothing(
+    people: tuple[World, Address],
+) -> None:
+    world, address = people
+    execute(
+        address,
+        "CREATE TABLE staff (id int)",
+        "CREATE TABLE guards (phone text, note text) INHERITS (staff)",
+        "CREATE TABLE cooks (phone boolean, note boolean) INHERITS (staff)",
+        "INSERT INTO guards VALUES (1, '+27 11 555 0143', 'word')",
+        "INSERT INTO cooks VALUES (2, true, false)",
+    )
+    done = backup(world.wiring(), "app", Kind.FULL)
+    assert [line.split(" (")[0] for line in told(done)] == ["tokenized without a policy: staff.phone"]
+    execute(address, "UPDATE guards SET note = 'ask p7@example.org'")
+    done = backup(world.wiring(), "app", Kind.FULL)
+    assert len(told(done)) == 2
+    assert_restored(world, address, done)
+
+
 def test_personal_data_in_definitions_is_told(people: tuple[World, Address]) -> None:
     world, address = people
     execute(

@@ -56,9 +56,10 @@ class Undecided:
 
     def of(self, table: Table) -> Mapping[str, str]:
         """The columns of a table to tokenize, each with the kind of data found there; the same for all that a table is
-        cut into, but for those parts of which somebody decided by their own name."""
+        cut into, but for those parts of which somebody decided by their own name. What inherits from one table may have
+        columns of its own with one name and types that take no token."""
         found = self._found.get(table.root, {})
-        names = [column.name for column in table.columns if column.name in found]
+        names = [one.name for one in table.columns if one.name in found and one.kind in Tokenize.takes]
         return {name: found[name] for name in names if policy_of(self._settings, table.titles, name) is None}
 
     def _of_before(self) -> Iterator[tuple[str, str]]:
