@@ -17,12 +17,13 @@ from .actions import ALL, TEXTS, Subject, changed_column
 from .values import on_text
 
 _MOMENT: Final = re.compile(
-    r"(?P<year>\d{4,})-(?P<month>\d\d)-\d\d"
+    r"(?P<year>\d{4,7})-(?P<month>\d\d)-\d\d"
     r"(?:(?P<between>[ T])\d\d:\d\d(?P<seconds>:\d\d(?:\.\d+)?)?(?P<zone>Z|[+-]\d\d(?::?\d\d){0,2})?)?(?P<era> BC)?"
 )
 _ENDLESS: Final = ("infinity", "-infinity")  # PostgreSQL's: no date of anybody's
 _EARLIEST: Final = ("4714", "11-24")  # year BC and day of PostgreSQL's first date
 _NETWORKS: Final = {4: 24, 6: 48}
+_LENGTH: Final = re.compile(r"(?:/[0-9]{1,3})?")  # of a prefix; what else stands behind a slash is anybody's
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ def to_month(text: str) -> str | None:
 
 def to_network(text: str) -> str | None:
     """The first address of the /24 (IPv4) or /48 (IPv6); a prefix length stays. None for what is no address."""
-    address, slash, length = text.partition("/")
+    address, slash, behind = text.partition("/")
+    if _LENGTH.fullmatch(slash + behind) is None:
+        return None
     try:
         bits = _NETWORKS[ip_network(address).version]
-        return f"{ip_network((address, bits), strict=False).network_address}{slash}{length}"
+        return f"{ip_network((address, bits), strict=False).network_address}{slash}{behind}"
     except ValueError:
         return None
 
@@ -119,7 +122,9 @@ def _decimal_bucket(text: bytes, size: int) -> bytes | None:
     """A decimal in text, with as many digits behind the point as it had."""
     try:
         number = Decimal(text.decode())
-        if not number.is_finite():
+        if number.is_nan():
+            return b"tNaN"  # digits may stand behind it
+        if number.is_infinite():
             return b"t" + text
         with localcontext(prec=len(text) + 25):
             return b"t" + f"{number // size * size + 0:f}".encode() + _fraction(text)

@@ -86,6 +86,10 @@ def test_a_value_that_a_mask_cannot_read_leaves_nothing() -> None:
         ("network", "2001:db8:1:2::3", "2001:db8:1::"),
         ("network", "fe80::1%eth0", "fe80::"),
         ("network", "10.1.2", None),
+        ("network", "10.1.2.3/192.0.2.17", None),
+        ("network", "10.1.2.3/32 jane.doe@example.org", None),
+        ("network", "10.1.2.3/", None),
+        ("year", "27115550143-01-01", None),
     ],
 )
 def test_a_value_becomes_one_that_many_share(to: str, text: str, coarse: str | None) -> None:
@@ -101,8 +105,8 @@ def test_a_number_becomes_the_multiple_nearest_to_it_towards_zero(number: int, s
 
 def test_numbers_of_every_class_are_put_into_buckets_in_their_class() -> None:
     assert left(Generalize(bucket=10), pa.array([99.5, -5.0, float("inf"), 1e300])) == [90.0, 0.0, float("inf"), 1e300]
-    decimals = pa.array(["-1250.75", "99", "0.5", "NaN", "-5", "1e3", "12 cents", "9" * 400])
-    expected = ["-1200.00", "0", "0.0", "NaN", "0", "1000", None, "9" * 398 + "00"]
+    decimals = pa.array(["-1250.75", "99", "0.5", "NaN", "-5", "1e3", "12 cents", "9" * 400, "NaN27115550143"])
+    expected = ["-1200.00", "0", "0.0", "NaN", "0", "1000", None, "9" * 398 + "00", "NaN"]
     assert left(Generalize(bucket=100), decimals) == expected
     cells = pa.array([variant_cell(1, 7), variant_cell(2, 17.5), variant_cell(4, b"x")], VARIANT)
     found = Policies("t", {"c": Generalize(bucket=5)}, None, {}).apply(batch_of(c=cells)).column(0)
