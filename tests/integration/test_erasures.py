@@ -11,10 +11,10 @@ import pytest
 from tests.support.forgotten import entries, erase, erased, execute, restored, rows, with_erasures
 from tests.support.verbs import flip
 from tests.support.world import EMAILS, PHONES, World, holds_any
-from tests.support.zoned_world import everywhere, zoned_world
+from tests.support.zoned_world import change, everywhere, zoned_world
 
 from rlg_backup.engine.archives import open_remote
-from rlg_backup.engine.erasure import ErasedRows, less_erased
+from rlg_backup.engine.erasure import ErasedRows, to_compare
 from rlg_backup.engine.restore_points import choose
 from rlg_backup.format.profile import TableProfile
 
@@ -310,7 +310,7 @@ def less(world: World) -> dict[str, TableProfile]:
     chosen = choose(wiring, "app")
     profile = open_remote(wiring, chosen, wiring.identities(), everywhere=True).profile()
     erased_rows = {title: ErasedRows(**one) for title, one in done.json["erased"].items()}
-    return {table.name: table for table in less_erased(profile, erased_rows).tables}
+    return {table.name: table for table in to_compare(wiring, "app", profile, erased_rows).tables}
 
 
 def test_what_the_suites_compare_with_is_less_by_country_and_knows_no_town(tmp_path: Path) -> None:
@@ -344,6 +344,33 @@ def test_rows_that_lose_the_column_that_places_them_count_as_without_a_place(tmp
     assert left == {"region": {"": 2, "sadc": 1, "special": 1}, "country": place}
     found = rows(world.root / "back.db", "SELECT coalesce(country, ''), count(*) FROM accounts GROUP BY 1")
     assert dict(found) == place
+
+
+@pytest.mark.parametrize(
+    ("rule", "meanwhile"),
+    [
+        pytest.param({"action": "anonymize", "columns": ["country"], "tables": {}}, "", id="through-a-row-moved"),
+        pytest.param({"tables": {}}, "", id="through-a-row-gone"),
+        pytest.param(
+            {"tables": {"payments": {"through": "account"}}},
+            "UPDATE accounts SET country = 'ZA' WHERE id = 2",
+            id="saved-elsewhere",
+        ),
+    ],
+)
+def test_suites_compare_no_rows_by_place_where_nobody_can_tell_it(
+    tmp_path: Path, rule: dict[str, object], meanwhile: str
+) -> None:
+    world = zoned_world(tmp_path / "world")
+    everywhere(world)
+    with_erasures(world, table="accounts", **rule)
+    change(world, "CREATE TABLE p AS SELECT * FROM payments; DROP TABLE payments; ALTER TABLE p RENAME TO payments")
+    world.back_up()
+    change(world, meanwhile)
+    world.back_up(kind="incremental")
+    erased(world, "2")
+    left = less(world)
+    assert (left["payments"].geography, left["accounts"].geography is None) == (None, False)
 
 
 @pytest.fixture

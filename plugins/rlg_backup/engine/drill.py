@@ -25,7 +25,7 @@ from ..format.profile import Profile
 from ..sources.placing import open_up
 from .archives import open_remote
 from .drill_report import Files, write_report
-from .erasure import NOTHING_ASIDE, ErasedRows, SetAside, less_erased
+from .erasure import NOTHING_ASIDE, ErasedRows, SetAside, to_compare
 from .limits import in_our_words
 from .places import database_at, database_url
 from .restore import Restored, restore
@@ -243,10 +243,11 @@ def _suites(wiring: Wiring, source: str, place: str, profile: Profile, erased: J
         raise InvalidSetting("run the suites of", source, "'drill.expectations' or 'drill.references' is not set")
     from ..validation import run_suites
 
+    gone = {title: ErasedRows(**one) for title, one in erased.items()}
     return run_suites(
         database_url(wiring, source, place),
         settings.expectations / folder,
-        profile=less_erased(profile, {title: ErasedRows(**one) for title, one in erased.items()}).to_dict(),
+        profile=to_compare(wiring, source, profile, gone).to_dict(),
         references=settings.references,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,23 +68,29 @@ def titles_of(table: TableProfile) -> list[str]:
     return [title_of(table), *(table_title(*one, {}) for one in table.within)]
 
 
-def less_erased(profile: Profile, erased: Erased) -> Profile:
+def less_erased(profile: Profile, erased: Erased, doubtful: Collection[str] = ()) -> Profile:
     """The profile as a restored copy must be, but for digests. Of tables that something was erased of it knows the rows
-    by region and country, and no totals."""
-    tables = [_less(table, erased.get(title_of(table))) for table in profile.tables]
+    by region and country, and no totals; of those whose place is ``doubtful`` (titles) no rows by place."""
+    tables = [
+        _less(table, erased.get(title_of(table)), known=not {*doubtful} & {*titles_of(table)})
+        for table in profile.tables
+    ]
     return profile.model_copy(update={"tables": tuple(tables)})
 
 
-def _less(table: TableProfile, erased: ErasedRows | None) -> TableProfile:
+def _less(table: TableProfile, erased: ErasedRows | None, *, known: bool) -> TableProfile:
     if not erased:
-        return table
+        return table if known else table.model_copy(update={"geography": None})
     geography = {
         level: _without(codes, erased.places.get(level, {}))
         for level, codes in (table.geography or {}).items()
         if level in SHOWN_LEVELS
     }
+    # A row that was placed elsewhere when it was saved counts there: then fewer than none are left.
+    known = known and all(rows > 0 for codes in geography.values() for rows in codes.values())
     rows = table.rows - erased.deleted
-    return table.model_copy(update={"rows": rows, "geography": geography or None, "totals": {}})
+    found = geography if known and geography else None
+    return table.model_copy(update={"rows": rows, "geography": found, "totals": {}})
 
 
 def _without(codes: Mapping[str, int], gone: Mapping[str, int]) -> dict[str, int]:
